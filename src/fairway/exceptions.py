@@ -1,0 +1,69 @@
+"""The errors that applications meet. They import nothing of ours, so every room may raise them."""
+
+from typing import Any
+
+
+class RequestAborted(Exception):
+    """The client went away while its request was still being read."""
+
+
+class RequestTimeout(RequestAborted):
+    """Reading the request took longer than its limit."""
+
+
+class InvalidChannelLayerError(ValueError):
+    """``CHANNEL_LAYERS`` names a layer that is missing, misspelt or wrongly configured."""
+
+
+class AcceptConnection(Exception):
+    """Raised in ``connect()``: accept the WebSocket and stop there."""
+
+
+class DenyConnection(Exception):
+    """Raised in ``connect()``: refuse the WebSocket and stop there."""
+
+
+class ChannelFull(Exception):
+    """A message was not sent, because the channel already holds as many as it may.
+
+    Raised by ``layer.send()`` only; ``group_send()`` counts and logs such a loss instead.
+    """
+
+
+class MessageTooLarge(Exception):
+    """A message was not sent, because it is larger than the layer carries."""
+
+
+class StopConsumer(Exception):
+    """Raised in a handler: end this consumer, its work is done."""
+
+
+class ClientDisconnected(OSError):
+    """Something was sent to a client that is already gone.
+
+    ASGI asks servers for an ``OSError`` here, see the specification's *Disconnected Client*.
+    """
+
+
+class WrongState(RuntimeError):
+    """An application sent an ASGI event that its connection cannot take now.
+
+    The message names the event, the state the connection is in and the events that it takes.
+    """
+
+
+class MessageNotSerializable(TypeError):
+    """A message holds a value that cannot cross a channel layer.
+
+    Attributes:
+        path: Where the value stands in the message, such as ``$.users[2]``.
+        value: The value itself.
+    """
+
+    def __init__(self, path: str, value: Any) -> None:
+        self.path = path
+        self.value = value
+        super().__init__(
+            f"A value of type {type(value).__qualname__} at {path} cannot cross a channel layer. "
+            "Send text, bytes, numbers, booleans, None, lists and dictionaries with text keys."
+        )
