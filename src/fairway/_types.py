@@ -1,7 +1,7 @@
 """The ASGI border: the one place where values of any type are let in.
 
-ASGI scopes and events are dictionaries whose values depend on ``type``; applications add keys of their
-own. See https://asgi.readthedocs.io/en/latest/specs/main.html.
+ASGI scopes and events are dictionaries whose values depend on ``type``; applications add keys of
+their own. See https://asgi.readthedocs.io/en/latest/specs/main.html.
 """
 
 from collections.abc import Awaitable, Callable
