@@ -1,0 +1,81 @@
+/* The parts of the load generator: sockets, the window that is measured, and the three modes. */
+#ifndef BENCH_LOAD_H
+#define BENCH_LOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "../shared/common.h"
+#include "../shared/frame.h"
+#include "histogram.h"
+
+/* Every message starts with 8 hexadecimal digits for the sender and 8 for its sequence number. */
+enum { STAMP = 16 };
+
+struct options {
+    const char *mode, *host, *path, *cookie, *origin;
+    long port;
+    size_t sockets;
+    size_t size;        /* bytes of payload, at least STAMP */
+    double warmup;      /* seconds before the window */
+    double seconds;     /* length of the window, or the longest hold of `idle` */
+    size_t count;       /* end the window early after so many messages or rounds */
+    pid_t server;       /* whose processor time is read, or 0 */
+};
+
+struct client {
+    int socket;
+    uint32_t index;
+    bool open;         /* the opening handshake is done */
+    bool answered;     /* group: has this round's message; idle: its pong is back */
+    uint32_t sequence; /* of the message in flight */
+    uint64_t sent;     /* when that message left, in nanoseconds */
+    struct pending pending;
+};
+
+struct load;
+typedef void on_message(struct load *, struct client *, const uint8_t *payload, size_t length);
+
+struct load {
+    struct options options;
+    int epoll;
+    struct client *clients;
+    size_t open;
+    size_t pongs;
+    bool stop;              /* idle: the word to stop has come */
+    on_message *on_message; /* called for every text message that arrives */
+    uint8_t *expected;      /* a payload, its filler already written */
+    uint64_t random;
+    size_t done, in_flight; /* messages or rounds in the window; messages under way */
+    struct histogram latency;
+};
+
+/* What is read at both ends of the window. */
+struct reading {
+    uint64_t time;
+    double own, server; /* processor seconds so far */
+};
+
+/* sockets.c */
+void open_all(struct load *load);
+void poll_sockets(struct load *load, int milliseconds);
+void send_frame(struct load *load, struct client *client, enum opcode opcode, const uint8_t *payload,
+                size_t length);
+void close_all(struct load *load);
+
+/* main.c */
+void stamp(uint8_t *payload, uint32_t index, uint32_t sequence);
+struct reading read_clocks(const struct load *load);
+bool window_open(const struct load *load, uint64_t end);
+void report(const struct load *load, const char *counted, size_t count, struct reading from,
+            struct reading until);
+
+/* One file per mode. */
+void run_echo(struct load *load);
+void run_group(struct load *load);
+void run_idle(struct load *load);
+
+#endif

@@ -1,0 +1,164 @@
+/* The load generator: opens WebSockets on the loopback, measures, and writes one JSON object per line.
+ *
+ *   load echo|group|idle --port PORT --path /PATH/ --sockets N [--size BYTES] [--seconds S] [--warmup S]
+ *        [--count N] [--cookie TEXT] [--origin TEXT] [--host 127.0.0.1] [--server PID]
+ *
+ * First {"event": "open"} when all sockets are open, then {"event": "result"}. Anything that is not as it
+ * should be (a refused handshake, a changed, missing or repeated message) ends the program with status 1
+ * and a sentence on standard error: there is no figure without proof that the work was done.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "load.h"
+
+enum { MAX_SOCKETS = 15000, MAX_SECONDS = 60, MAX_COUNT = 100000000, DEFAULT_SIZE = 128 };
+
+void stamp(uint8_t *payload, uint32_t index, uint32_t sequence)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (unsigned i = 0; i < 8; i++) {
+        payload[i] = (uint8_t)digits[index >> (28 - 4 * i) & 15];
+        payload[8 + i] = (uint8_t)digits[sequence >> (28 - 4 * i) & 15];
+    }
+}
+
+static double seconds_on(clockid_t clock)
+{
+    struct timespec time = {0};
+    clock_gettime(clock, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+struct reading read_clocks(const struct load *load)
+{
+    clockid_t server;
+    struct reading reading = {.time = now(), .own = seconds_on(CLOCK_PROCESS_CPUTIME_ID)};
+    if (load->options.server && !clock_getcpuclockid(load->options.server, &server))
+        reading.server = seconds_on(server);
+    return reading;
+}
+
+bool window_open(const struct load *load, uint64_t end)
+{
+    return now() < end && load->done < load->options.count;
+}
+
+void report(const struct load *load, const char *counted, size_t count, struct reading from,
+            struct reading until)
+{
+    const struct histogram *latency = &load->latency;
+    double seconds = (double)(until.time - from.time) / 1e9;
+    printf("{\"event\": \"result\", \"%s\": %zu, \"seconds\": %.6f, \"per_second\": %.1f, ", counted,
+           count, seconds, (double)count / seconds);
+    printf("\"latency_ms\": {\"p50\": %.4f, \"p99\": %.4f, \"max\": %.4f}, ",
+           (double)histogram_quantile(latency, 0.50) / 1e6,
+           (double)histogram_quantile(latency, 0.99) / 1e6, (double)latency->largest / 1e6);
+    printf("\"generator_busy\": %.4f, \"server_busy\": %.4f, \"server_us\": %.4f}\n",
+           (until.own - from.own) / seconds, (until.server - from.server) / seconds,
+           (until.server - from.server) * 1e6 / (double)count);
+}
+
+static double seconds_option(const char *option, const char *text)
+{
+    char *end;
+    double value = strtod(text, &end);
+    if (end == text || *end || !(value >= 0 && value <= MAX_SECONDS))
+        die("%s must be seconds from 0 to %d, not \"%s\"", option, MAX_SECONDS, text);
+    return value;
+}
+
+static const char *header_option(const char *option, const char *text)
+{
+    if (strpbrk(text, "\r\n"))
+        die("%s must be one line", option);
+    return text;
+}
+
+static void set_option(struct options *options, const char *name, const char *value)
+{
+    if (!strcmp(name, "--port"))
+        options->port = number(name, value, 1, 65535);
+    else if (!strcmp(name, "--sockets"))
+        options->sockets = (size_t)number(name, value, 1, MAX_SOCKETS);
+    else if (!strcmp(name, "--size"))
+        options->size = (size_t)number(name, value, STAMP, FRAME_PAYLOAD_MAX);
+    else if (!strcmp(name, "--count"))
+        options->count = (size_t)number(name, value, 1, MAX_COUNT);
+    else if (!strcmp(name, "--server"))
+        options->server = (pid_t)number(name, value, 1, 1L << 22);
+    else if (!strcmp(name, "--seconds"))
+        options->seconds = seconds_option(name, value);
+    else if (!strcmp(name, "--warmup"))
+        options->warmup = seconds_option(name, value);
+    else if (!strcmp(name, "--path"))
+        options->path = header_option(name, value);
+    else if (!strcmp(name, "--cookie"))
+        options->cookie = header_option(name, value);
+    else if (!strcmp(name, "--origin"))
+        options->origin = header_option(name, value);
+    else if (!strcmp(name, "--host"))
+        options->host = value;
+    else
+        die("unknown option %s", name);
+}
+
+static struct options parse_options(int argc, char **argv)
+{
+    struct options options = {
+        .host = "127.0.0.1", .path = "/", .size = DEFAULT_SIZE, .seconds = 1, .count = MAX_COUNT};
+    if (argc < 2 || argc % 2)
+        die("usage: load echo|group|idle --port PORT --path /PATH/ --sockets N [--option VALUE]...");
+    options.mode = argv[1];
+    for (int i = 2; i < argc; i += 2)
+        set_option(&options, argv[i], argv[i + 1]);
+    if (!options.port || !options.sockets)
+        die("--port and --sockets are required");
+    return options;
+}
+
+static void unasked_yet(struct load *load, struct client *client, const uint8_t *payload, size_t length)
+{
+    (void)load, (void)payload;
+    die("socket %u: a message of %zu bytes came before anything was sent", client->index, length);
+}
+
+int main(int argc, char **argv)
+{
+    static struct load load;
+    load.options = parse_options(argc, argv);
+    const char *mode = load.options.mode;
+    void (*run)(struct load *) = !strcmp(mode, "echo")    ? run_echo
+                                 : !strcmp(mode, "group") ? run_group
+                                 : !strcmp(mode, "idle")  ? run_idle
+                                                          : NULL;
+    if (!run)
+        die("unknown mode %s: use echo, group or idle", mode);
+    loopback(load.options.host, load.options.port);
+    /* Opening, warm-up, window and the last answers, each with a bound of its own, and then some. */
+    bound_lifetime(4 * MAX_SECONDS);
+    allow_sockets(load.options.sockets);
+    load.epoll = epoll_create1(0);
+    load.clients = calloc(load.options.sockets, sizeof *load.clients);
+    load.expected = malloc(load.options.size);
+    if (load.epoll < 0 || !load.clients || !load.expected)
+        die("out of memory");
+    for (uint32_t i = 0; i < load.options.sockets; i++)
+        load.clients[i].index = i;
+    for (size_t i = 0; i < load.options.size; i++)
+        load.expected[i] = (uint8_t)('a' + i % 26);
+    load.random = now() | 1;
+    load.on_message = unasked_yet;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+
+    uint64_t start = now();
+    open_all(&load);
+    double seconds = (double)(now() - start) / 1e9;
+    printf("{\"event\": \"open\", \"sockets\": %zu, \"seconds\": %.6f, \"per_second\": %.1f}\n", load.open,
+           seconds, (double)load.open / seconds);
+    run(&load);
+    close_all(&load);
+    return 0;
+}
