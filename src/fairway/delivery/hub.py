@@ -1,0 +1,227 @@
+"""Which channel is read where in this process, and who is in which group."""
+
+import asyncio
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Final, TypeAlias
+
+from fairway.delivery.mailbox import Mailbox
+from fairway.delivery.queue import ChannelQueue
+from fairway.wire.frames import PreparedMessage
+
+#: What a channel name can stand for in this process.
+Endpoint: TypeAlias = Mailbox | ChannelQueue
+
+#: Members that are served before the event loop gets a turn: about a millisecond's work, so a group
+#: of ten thousand does not freeze everybody else.
+SLICE: Final = 500
+
+_Lane: TypeAlias = tuple[asyncio.AbstractEventLoop | None, Sequence[Endpoint]]
+
+
+class Group:
+    """The members of one group in this process."""
+
+    __slots__ = ("_lanes", "members")
+
+    def __init__(self) -> None:
+        self.members: dict[str, Endpoint] = {}
+        self._lanes: list[_Lane] | None = None
+
+    def add(self, channel: str, endpoint: Endpoint) -> None:
+        """Take a channel in; again is the same as once."""
+        self.members[channel] = endpoint
+        self._lanes = None
+
+    def discard(self, channel: str) -> Endpoint | None:
+        """Let a channel go; returns what it stood for."""
+        self._lanes = None
+        return self.members.pop(channel, None)
+
+    def lanes(self) -> list[_Lane]:
+        """The members by event loop; kept until the membership changes."""
+        if self._lanes is None:
+            by_loop: dict[asyncio.AbstractEventLoop | None, list[Endpoint]] = {}
+            for endpoint in self.members.values():
+                by_loop.setdefault(endpoint.loop, []).append(endpoint)
+            self._lanes = list(by_loop.items())
+        return self._lanes
+
+
+class Hub:
+    """Channels and groups of one process, whatever threads and event loops their readers live on.
+
+    Membership may be changed from any thread. A message for a mailbox is put in on the thread of
+    its loop. It reaches every member once, and a sender's messages reach each member in order.
+
+    Attributes:
+        channels: What each channel name stands for here.
+        groups: The groups that have members here; an empty group is not kept.
+        dropped: How many messages found their channel full, or its event loop gone.
+    """
+
+    def __init__(self) -> None:
+        self.channels: dict[str, Endpoint] = {}
+        self.groups: dict[str, Group] = {}
+        self.dropped = 0
+        self._lock = threading.RLock()
+
+    # ------------------------------------------------------------------ membership
+
+    def attach(self, channel: str, endpoint: Endpoint) -> None:
+        """Let ``channel`` stand for ``endpoint`` from now on."""
+        if isinstance(endpoint, Mailbox):
+            endpoint.channel = channel
+        with self._lock:
+            self.channels[channel] = endpoint
+
+    def detach(self, channel: str) -> list[str]:
+        """Forget a channel and let it leave its groups; returns those that are now empty here."""
+        with self._lock:
+            endpoint = self.channels.pop(channel, None)
+            if endpoint is None:
+                return []
+            names, endpoint.groups = endpoint.groups, []
+            return [name for name in names if self._discard(name, channel)]
+
+    def join(self, group: str, channel: str) -> bool:
+        """Put a channel of this process into a group; says whether it is the group's first here.
+
+        Raises:
+            KeyError: No such channel is read in this process.
+        """
+        with self._lock:
+            endpoint = self.channels[channel]
+            entry = self.groups.get(group)
+            first = entry is None
+            if entry is None:
+                entry = self.groups[group] = Group()
+            elif channel in entry.members:
+                return False
+            entry.add(channel, endpoint)
+            endpoint.groups.append(group)
+            return first
+
+    def leave(self, group: str, channel: str) -> bool:
+        """Take a channel out of a group; says whether the group is now empty here."""
+        with self._lock:
+            endpoint = self.channels.get(channel)
+            if endpoint is None or group not in endpoint.groups:
+                return False
+            endpoint.groups.remove(group)
+            return self._discard(group, channel)
+
+    def clear(self) -> None:
+        """Forget every channel and group."""
+        with self._lock:
+            for endpoint in self.channels.values():
+                endpoint.groups = []
+            self.channels.clear()
+            self.groups.clear()
+
+    def _discard(self, group: str, channel: str) -> bool:
+        entry = self.groups.get(group)
+        if entry is None:
+            return False
+        entry.discard(channel)
+        if entry.members:
+            return False
+        del self.groups[group]
+        return True
+
+    # ------------------------------------------------------------------ delivery
+
+    def put(self, channel: str, payload: bytes) -> bool:
+        """Hand an encoded message to a channel of this process; False when that is full.
+
+        For a mailbox of another thread's loop the answer cannot be waited for and is True.
+
+        Raises:
+            KeyError: No such channel is read in this process.
+        """
+        endpoint = self.channels[channel]
+        loop = endpoint.loop
+        if loop is None or loop is _running_loop():
+            taken = endpoint.put_message(payload)
+            if not taken:
+                self.dropped += 1
+            return taken
+        self._post(loop, (endpoint,), payload, None)
+        return True
+
+    async def publish(
+        self, group: str, payload: bytes, prepared: PreparedMessage | None = None
+    ) -> int:
+        """Hand one encoded message to every member of a group in this process.
+
+        Args:
+            group: Its name.
+            payload: The encoded message; every member gets these very bytes.
+            prepared: The same message ready for the wire, where members need no handler for it. It
+                is written at once to each member whose reader waits and whose socket can take it;
+                every other member gets ``payload``.
+
+        Returns:
+            How many members it was handed to.
+        """
+        with self._lock:
+            entry = self.groups.get(group)
+            lanes = entry.lanes() if entry is not None else []
+        reached = 0
+        current = _running_loop()
+        for loop, members in lanes:
+            reached += len(members)
+            if loop is not None and loop is not current:
+                self._post(loop, members, payload, prepared)
+                continue
+            for start in range(0, len(members), SLICE):
+                if start:
+                    await asyncio.sleep(0)
+                self._deliver(members[start : start + SLICE], payload, prepared)
+        return reached
+
+    def _deliver(
+        self, members: Iterable[Endpoint], payload: bytes, prepared: PreparedMessage | None
+    ) -> None:
+        if prepared is None:
+            for member in members:
+                if not member.put_message(payload):
+                    self.dropped += 1
+            return
+        for member in members:
+            if type(member) is Mailbox and member.parked:
+                outbox = member.direct
+                if outbox is not None and outbox.write_prepared(prepared):
+                    continue
+            if not member.put_message(payload):
+                self.dropped += 1
+
+    def _post(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        members: Sequence[Endpoint],
+        payload: bytes,
+        prepared: PreparedMessage | None,
+    ) -> None:
+        """Deliver on another thread's loop, a slice per turn of it."""
+
+        def deliver(start: int) -> None:
+            self._deliver(members[start : start + SLICE], payload, prepared)
+            if start + SLICE < len(members):
+                loop.call_soon(deliver, start + SLICE)
+
+        try:
+            loop.call_soon_threadsafe(deliver, 0)
+        except RuntimeError:
+            # The loop was closed and its connections with it, without a chance to say so.
+            self.dropped += len(members)
+            for member in members:
+                if isinstance(member, Mailbox) and member.channel is not None:
+                    self.detach(member.channel)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

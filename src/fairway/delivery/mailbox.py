@@ -1,0 +1,280 @@
+"""The one queue between a connection (or a group) and the code that handles it."""
+
+import asyncio
+import enum
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from fairway._types import Event
+from fairway.delivery.outbox import Outbox
+
+logger = logging.getLogger("fairway.delivery")
+
+#: Bytes of client input that may wait before the socket is no longer read.
+INPUT_HIGH_WATER: Final = 64 * 1024
+#: What a client event costs beside its payload, so that a flood of empty frames is bounded too.
+EVENT_OVERHEAD: Final = 256
+#: Layer messages that may wait for one socket, and their bytes in all.
+MAX_MESSAGES: Final = 10_000
+MAX_MESSAGE_BYTES: Final = 1024 * 1024
+
+
+class Overflow(enum.Enum):
+    """What happens to layer messages when the reader is too slow for its budget."""
+
+    #: The socket is closed with 1013 (try again later): nobody believes to have seen everything.
+    DISCONNECT = "disconnect"
+    #: The message that waited longest makes room.
+    DROP_OLDEST = "drop-oldest"
+    #: The new message is not taken.
+    DROP_NEWEST = "drop-newest"
+
+
+class Flow(Protocol):
+    """How a mailbox slows its client down: an ``asyncio.ReadTransport`` fits."""
+
+    def pause_reading(self) -> None:
+        """Read no more from the client."""
+
+    def resume_reading(self) -> None:
+        """Read from the client again."""
+
+
+class Mailbox:
+    """Everything that waits for one connection: client events and layer messages, in one order.
+
+    The server puts ASGI events in, the hub puts encoded layer messages in, and one reader takes
+    them out. Called, it is the ``receive`` of an ASGI application. All methods belong to the thread
+    of :attr:`loop`; the hub crosses threads where it must.
+
+    Two budgets keep it bounded. Client events beyond :data:`INPUT_HIGH_WATER` pause the socket's
+    reading, so a flooding client waits for its own application and never pushes out group messages.
+    Layer messages beyond ``max_messages`` or ``max_bytes`` meet the overflow policy.
+
+    Args:
+        loop: The event loop of the reader.
+        flow: What to pause when the client is too fast; None where nothing can be paused.
+        overflow: The policy for layer messages.
+        max_messages: Budget of waiting layer messages, a count.
+        max_bytes: The same in encoded bytes.
+
+    Attributes:
+        channel: The channel name under which the hub knows this mailbox, or None.
+        groups: Names of the groups that it is in; the hub's to change.
+        direct: Where the hub may write prepared messages while the reader waits, or None.
+        on_park: Called whenever the reader finds nothing and begins to wait.
+        on_overflow: Called once when :attr:`Overflow.DISCONNECT` applies.
+        dropped: How many layer messages were lost here.
+    """
+
+    __slots__ = (
+        "_disconnect",
+        "_event_count",
+        "_input_size",
+        "_items",
+        "_max_bytes",
+        "_max_messages",
+        "_message_bytes",
+        "_message_count",
+        "_overflowing",
+        "_paused",
+        "_reader",
+        "channel",
+        "direct",
+        "dropped",
+        "flow",
+        "groups",
+        "loop",
+        "on_overflow",
+        "on_park",
+        "overflow",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        flow: Flow | None = None,
+        *,
+        overflow: Overflow = Overflow.DISCONNECT,
+        max_messages: int = MAX_MESSAGES,
+        max_bytes: int = MAX_MESSAGE_BYTES,
+    ) -> None:
+        self.loop = loop
+        self.flow = flow
+        self.overflow = overflow
+        self.channel: str | None = None
+        self.groups: list[str] = []
+        self.direct: Outbox | None = None
+        self.on_park: Callable[[], None] | None = None
+        self.on_overflow: Callable[[], None] | None = None
+        self.dropped = 0
+        self._items: deque[Event | bytes] = deque()
+        self._reader: asyncio.Future[None] | None = None
+        self._disconnect: Event | None = None
+        self._event_count = 0
+        self._input_size = 0
+        self._paused = False
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._message_count = 0
+        self._message_bytes = 0
+        self._overflowing = False
+
+    # ------------------------------------------------------------------ putting in
+
+    @property
+    def parked(self) -> bool:
+        """Whether the reader waits for something to come, so that no handler runs."""
+        return self._reader is not None
+
+    @property
+    def disconnected(self) -> bool:
+        """Whether the client's disconnect has been put in; nothing more is taken after it."""
+        return self._disconnect is not None
+
+    def put_event(self, event: Event, size: int = 0) -> None:
+        """Put in an ASGI event from the client, whose payload is ``size`` bytes."""
+        if self._disconnect is not None:
+            return
+        self._items.append(event)
+        self._event_count += 1
+        self._input_size += size + EVENT_OVERHEAD
+        reader = self._reader
+        if reader is not None:
+            self._wake(reader)
+        if self._input_size > INPUT_HIGH_WATER and not self._paused and self.flow is not None:
+            self._paused = True
+            self.flow.pause_reading()
+
+    def put_disconnect(self, event: Event) -> None:
+        """Put in the client's disconnect, the last event; only the first one counts.
+
+        It overtakes layer messages, which nobody is left to see, but no event that the client sent
+        before it.
+        """
+        if self._disconnect is not None:
+            return
+        self._disconnect = event
+        self._drop_messages()
+        self._items.append(event)
+        self._event_count += 1
+        if self._reader is not None:
+            self._wake(self._reader)
+
+    def put_message(self, payload: bytes) -> bool:
+        """Put in an encoded layer message; says whether it was taken.
+
+        A message for a connection that is already gone counts as taken: there is nobody to tell.
+        """
+        if self._disconnect is not None:
+            return True
+        size = len(payload)
+        if (
+            self._message_count >= self._max_messages
+            or self._message_bytes + size > self._max_bytes
+        ) and not self._make_room(size):
+            return False
+        self._items.append(payload)
+        self._message_count += 1
+        self._message_bytes += size
+        reader = self._reader
+        if reader is not None:
+            self._wake(reader)
+        return True
+
+    def _wake(self, reader: "asyncio.Future[None]") -> None:
+        self._reader = None
+        if not reader.done():  # a cancelled reader leaves its future behind
+            reader.set_result(None)
+
+    def _make_room(self, size: int) -> bool:
+        """Apply the overflow policy; says whether a message of ``size`` bytes may now be put in."""
+        if not self._overflowing:
+            self._overflowing = True  # one line per burst: it ends when the reader has caught up
+            logger.warning(
+                "Channel %s: its reader is too slow, %d messages (%d bytes) are waiting; "
+                "policy %r applies. Handle messages faster or send fewer.",
+                self.channel,
+                self._message_count,
+                self._message_bytes,
+                self.overflow.value,
+            )
+        if self.overflow is Overflow.DROP_OLDEST and size <= self._max_bytes:
+            self._drop_oldest(size)
+            return True
+        self.dropped += 1
+        if self.overflow is Overflow.DISCONNECT:
+            self._drop_messages()
+            if self.on_overflow is not None:
+                callback, self.on_overflow = self.on_overflow, None
+                callback()
+        return False
+
+    def _drop_oldest(self, size: int) -> None:
+        kept: deque[Event | bytes] = deque()
+        while self._items and (
+            self._message_count >= self._max_messages
+            or self._message_bytes + size > self._max_bytes
+        ):
+            item = self._items.popleft()
+            if isinstance(item, bytes):
+                self._message_count -= 1
+                self._message_bytes -= len(item)
+                self.dropped += 1
+            else:
+                kept.append(item)
+        self._items.extendleft(reversed(kept))
+
+    def _drop_messages(self) -> None:
+        if self._message_count:
+            self.dropped += self._message_count
+            self._items = deque(item for item in self._items if not isinstance(item, bytes))
+            self._message_count = self._message_bytes = 0
+
+    # ------------------------------------------------------------------ taking out
+
+    def take(self) -> Event | bytes | None:
+        """The next item: an ASGI event, an encoded layer message, or None when nothing is there."""
+        if not self._items:
+            return None
+        item = self._items.popleft()
+        if isinstance(item, bytes):
+            self._message_count -= 1
+            self._message_bytes -= len(item)
+            return item
+        self._event_count -= 1
+        if not self._event_count:
+            self._input_size = 0
+            if self._paused and self.flow is not None:
+                self._paused = False
+                self.flow.resume_reading()
+        return item
+
+    def park(self) -> "asyncio.Future[None]":
+        """What the one reader awaits after :meth:`take` returned None; then it takes again."""
+        self._overflowing = False
+        if self.on_park is not None:
+            self.on_park()
+        reader = self.loop.create_future()
+        if self._items:  # on_park itself may have brought something
+            reader.set_result(None)
+        else:
+            self._reader = reader
+        return reader
+
+    async def __call__(self) -> Event:
+        """The ASGI ``receive``: the next event from the client.
+
+        After the disconnect has been received it is returned again and again, so that an
+        application which keeps asking is not left hanging.
+        """
+        while True:
+            item = self.take()
+            if isinstance(item, dict):
+                return item
+            if item is None:
+                if self._disconnect is not None:
+                    return self._disconnect
+                await self.park()

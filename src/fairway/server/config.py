@@ -1,0 +1,321 @@
+"""Every option of the server, in one place.
+
+The command line (:mod:`fairway.server.cli`), the Django setting ``FAIRWAY = {...}`` and the
+reference page in the documentation are all made from the fields of :class:`Config`.
+"""
+
+import dataclasses
+import difflib
+import os
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+HOURS: Final = 3600.0
+
+
+class ConfigError(ValueError):
+    """An option does not exist, or its value cannot be used."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One option as people meet it.
+
+    Attributes:
+        name: The field of :class:`Config`, and the key in the ``FAIRWAY`` setting.
+        flags: How it is spelt on the command line.
+        default: What applies when nobody says anything.
+        type: ``str``, ``int``, ``float``, ``bool`` or ``tuple`` (of texts).
+        optional: Whether it may be None (on the command line: left out).
+        unit: What its number counts.
+        metavar: What ``--help`` calls its value.
+        group: The heading under which ``--help`` and the reference list it.
+        help: One or two sentences.
+        choices: The values it may take, where they can be listed.
+        minimum: The smallest number it may be.
+    """
+
+    name: str
+    flags: tuple[str, ...]
+    default: Any
+    type: type
+    optional: bool
+    unit: str
+    metavar: str
+    group: str
+    help: str
+    choices: tuple[str, ...]
+    minimum: float | None
+
+
+def _option(
+    default: Any,
+    *flags: str,
+    group: str,
+    help: str,  # noqa: A002  the word that argparse uses
+    unit: str = "",
+    metavar: str = "",
+    choices: tuple[str, ...] = (),
+    minimum: float | None = None,
+) -> Any:
+    metadata = {
+        "flags": flags,
+        "group": group,
+        "help": help,
+        "unit": unit,
+        "metavar": metavar,
+        "choices": choices,
+        "minimum": minimum,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def _default_threads() -> int:
+    """``ASGI_THREADS`` is what Daphne and asgiref's users know."""
+    text = os.environ.get("ASGI_THREADS", "")
+    return int(text) if text.isdecimal() and int(text) > 0 else 32
+
+
+_BIND, _HTTP, _WEBSOCKET = "Where to listen", "HTTP", "WebSocket"
+_PROXY, _PROCESS, _LOG = "Behind a proxy", "Process", "Logging"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """How the server behaves: typed, complete and never changed after it was made.
+
+    Durations are seconds, sizes are bytes. A duration of 0 or less, and a size of 0, mean that there
+    is no limit.
+
+    Raises:
+        ConfigError: A value has the wrong type or is out of range; the message names the option.
+    """
+
+    host: str | None = _option(
+        None, "-b", "--bind", group=_BIND, metavar="HOST",
+        help="Address to listen on; 127.0.0.1 if neither a socket nor a descriptor is named.",
+    )  # fmt: skip
+    port: int | None = _option(
+        None, "-p", "--port", group=_BIND, metavar="PORT", minimum=0,
+        help="Port to listen on, 8000 unless named; 0 takes any free one.",
+    )  # fmt: skip
+    unix_socket: str | None = _option(
+        None, "-u", "--unix-socket", group=_BIND, metavar="PATH",
+        help="Listen on a Unix socket at this path, beside or instead of a port.",
+    )  # fmt: skip
+    file_descriptor: int | None = _option(
+        None, "--fd", group=_BIND, metavar="N", minimum=0,
+        help="Listen on a socket that was inherited as this file descriptor.",
+    )  # fmt: skip
+    backlog: int = _option(
+        2048, "--backlog", group=_BIND, unit="connections", minimum=1,
+        help="Connections that may wait to be accepted.",
+    )  # fmt: skip
+
+    http_timeout: float | None = _option(
+        None, "-t", "--http-timeout", group=_HTTP, unit="seconds",
+        help="How long the application may take for a response; then 503, or the end of a "
+        "response that has begun.",
+    )  # fmt: skip
+    header_timeout: float = _option(
+        20.0, "--header-timeout", group=_HTTP, unit="seconds",
+        help="How long a client may take to complete its request line and headers; then 408.",
+    )  # fmt: skip
+    keep_alive_timeout: float = _option(
+        75.0, "--keep-alive-timeout", group=_HTTP, unit="seconds",
+        help="How long an idle connection is kept for a next request.",
+    )  # fmt: skip
+    max_request_line: int = _option(
+        8 * KIB, "--max-request-line", group=_HTTP, unit="bytes", minimum=0,
+        help="Longest request line; beyond it 414.",
+    )  # fmt: skip
+    max_header_size: int = _option(
+        64 * KIB, "--max-header-size", group=_HTTP, unit="bytes", minimum=0,
+        help="Most bytes in all header fields of a request together; beyond it 431.",
+    )  # fmt: skip
+    max_header_count: int = _option(
+        128, "--max-header-count", group=_HTTP, unit="fields", minimum=0,
+        help="Most header fields in a request; beyond it 431.",
+    )  # fmt: skip
+    max_body_size: int = _option(
+        0, "--max-body-size", group=_HTTP, unit="bytes", minimum=0,
+        help="Largest request body; beyond it 413. Off by default: Django has limits of its own.",
+    )  # fmt: skip
+    server_name: str = _option(
+        "fairway", "-s", "--server-name", group=_HTTP, metavar="NAME",
+        help="What the Server header says; empty to send none.",
+    )  # fmt: skip
+
+    ping_interval: float = _option(
+        20.0, "--ping-interval", group=_WEBSOCKET, unit="seconds",
+        help="A WebSocket that was silent this long gets a Ping.",
+    )  # fmt: skip
+    ping_timeout: float = _option(
+        30.0, "--ping-timeout", group=_WEBSOCKET, unit="seconds",
+        help="A WebSocket that does not answer a Ping this long is dropped (1006).",
+    )  # fmt: skip
+    websocket_timeout: float = _option(
+        24 * HOURS, "--websocket-timeout", "--websocket_timeout", group=_WEBSOCKET, unit="seconds",
+        help="How long a WebSocket may stay open; then it is closed with 1000.",
+    )  # fmt: skip
+    websocket_connect_timeout: float = _option(
+        5.0, "--websocket-connect-timeout", "--websocket_connect_timeout", group=_WEBSOCKET,
+        unit="seconds",
+        help="How long the application may take to accept or refuse a WebSocket; then 503.",
+    )  # fmt: skip
+    websocket_close_timeout: float = _option(
+        5.0, "--websocket-close-timeout", group=_WEBSOCKET, unit="seconds",
+        help="How long a client may take to answer a Close; then the connection is cut.",
+    )  # fmt: skip
+    websocket_max_message_size: int = _option(
+        1 * MIB, "--websocket-max-message-size", group=_WEBSOCKET, unit="bytes", minimum=0,
+        help="Largest message that a client may send; beyond it close code 1009.",
+    )  # fmt: skip
+    websocket_max_frame_size: int = _option(
+        1 * MIB, "--websocket-max-frame-size", group=_WEBSOCKET, unit="bytes", minimum=0,
+        help="Largest frame that a client may send; beyond it close code 1009.",
+    )  # fmt: skip
+    application_close_timeout: float = _option(
+        10.0, "--application-close-timeout", group=_WEBSOCKET, unit="seconds",
+        help="How long the application may go on after its client has gone; then it is cancelled "
+        "and the log shows where it hung.",
+    )  # fmt: skip
+
+    root_path: str = _option(
+        "", "--root-path", group=_PROXY, metavar="PATH",
+        help="The path under which the application is mounted (ASGI root_path), such as /app.",
+    )  # fmt: skip
+    proxy_headers: bool = _option(
+        False, "--proxy-headers", group=_PROXY,
+        help="Take the client's address and scheme from the headers of a trusted proxy.",
+    )  # fmt: skip
+    proxy_headers_host: str = _option(
+        "X-Forwarded-For", "--proxy-headers-host", group=_PROXY, metavar="HEADER",
+        help="The header that names the client's address.",
+    )  # fmt: skip
+    proxy_headers_port: str = _option(
+        "X-Forwarded-Port", "--proxy-headers-port", group=_PROXY, metavar="HEADER",
+        help="The header that names the client's port.",
+    )  # fmt: skip
+    trusted_proxies: tuple[str, ...] = _option(
+        ("127.0.0.0/8", "::1"), "--trusted-proxies", group=_PROXY, metavar="NETWORKS",
+        help="Addresses or networks, separated by commas, whose proxy headers are believed; "
+        "* for all. A Unix socket is trusted.",
+    )  # fmt: skip
+
+    threads: int = _option(
+        _default_threads(), "--threads", group=_PROCESS, unit="threads", minimum=1,
+        help="Threads that run sync code, and so database connections, at once. The environment "
+        "variable ASGI_THREADS sets the default.",
+    )  # fmt: skip
+    graceful_timeout: float = _option(
+        15.0, "--graceful-timeout", group=_PROCESS, unit="seconds",
+        help="How long requests and WebSockets may take to end after SIGTERM.",
+    )  # fmt: skip
+    write_buffer_size: int = _option(
+        64 * KIB, "--write-buffer-size", group=_PROCESS, unit="bytes", minimum=0,
+        help="Bytes that may wait for a slow reader before send() waits too.",
+    )  # fmt: skip
+    lifespan: str = _option(
+        "auto", "--lifespan", group=_PROCESS, choices=("auto", "on", "off"),
+        help="Whether to run the ASGI lifespan protocol: auto goes on without an application that "
+        "does not know it.",
+    )  # fmt: skip
+    loop: str = _option(
+        "auto", "--loop", group=_PROCESS, choices=("auto", "uvloop", "asyncio"),
+        help="The event loop; auto takes uvloop where it is installed.",
+    )  # fmt: skip
+
+    verbosity: int = _option(
+        1, "-v", "--verbosity", group=_LOG, metavar="0-3", minimum=0,
+        help="0 warnings, 1 also what happens, 2 also details, 3 also asyncio's debug mode.",
+    )  # fmt: skip
+    access_log: str | None = _option(
+        None, "--access-log", group=_LOG, metavar="PATH",
+        help="Where the access log goes: a file, or - for standard output, which is also the "
+        "default unless verbosity is 0.",
+    )  # fmt: skip
+    access_log_format: str = _option(
+        "common", "--access-log-format", group=_LOG, choices=("common", "django"),
+        help="common: the common log format; django: lines as runserver prints them.",
+    )  # fmt: skip
+    log_fmt: str = _option(
+        "%(asctime)-15s %(levelname)-8s %(message)s", "--log-fmt", group=_LOG, metavar="FORMAT",
+        help="The format of log records, in the words of Python's logging.",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        for option in options():
+            _check(option, getattr(self, option.name))
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> "Config":
+        """A configuration from names and values, such as the ``FAIRWAY`` setting holds.
+
+        Raises:
+            ConfigError: A name is unknown (the message suggests the nearest) or a value is wrong.
+        """
+        known = {option.name: option for option in options()}
+        values: dict[str, Any] = {}
+        for name, value in mapping.items():
+            if name not in known:
+                near = difflib.get_close_matches(str(name), known, n=1)
+                hint = f" Did you mean {near[0]!r}?" if near else ""
+                raise ConfigError(f"There is no option {name!r}.{hint}")
+            values[name] = tuple(value) if isinstance(value, list) else value
+        return cls(**values)
+
+    def replace(self, **changes: Any) -> "Config":
+        """This configuration with some options changed."""
+        return dataclasses.replace(self, **changes)
+
+
+def options() -> tuple[Option, ...]:
+    """Every option, in the order in which ``--help`` and the reference list them."""
+    global _options  # noqa: PLW0603  made on first use, when Config exists
+    if not _options:
+        hints = typing.get_type_hints(Config)
+        _options = tuple(
+            _describe(field, hints[field.name]) for field in dataclasses.fields(Config)
+        )
+    return _options
+
+
+_options: tuple[Option, ...] = ()
+
+
+def _describe(field: "dataclasses.Field[Any]", hint: Any) -> Option:
+    optional = isinstance(hint, types.UnionType)
+    kind = (
+        next(arg for arg in typing.get_args(hint) if arg is not types.NoneType)
+        if optional
+        else hint
+    )
+    return Option(
+        name=field.name,
+        default=field.default,
+        type=typing.get_origin(kind) or kind,
+        optional=optional,
+        **field.metadata,
+    )
+
+
+def _check(option: Option, value: object) -> None:
+    if value is None and option.optional:
+        return
+    accepted: tuple[type, ...] = (int, float) if option.type is float else (option.type,)
+    is_bool = isinstance(value, bool)
+    if not isinstance(value, accepted) or (is_bool and option.type is not bool):
+        wanted = {"str": "text", "int": "a whole number", "float": "a number of seconds",
+                  "bool": "True or False", "tuple": "a list of texts"}  # fmt: skip
+        raise ConfigError(f"{option.name} must be {wanted[option.type.__name__]}, not {value!r}.")
+    if option.choices and value not in option.choices:
+        raise ConfigError(
+            f"{option.name} must be one of {', '.join(option.choices)}, not {value!r}."
+        )
+    if option.minimum is not None and isinstance(value, (int, float)) and value < option.minimum:
+        raise ConfigError(f"{option.name} must be at least {option.minimum:g}, not {value!r}.")

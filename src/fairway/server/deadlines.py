@@ -1,0 +1,94 @@
+"""One timer for all connections of an event loop.
+
+A timer of the loop for each socket would cost memory and time for things that hardly ever happen
+(pings, timeouts). Here a connection only stands in the list of the moment at which it wants to be
+asked again; the loop holds one timer, for the nearest of these moments.
+"""
+
+import asyncio
+import heapq
+import math
+from typing import Final, Protocol
+
+#: Seconds that are treated as one moment. No deadline comes early; it may come this much late.
+RESOLUTION: Final = 0.05
+
+
+class Timed(Protocol):
+    """Something with a next deadline.
+
+    Attributes:
+        slot: Where it stands in :class:`Deadlines`, which keeps this; 0 while it stands nowhere.
+    """
+
+    slot: int
+
+    def on_deadline(self, now: float) -> float | None:
+        """Do what is due at ``now``; returns the moment of the next deadline, or None."""
+
+
+class Deadlines:
+    """Asks each :class:`Timed` at the moment that it named, or soon after.
+
+    Attributes:
+        now: The loop's time in seconds, as of the last call of :meth:`refresh` or of the timer.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._slots: dict[int, dict[Timed, None]] = {}
+        self._order: list[int] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_slot = 0
+
+    def arm(self, target: Timed, when: float) -> None:
+        """Ask ``target`` at ``when``, unless it stands for an earlier moment already.
+
+        What is asked too early simply names its next deadline, so moving one back costs nothing.
+        """
+        slot = math.ceil(when / RESOLUTION)
+        if target.slot:
+            if target.slot <= slot:
+                return
+            self.disarm(target)
+        target.slot = slot
+        entries = self._slots.get(slot)
+        if entries is None:
+            entries = self._slots[slot] = {}
+            heapq.heappush(self._order, slot)
+            if self._timer is None or slot < self._timer_slot:
+                self._set_timer()
+        entries[target] = None
+
+    def disarm(self, target: Timed) -> None:
+        """Ask ``target`` no more."""
+        entries = self._slots.get(target.slot)
+        if entries is not None:
+            entries.pop(target, None)
+        target.slot = 0
+
+    def close(self) -> None:
+        """Stop the timer and forget everyone."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._slots.clear()
+        self._order.clear()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_slot = self._order[0]
+        self._timer = self._loop.call_at(self._timer_slot * RESOLUTION, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        while self._order and self._order[0] * RESOLUTION <= now:
+            for target in self._slots.pop(heapq.heappop(self._order)):
+                target.slot = 0
+                when = target.on_deadline(now)
+                if when is not None:
+                    self.arm(target, when)
+        if self._order:
+            self._set_timer()
