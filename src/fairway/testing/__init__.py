@@ -1,0 +1,7 @@
+"""What tests of real-time code use: clients without a server, and a server inside a test case."""
+
+from fairway.testing.application import ApplicationCommunicator
+from fairway.testing.http import HttpCommunicator
+from fairway.testing.websocket import WebsocketCommunicator
+
+__all__ = ["ApplicationCommunicator", "HttpCommunicator", "WebsocketCommunicator"]

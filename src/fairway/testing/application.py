@@ -1,0 +1,189 @@
+"""Run an ASGI application inside a test, without a server."""
+
+import asyncio
+import contextlib
+import inspect
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextvars import Context
+from types import FrameType
+
+import asgiref
+from asgiref.compatibility import guarantee_single_callable
+
+from fairway._types import ASGIApplication, Event, Receive, Scope, Send
+
+logger = logging.getLogger("fairway.testing")
+
+# Frames of these packages say how the application waits, not for what.
+_MACHINERY = tuple(os.path.dirname(str(m.__file__)) + os.sep for m in (asyncio, asgiref))
+
+
+class ApplicationCommunicator:
+    """Feeds ASGI events to one instance of an application and collects what it sends.
+
+    The application starts with the first call that needs it, as a task with an empty context, so no
+    context variable of the test leaks into it. Once it has failed, the next call of any method but
+    ``stop(exceptions=False)`` raises its exception. No thread-sensitive context is entered: under
+    Django's ``TestCase`` synchronous code of the application runs in the test's own thread and sees
+    what the test has not committed.
+
+    Attributes:
+        scope: The scope that the application is given; change it before the first call.
+        input_queue: Events that wait for the application.
+        output_queue: Events that the application sent and nobody has taken.
+    """
+
+    def __init__(self, application: ASGIApplication, scope: Scope) -> None:
+        if isinstance(application, type) and hasattr(application, "as_asgi"):
+            raise TypeError(
+                f"{application.__qualname__} is a consumer class, not an ASGI application: "
+                f"pass {application.__qualname__}.as_asgi()."
+            )
+        # asgiref accepts applications of ASGI 2 too, and carries no types.
+        self.application: ASGIApplication = guarantee_single_callable(application)  # type: ignore[no-untyped-call]
+        self.scope = scope
+        self.input_queue: asyncio.Queue[Event] = asyncio.Queue()
+        self.output_queue: asyncio.Queue[Event] = asyncio.Queue()
+        self._future: asyncio.Task[None] | None = None
+
+    @property
+    def future(self) -> "asyncio.Task[None]":
+        """The application's task, started on first access."""
+        if self._future is None:
+            self._future = asyncio.create_task(
+                _run(self.application, self.scope, self.input_queue.get, self.output_queue.put),
+                context=Context(),
+            )
+        return self._future
+
+    async def send_input(self, message: Event) -> None:
+        """Give one event to the application."""
+        self._raise_failure()
+        await self.input_queue.put(message)
+
+    async def receive_output(self, timeout: float | None = 1) -> Event:  # noqa: ASYNC109
+        """Return the next event that the application sends.
+
+        The application is left as it is when nothing comes: a later call can still receive.
+
+        Args:
+            timeout: Seconds to wait; ``None`` waits for ever.
+
+        Raises:
+            TimeoutError: Nothing came in time, or the application ended and nothing can come any
+                more. The message says where the application waits.
+        """
+        self._raise_failure()
+        getter = asyncio.create_task(self.output_queue.get())
+        try:
+            await asyncio.wait(
+                {getter, self.future}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+            )
+            if getter.done():
+                return getter.result()
+        finally:
+            getter.cancel()
+        # The application may send its last event and end before the getter had its turn.
+        if not self.output_queue.empty():
+            return self.output_queue.get_nowait()
+        self._raise_failure()
+        if self.future.done():
+            raise TimeoutError("The application has ended and sends nothing any more.")
+        raise TimeoutError(
+            f"The application sent nothing for {timeout} s: {_whereabouts(self.future)}."
+        )
+
+    async def receive_nothing(self, timeout: float = 0.1, interval: float = 0.01) -> bool:  # noqa: ASYNC109
+        """Tell whether the application stays silent.
+
+        Args:
+            timeout: Seconds of silence to wait for.
+            interval: Seconds between two looks; the first one comes after one interval.
+        """
+        self._raise_failure()
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            if not self.output_queue.empty():
+                return False
+            await asyncio.sleep(interval)
+        return self.output_queue.empty()
+
+    async def wait(self, timeout: float | None = 1) -> None:  # noqa: ASYNC109
+        """Wait for the application to end by itself, and raise the exception it ended with.
+
+        An application that has not ended in time is cancelled and waited for; a warning on the
+        logger ``fairway.testing`` says where it was waiting.
+
+        Args:
+            timeout: Seconds to wait; ``None`` waits for ever.
+        """
+        future = self.future
+        await asyncio.wait({future}, timeout=timeout)
+        if not future.done():
+            logger.warning(
+                "The application had not ended after %s s and was cancelled: %s.",
+                timeout,
+                _whereabouts(future),
+            )
+            future.cancel()
+            await asyncio.wait({future})
+        if not future.cancelled():
+            future.result()
+
+    def stop(self, exceptions: bool = True) -> None:
+        """Cancel the application if it runs.
+
+        Args:
+            exceptions: Raise the exception of an application that has failed.
+        """
+        if self._future is None:
+            return
+        if not self._future.done():
+            self._future.cancel()
+        elif exceptions:
+            self._future.result()
+
+    def __del__(self) -> None:
+        # Either __init__ raised or the event loop is closed: then nothing runs that one could stop.
+        with contextlib.suppress(AttributeError, RuntimeError):
+            self.stop(exceptions=False)
+
+    def _raise_failure(self) -> None:
+        if self.future.done():
+            self.future.result()
+
+
+async def _run(application: ASGIApplication, scope: Scope, receive: Receive, send: Send) -> None:
+    # Not a method: the task must not keep its communicator alive, whose end ends the task.
+    await application(scope, receive, send)
+
+
+def _whereabouts(task: "asyncio.Task[None]") -> str:
+    """Say at which line of the application, or of what it uses, the task is suspended."""
+    frames = list(_suspended_frames(task))
+    telling = [f for f in frames if not f.f_code.co_filename.startswith(_MACHINERY)]
+    if not telling:
+        return "it has not started yet"
+    code = telling[-1].f_code
+    return f"it is waiting at {code.co_filename}:{telling[-1].f_lineno} in {code.co_qualname}"
+
+
+def _suspended_frames(task: "asyncio.Task[None]") -> Iterator[FrameType]:
+    """Yield the frames of a suspended task, outermost first.
+
+    ``Task.get_stack`` knows the outermost frame only, so this follows what each coroutine awaits.
+    It ends at what Python cannot look into: a future, or an asynchronous generator's step.
+    """
+    awaited: object = task.get_coro()
+    while awaited is not None:
+        if inspect.iscoroutine(awaited):
+            frame, awaited = awaited.cr_frame, awaited.cr_await
+        elif inspect.isgenerator(awaited):
+            frame, awaited = awaited.gi_frame, awaited.gi_yieldfrom
+        else:
+            return
+        if frame is not None:
+            yield frame
