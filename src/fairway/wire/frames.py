@@ -17,7 +17,10 @@ class Opcode(enum.IntEnum):
 
 
 class CloseCode(enum.IntEnum):
-    """Close codes of the IANA registry, RFC 6455 §7.4.1 and §11.7, and the private ones that Fairway sends."""
+    """Close codes of the IANA registry, and the private ones that Fairway sends.
+
+    RFC 6455 §7.4.1 and §11.7, https://www.iana.org/assignments/websocket/websocket.xhtml.
+    """
 
     NORMAL_CLOSURE = 1000
     GOING_AWAY = 1001
@@ -60,7 +63,8 @@ LENGTH_64: Final = 127
 _PACK_16: Final = struct.Struct("!BBH").pack
 _PACK_64: Final = struct.Struct("!BBQ").pack
 
-# Most messages are short: their two header bytes come from a table instead of being packed each time.
+# Most messages are short: their two header bytes come from a table instead of being packed each
+# time.
 _SHORT_TEXT: Final = tuple(bytes((FIN | Opcode.TEXT, n)) for n in range(LENGTH_16))
 _SHORT_BINARY: Final = tuple(bytes((FIN | Opcode.BINARY, n)) for n in range(LENGTH_16))
 
@@ -81,7 +85,10 @@ def encode_header(opcode: int, length: int, *, fin: bool = True) -> bytes:
 
 
 def encode_frame(opcode: int, payload: bytes, *, fin: bool = True) -> bytes:
-    """One frame as a server sends it: never masked (§5.1)."""
+    """One frame as a server sends it: never masked (§5.1).
+
+    The caller keeps the payload of a control frame within :data:`MAX_CONTROL_PAYLOAD`.
+    """
     return encode_header(opcode, len(payload), fin=fin) + payload
 
 
@@ -110,8 +117,10 @@ def encode_close(code: int | None, reason: str = "") -> bytes:
     """A Close frame (§5.5.1).
 
     Args:
-        code: What :func:`is_sendable` allows; None sends a frame without a body, which the peer reads as 1005.
-        reason: Text for people and logs, cut at a character so that it fits into 123 bytes of UTF-8.
+        code: What :func:`is_sendable` allows; None sends a frame without a body, which the peer
+            reads as 1005, so the reason is left out too.
+        reason: Text for people and logs, cut at a character so that it fits into 123 bytes of
+            UTF-8; a lone surrogate becomes a question mark.
 
     Raises:
         ValueError: The code may not be sent.

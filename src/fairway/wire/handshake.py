@@ -14,6 +14,16 @@ _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 #: The only version there is (§4.1, §11.6).
 VERSION: Final = b"13"
 
+_FIELDS: Final = frozenset(
+    {
+        b"connection",
+        b"upgrade",
+        b"sec-websocket-key",
+        b"sec-websocket-protocol",
+        b"sec-websocket-version",
+    }
+)
+
 # token = 1*tchar, RFC 9110 §5.6.2
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
@@ -52,12 +62,14 @@ class OpeningHandshake:
     def parse(
         cls, method: str, http_version: str, headers: Iterable[tuple[bytes, bytes]]
     ) -> "OpeningHandshake":
-        """Check a request that asks for ``Upgrade: websocket`` (§4.2.1).
+        """Check a request that asks for a WebSocket (§4.2.1).
+
+        ``Host`` and the syntax of the fields are HTTP's own matter and were checked before.
 
         Args:
             method: As in the request line.
             http_version: ``"1.1"`` or ``"1.0"``.
-            headers: All fields, names in lower case.
+            headers: All fields, names in lower case, values without white space around them.
 
         Raises:
             HandshakeRefused: With 405, 426 or 400 and what is wrong.
@@ -67,11 +79,14 @@ class OpeningHandshake:
                 405, f"A WebSocket is opened with GET, not {method}.", [(b"allow", b"GET")]
             )
         if http_version != "1.1":
-            raise HandshakeRefused(400, "A WebSocket is opened over HTTP/1.1 or later.")
+            raise HandshakeRefused(
+                400, f"A WebSocket is opened over HTTP/1.1, not HTTP/{http_version}."
+            )
         fields: dict[bytes, list[bytes]] = {}
         for name, value in headers:
-            if name.startswith(b"sec-websocket-"):
+            if name in _FIELDS:
                 fields.setdefault(name, []).append(value)
+        _check_upgrade(fields)
         _check_version(fields.get(b"sec-websocket-version", []))
         key = _check_key(fields.get(b"sec-websocket-key", []))
         return cls(key, _parse_subprotocols(fields.get(b"sec-websocket-protocol", [])))
@@ -80,9 +95,18 @@ class OpeningHandshake:
         """The answer that opens the WebSocket (§4.2.2).
 
         Args:
-            subprotocol: The chosen one, or None.
+            subprotocol: One that the client offers, or None.
             headers: Further header lines, encoded, each ending in CRLF.
+
+        Raises:
+            ValueError: The client does not offer this subprotocol, so it would have to fail the
+                connection (§4.1).
         """
+        if subprotocol is not None and subprotocol not in self.subprotocols:
+            offered = ", ".join(self.subprotocols) or "none"
+            raise ValueError(
+                f"The client does not offer the subprotocol {subprotocol!r}; it offers: {offered}."
+            )
         lines = (
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Accept: " + accept_value(self.key) + b"\r\n"
@@ -103,23 +127,34 @@ def is_token(value: bytes) -> bool:
     return _TOKEN.fullmatch(value) is not None
 
 
+def _check_upgrade(fields: dict[bytes, list[bytes]]) -> None:
+    for name, token in ((b"connection", b"upgrade"), (b"upgrade", b"websocket")):
+        if token not in (element.lower() for element in _elements(fields.get(name, []))):
+            raise HandshakeRefused(
+                400,
+                f"The {name.decode().title()} header does not say {token.decode()}.",
+            )
+
+
 def _check_version(values: list[bytes]) -> None:
-    if not values:
-        raise HandshakeRefused(400, "The Sec-WebSocket-Version header is missing.")
+    _check_single("Sec-WebSocket-Version", values)
     if values != [VERSION]:
-        # "the server MUST abort the WebSocket handshake … and instead send an appropriate HTTP error
-        # code (such as 426 Upgrade Required) and a |Sec-WebSocket-Version|" (§4.2.2, item 4; §4.4)
+        # "the server MUST abort the WebSocket handshake … and instead send an appropriate HTTP
+        # error code (such as 426 Upgrade Required) and a |Sec-WebSocket-Version|" (§4.2.2, item 4;
+        # §4.4). A 426 names the protocol to upgrade to (RFC 9110 §15.5.22, §7.8).
         raise HandshakeRefused(
             426,
             "This server speaks version 13 of the WebSocket protocol only.",
-            [(b"sec-websocket-version", VERSION), (b"upgrade", b"websocket")],
+            [
+                (b"sec-websocket-version", VERSION),
+                (b"upgrade", b"websocket"),
+                (b"connection", b"upgrade"),
+            ],
         )
 
 
 def _check_key(values: list[bytes]) -> bytes:
-    if len(values) != 1:
-        problem = "is missing" if not values else "was sent more than once"
-        raise HandshakeRefused(400, f"The Sec-WebSocket-Key header {problem}.")
+    _check_single("Sec-WebSocket-Key", values)
     try:
         nonce = base64.b64decode(values[0], validate=True)
     except binascii.Error:
@@ -129,15 +164,21 @@ def _check_key(values: list[bytes]) -> bytes:
     return values[0]
 
 
+def _check_single(name: str, values: list[bytes]) -> None:
+    """Refuse what "MUST NOT appear more than once in an HTTP request" (§11.3.1, §11.3.5)."""
+    if len(values) != 1:
+        problem = "was sent more than once" if values else "is missing"
+        raise HandshakeRefused(400, f"The {name} header {problem}.")
+
+
 def _parse_subprotocols(values: list[bytes]) -> list[str]:
-    offered: list[str] = []
-    for element in b",".join(values).split(b","):
-        name = element.strip(b" \t")
-        if not name:
-            continue  # empty list elements are ignored, RFC 9110 §5.6.1.2
-        if not is_token(name):
-            raise HandshakeRefused(
-                400, "The Sec-WebSocket-Protocol header is not a list of tokens."
-            )
-        offered.append(name.decode("ascii"))
-    return offered
+    offered = _elements(values)
+    if not all(is_token(name) for name in offered):
+        raise HandshakeRefused(400, "The Sec-WebSocket-Protocol header is not a list of tokens.")
+    return [name.decode("ascii") for name in offered]
+
+
+def _elements(values: list[bytes]) -> list[bytes]:
+    """The elements of a list field, which may stand in several lines (RFC 9110 §5.6.1)."""
+    elements = (element.strip(b" \t") for element in b",".join(values).split(b","))
+    return [element for element in elements if element]  # empty ones are ignored, §5.6.1.2

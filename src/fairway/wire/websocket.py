@@ -25,21 +25,19 @@ send Close     frame               nothing              nothing       nothing
                → CLOSE_SENT
 =============  ==================  ===================  ============  ============
 
-In CLOSE_SENT nothing is sent any more, so a Ping gets no Pong (§5.5.1), and data is of no use to an
-application that has hung up. Both CLOSED and FAILED tell the shell to end the TCP connection (§7.1.1).
+In CLOSE_SENT nothing is sent any more: whoever receives a Close discards what follows it (§1.4), so
+a Pong would reach nobody, and data is of no use to an application that has hung up. Both CLOSED and
+FAILED tell the shell to end the TCP connection (§7.1.1).
 """
 
 import codecs
 import enum
-from typing import Final, TypeAlias
-
-from websockets.utils import apply_mask
+from typing import Final
 
 from fairway.exceptions import WrongState
 from fairway.wire.frames import (
     FIN,
     LENGTH_16,
-    LENGTH_64,
     LENGTH_BITS,
     MASK_BIT,
     MAX_CONTROL_PAYLOAD,
@@ -53,74 +51,30 @@ from fairway.wire.frames import (
     encode_text,
     is_sendable,
 )
+from fairway.wire.websocket_events import Closed, Event, Ping, Pong
+
+try:
+    # In C: 0.1 µs for 30 bytes, 1.3 µs for 64 KiB, where the one below takes 0.6 µs and 200 µs.
+    from websockets.speedups import apply_mask
+except ImportError:  # websockets was built without a compiler
+    from websockets.utils import apply_mask
+
+__all__ = ["Closed", "Event", "Ping", "Pong", "State", "WebSocketConnection"]
 
 _FINAL_TEXT: Final = FIN | Opcode.TEXT
-_FINAL_BINARY: Final = FIN | Opcode.BINARY
+_FINAL_DATA: Final = frozenset({_FINAL_TEXT, FIN | Opcode.BINARY})
 _CONTROL_BIT: Final = 0x08
 _OPCODES: Final = frozenset(Opcode)
 _new_utf8_decoder = codecs.getincrementaldecoder("utf-8")
 
 
 class State(enum.Enum):
-    """Where a connection stands; the module's docstring says what each state does with each input."""
+    """Where a connection stands; the module's docstring says what each does with each input."""
 
     OPEN = "open"
     CLOSE_SENT = "close sent"
     CLOSED = "closed"
     FAILED = "failed"
-
-
-class Ping:
-    """A Ping from the client; its Pong is already among the bytes to send."""
-
-    __slots__ = ("payload",)
-
-    def __init__(self, payload: bytes) -> None:
-        self.payload = payload
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other.payload == self.payload  # type: ignore[attr-defined]  # same type
-
-    def __hash__(self) -> int:
-        return hash((type(self), self.payload))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.payload!r})"
-
-
-class Pong(Ping):
-    """A Pong from the client, asked for or not (§5.5.3)."""
-
-    __slots__ = ()
-
-
-class Closed:
-    """The connection is over: the last event, given exactly once.
-
-    Attributes:
-        code: What the client's Close frame said; 1005 if it had no code; 1006 if there was none; or, where the
-            client broke a rule or a limit, the code that it was sent (1002, 1007, 1009).
-        reason: The text beside the code.
-    """
-
-    __slots__ = ("code", "reason")
-
-    def __init__(self, code: int, reason: str = "") -> None:
-        self.code = code
-        self.reason = reason
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Closed) and (other.code, other.reason) == (self.code, self.reason)
-
-    def __hash__(self) -> int:
-        return hash((self.code, self.reason))
-
-    def __repr__(self) -> str:
-        return f"Closed({self.code}, {self.reason!r})"
-
-
-#: A text message is a ``str``, a binary message ``bytes``: messages are the many, so they get no wrapper.
-Event: TypeAlias = str | bytes | Ping | Closed
 
 
 class _Violation(Exception):
@@ -136,9 +90,9 @@ class WebSocketConnection:
     """Frames to messages and messages to frames, for one connection.
 
     Args:
-        max_message_size: Most bytes of one message, all fragments together; 0 for no limit. Beyond it the
-            connection fails with 1009 as soon as a frame header announces it.
-        max_frame_size: Most bytes in one frame; 0 for no limit.
+        max_message_size: Most bytes of one message, all fragments together; 0 for no limit. Beyond
+            it the connection fails with 1009 as soon as a frame header announces it.
+        max_frame_size: Most bytes in one data frame; 0 for no limit.
 
     Attributes:
         state: See :class:`State`.
@@ -156,6 +110,7 @@ class WebSocketConnection:
         "_payload",
         "_replies",
         "_short_frames",
+        "_text",
         "_utf8",
         "state",
     )
@@ -166,9 +121,9 @@ class WebSocketConnection:
         self._max_frame_size = max_frame_size
         # Whether every frame with a short header is within both limits.
         self._short_frames = all(
-            limit == 0 or limit >= LENGTH_16 for limit in (max_message_size, max_frame_size)
+            limit == 0 or limit >= LENGTH_16 - 1 for limit in (max_message_size, max_frame_size)
         )
-        self._replies = b""
+        self._replies: bytearray | None = None
         self._buffer = b""  # an incomplete frame header, never more than 13 bytes
         # The frame being received; _left is None between frames.
         self._left: int | None = None
@@ -178,15 +133,16 @@ class WebSocketConnection:
         self._payload: bytearray | None = None  # of a control frame in pieces
         # The message being received; None between messages.
         self._message: bytearray | None = None
-        self._utf8: codecs.IncrementalDecoder | None = None  # set while that message is text
+        self._text = False
+        self._utf8: codecs.IncrementalDecoder | None = None  # of a text message in pieces
 
     # ------------------------------------------------------------------ receiving
 
     def receive_data(self, data: bytes) -> list[Event]:
         """Take what arrived from the client, in chunks of any size.
 
-        Never raises for what a client sends: a violation becomes a :class:`Closed` event. After each call
-        :meth:`data_to_send` may hold replies.
+        Never raises for what a client sends: a violation becomes a :class:`Closed` event. After
+        each call :meth:`data_to_send` may hold replies.
         """
         events: list[Event] = []
         if self.state is State.CLOSED or self.state is State.FAILED:
@@ -197,52 +153,56 @@ class WebSocketConnection:
         try:
             self._receive_frames(data, events)
         except _Violation as violation:
-            self._fail(violation, events)
+            events.append(self._fail(violation.code, violation.reason))
         except UnicodeDecodeError:
             reason = "A text message is not valid UTF-8."
-            self._fail(_Violation(CloseCode.INVALID_PAYLOAD_DATA, reason), events)
+            events.append(self._fail(CloseCode.INVALID_PAYLOAD_DATA, reason))
         return events
 
     def receive_eof(self) -> list[Event]:
         """The client will send no more; 1006 unless it said goodbye before (§7.1.5)."""
         if self.state is State.CLOSED or self.state is State.FAILED:
             return []
-        self.state = State.CLOSED
-        return [Closed(CloseCode.ABNORMAL_CLOSURE)]
+        return [self._end(State.CLOSED, CloseCode.ABNORMAL_CLOSURE, "")]
 
     def data_to_send(self) -> bytes:
-        """Replies to what was received (Pong, Close), handed out once; send them before anything else."""
-        replies = self._replies
-        if replies:
-            self._replies = b""
+        """Replies to what was received (Pong, Close), handed out once.
+
+        Send them before anything else.
+        """
+        if self._replies is None:
+            return b""
+        replies = bytes(self._replies)
+        self._replies = None
         return replies
 
     def _receive_frames(self, data: bytes, events: list[Event]) -> None:
         position, end = 0, len(data)
         while position < end:
-            if self._left is not None:
-                position = self._receive_payload(data, position, events)
-                continue
-            # A whole short frame that is a whole message is nearly all that chats and games send:
-            # measured at 0.9 µs this way against 4 µs through the general one.
-            if self._short_frames and end - position > 5 and self._message is None:
-                start = position + 6  # after two bytes of header and four of mask
-                length = data[position + 1] - MASK_BIT
-                if 0 <= length < LENGTH_16 and start + length <= end and self.state is State.OPEN:
+            if self._left is None:
+                # A whole short frame that is a whole message is nearly all that chats and games
+                # send: measured at 0.5 µs this way against 2.3 µs through the general one.
+                if self._short_frames and end - position > 5 and self._message is None:
                     first = data[position]
-                    if first == _FINAL_TEXT or first == _FINAL_BINARY:
+                    length = data[position + 1] - MASK_BIT
+                    start = position + 6  # after two bytes of header and four of mask
+                    if (
+                        first in _FINAL_DATA
+                        and 0 <= length < LENGTH_16
+                        and start + length <= end
+                        and self.state is State.OPEN
+                    ):
                         mask = data[position + 2 : start]
                         position = start + length
                         payload = apply_mask(data[start:position], mask)
                         events.append(payload.decode() if first == _FINAL_TEXT else payload)
                         continue
-            header_size = self._receive_header(data, position, end)
-            if not header_size:
-                self._buffer = data[position:]
-                return
-            position += header_size
-            if self._left == 0:
-                position = self._receive_payload(data, position, events)
+                header_size = self._receive_header(data, position, end)
+                if not header_size:
+                    self._buffer = data[position:]
+                    return
+                position += header_size
+            position = self._receive_payload(data, position, events)
             if self.state is State.CLOSED:
                 return  # "any data received after the Close is discarded", §1.4
 
@@ -296,7 +256,8 @@ class WebSocketConnection:
     @staticmethod
     def _extended_length(raw: bytes) -> int:
         length = int.from_bytes(raw, "big")
-        # "the minimal number of bytes MUST be used", and of 64 bits "the most significant bit MUST be 0"
+        # "the minimal number of bytes MUST be used", and of 64 bits "the most significant bit MUST
+        # be 0" (§5.2)
         if length < (LENGTH_16 if len(raw) == 2 else 1 << 16) or length >> 63:
             raise _Violation(CloseCode.PROTOCOL_ERROR, "A frame's length is badly encoded.")
         return length
@@ -319,7 +280,7 @@ class WebSocketConnection:
             self._payload = bytearray()
         elif self._opcode != Opcode.CONTINUATION:
             self._message = bytearray()
-            self._utf8 = _new_utf8_decoder() if self._opcode == Opcode.TEXT else None
+            self._text = self._opcode == Opcode.TEXT
 
     def _receive_payload(self, data: bytes, position: int, events: list[Event]) -> int:
         """Take as much of the current frame's payload as there is; returns where it ended."""
@@ -332,57 +293,75 @@ class WebSocketConnection:
             chunk = apply_mask(chunk, self._mask)
             if size % 4:
                 self._mask = self._mask[size % 4 :] + self._mask[: size % 4]
-        if self._payload is not None:
+        if complete:
+            self._left = None
+        if self._payload is None:
+            self._receive_message(chunk, complete and self._fin, events)
+        else:
             self._payload += chunk
             if complete:
                 payload = bytes(self._payload)
-                self._payload = self._left = None
+                self._payload = None
                 self._receive_control(payload, events)
-            return position + size
-        assert self._message is not None
-        if self._utf8 is not None:
-            # Checked as it arrives: bad text is answered at its first bad byte (§8.1).
-            self._utf8.decode(chunk, complete and self._fin)
-        self._message += chunk
-        if complete:
-            self._left = None
-            if self._fin:
-                self._end_message(events)
         return position + size
 
-    def _end_message(self, events: list[Event]) -> None:
+    def _receive_message(self, chunk: bytes, final: bool, events: list[Event]) -> None:
+        """Take the next piece of a message, of any size; ``final`` for its last one."""
         assert self._message is not None
-        if self.state is State.OPEN:
+        message: bytes | bytearray = chunk
+        # What comes whole is neither copied nor decoded twice.
+        if self._message or not final:
             message = self._message
-            events.append(message.decode() if self._utf8 is not None else bytes(message))
-        self._message = self._utf8 = None
+            message += chunk
+            if self._text:
+                # Checked as it arrives: bad text is answered at its first bad byte (§8.1).
+                self._utf8 = self._utf8 or _new_utf8_decoder()
+                self._utf8.decode(chunk, final)
+        if final:
+            event = message.decode() if self._text else bytes(message)
+            self._message = self._utf8 = None
+            if self.state is State.OPEN:
+                events.append(event)
 
     def _receive_control(self, payload: bytes, events: list[Event]) -> None:
         if self._opcode == Opcode.CLOSE:
-            self._receive_close(payload, events)
+            events.append(self._receive_close(payload))
         elif self.state is not State.OPEN:
             return
         elif self._opcode == Opcode.PING:
-            self._replies += encode_frame(Opcode.PONG, payload)
+            self._reply(encode_frame(Opcode.PONG, payload))
             events.append(Ping(payload))
         else:
             events.append(Pong(payload))
 
-    def _receive_close(self, payload: bytes, events: list[Event]) -> None:
-        """The closing handshake, §5.5.1 and §7.1.5: the code is echoed unless a Close was sent before."""
+    def _receive_close(self, payload: bytes) -> Closed:
+        """The closing handshake, §5.5.1 and §7.1.5: the code is echoed unless Close was sent."""
         code, reason = _parse_close(payload)
         if self.state is State.OPEN:
-            self._replies += encode_close(code)
-        self.state = State.CLOSED
-        events.append(Closed(CloseCode.NO_STATUS_RECEIVED if code is None else code, reason))
+            self._reply(encode_close(code))
+        if code is None:
+            code = CloseCode.NO_STATUS_RECEIVED
+        return self._end(State.CLOSED, code, reason)
 
-    def _fail(self, violation: _Violation, events: list[Event]) -> None:
-        """Fail the connection (§7.1.7): say why, unless a Close was sent before, and read no more."""
+    def _fail(self, code: CloseCode, reason: str) -> Closed:
+        """Fail the connection (§7.1.7): say why, unless a Close was sent before; read no more."""
         if self.state is State.OPEN:
-            self._replies += encode_close(violation.code, violation.reason)
-        self.state = State.FAILED
-        self._message = self._payload = None
-        events.append(Closed(violation.code, violation.reason))
+            self._reply(encode_close(code, reason))
+        return self._end(State.FAILED, code, reason)
+
+    def _end(self, state: State, code: int, reason: str) -> Closed:
+        """Enter a final state; what was received of a message is let go."""
+        self.state = state
+        self._buffer = b""
+        self._message = self._payload = self._utf8 = None
+        return Closed(code, reason)
+
+    def _reply(self, frame: bytes) -> None:
+        # A chunk may hold thousands of Pings: their Pongs are appended, never copied again.
+        if self._replies is None:
+            self._replies = bytearray(frame)
+        else:
+            self._replies += frame
 
     # ------------------------------------------------------------------ sending
 
@@ -418,7 +397,7 @@ class WebSocketConnection:
         return encode_frame(Opcode.PING, payload)
 
     def send_close(self, code: int | None = CloseCode.NORMAL_CLOSURE, reason: str = "") -> bytes:
-        """Begin the closing handshake (§7.1.2); nothing once the connection is closing, so it is idempotent.
+        """Begin the closing handshake (§7.1.2); idempotent: nothing once the connection is closing.
 
         The shell then waits a while for the client's Close, and ends the TCP connection.
 
@@ -433,7 +412,9 @@ class WebSocketConnection:
 
     def _require_open(self, what: str) -> None:
         if self.state is not State.OPEN:
-            raise WrongState(f"Cannot send {what}: the WebSocket is {self.state.value}.")
+            raise WrongState(
+                f"Cannot send {what} in the state {self.state.name}: only OPEN takes it."
+            )
 
 
 def _parse_close(payload: bytes) -> tuple[int | None, str]:
