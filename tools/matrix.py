@@ -60,7 +60,7 @@ def install(python: str, interpreter: str, django: str) -> str:
         env=os.environ | {"PYTHON": interpreter},
     )
     subprocess.run(
-        [own, "-m", "pip", "install", "--quiet", "--upgrade", f"Django~={django}.0"], check=True
+        [own, "-m", "pip", "install", "-qq", "--upgrade", f"Django~={django}.0"], check=True
     )
     return own
 

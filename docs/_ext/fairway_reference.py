@@ -1,0 +1,78 @@
+"""Sphinx directives that write reference pages from the code.
+
+``{fairway-options}``
+    every option of the server, read from :func:`fairway.server.config.options`
+"""
+
+from itertools import groupby
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+from sphinx.util.typing import ExtensionMetadata
+
+from fairway.server.config import Option, options
+
+_SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+_DURATIONS = ((86400, "day"), (3600, "hour"), (60, "minute"))
+
+
+def default_of(option: Option) -> str:
+    """An option's default as a person says it, in Markdown."""
+    value = option.default
+    if value is None or value in ("", ()):
+        return "none"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, tuple):
+        return ", ".join(f"`{item}`" for item in value)
+    if isinstance(value, str):
+        return f"`{value}`"
+    if option.unit in {"bytes", "seconds"} and value <= 0:
+        return "no limit"
+    number = str(int(value)) if value == int(value) else str(value)
+    return " ".join(filter(None, (number, option.unit, _rounded(value, option.unit))))
+
+
+def _rounded(value: float, unit: str) -> str:
+    """The same in a larger unit, in parentheses, where that is a whole number."""
+    if unit == "bytes":
+        for factor, name in _SIZES:
+            if value >= factor and value % factor == 0:
+                return f"({value / factor:g} {name})"
+    if unit == "seconds":
+        for factor, name in _DURATIONS:
+            if value >= factor and value % factor == 0:
+                count = value / factor
+                return f"({count:g} {name}{'s' if count != 1 else ''})"
+    return ""
+
+
+def option_entry(option: Option) -> str:
+    """One option as an entry of a definition list, in Markdown."""
+    value = "|".join(option.choices) or option.metavar or option.unit.upper()
+    flags = ", ".join(f"`{flag} {value}`" if value else f"`{flag}`" for flag in option.flags)
+    return f"`{option.name}` · {flags}\n: {option.help}\n  Default: {default_of(option)}.\n"
+
+
+def options_text() -> str:
+    """The whole reference of options, in Markdown: a heading and a definition list per group."""
+    parts = []
+    for group, members in groupby(options(), key=lambda option: option.group):
+        parts.append(f"## {group}\n")
+        parts += [option_entry(option) for option in members]
+    return "\n".join(parts)
+
+
+class OptionsDirective(SphinxDirective):
+    """Put the reference of options where the directive stands."""
+
+    def run(self) -> list[nodes.Node]:
+        """Parse the generated text as a part of the page."""
+        return self.parse_text_to_nodes(options_text(), allow_section_headings=True)
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Register the directives."""
+    app.add_directive("fairway-options", OptionsDirective)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
