@@ -1,0 +1,1 @@
+"""The parts of ``run.py``: environments, servers, load generator, scenarios, report."""

@@ -1,0 +1,125 @@
+"""What has to exist before anything can be measured: two compiled programs, two environments."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+
+BENCHMARKS = Path(__file__).resolve().parent.parent
+CHECKOUT = BENCHMARKS.parent
+BUILD = BENCHMARKS / "build"
+
+COMPILER = "gcc"
+FLAGS = (
+    "-std=c11",
+    "-D_GNU_SOURCE",
+    "-O2",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-Wconversion",
+    "-Wshadow",
+)
+
+
+class BuildError(Exception):
+    """Something that the benchmarks need could not be made; the text says what and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """A virtual environment of its own.
+
+    Attributes:
+        python: Its interpreter.
+        versions: What is installed, by distribution name in lower case.
+    """
+
+    python: Path
+    versions: dict[str, str]
+
+
+def compile_program(name: str) -> Path:
+    """Compiles ``benchmarks/<name>/*.c`` with what both programs share.
+
+    Raises:
+        BuildError: There is no compiler, or it refuses.
+    """
+    if not shutil.which(COMPILER):
+        raise BuildError(f"{COMPILER} is needed to compile the load generator; please install it")
+    sources = [
+        *sorted((BENCHMARKS / name).glob("*.c")),
+        *sorted((BENCHMARKS / "shared").glob("*.c")),
+    ]
+    program = BUILD / name
+    BUILD.mkdir(exist_ok=True)
+    _run([COMPILER, *FLAGS, "-o", str(program), *map(str, sources)])
+    return program
+
+
+def fairway_environment(*, refresh: bool = False) -> Environment:
+    """The environment of this checkout, installed in place: later edits need no reinstall."""
+    return _environment("fairway", ["-e", str(CHECKOUT)], [CHECKOUT / "pyproject.toml"], refresh)
+
+
+def peer_environment(*, refresh: bool = False) -> Environment:
+    """The environment of the peers, with the newest releases that their requirements allow."""
+    requirements = BENCHMARKS / "requirements-peer.txt"
+    return _environment("peer", ["-r", str(requirements)], [requirements], refresh)
+
+
+def tools_environment() -> Environment:
+    """The environment of the profiler."""
+    requirements = BENCHMARKS / "requirements-tools.txt"
+    return _environment("tools", ["-r", str(requirements)], [requirements], refresh=False)
+
+
+def _environment(
+    name: str, install: list[str], made_from: list[Path], refresh: bool
+) -> Environment:
+    """Makes the environment if it is missing, stale or unwanted.
+
+    The stamp is written last, so an environment whose making was interrupted is made again.
+    """
+    folder = BUILD / f"env-{name}"
+    stamp = folder / "stamp"
+    wanted = hashlib.sha256(
+        sys.version.encode() + b"".join(path.read_bytes() for path in made_from)
+    )
+    python = folder / "bin" / "python"
+    if refresh or not stamp.exists() or stamp.read_text() != wanted.hexdigest():
+        print(f"Making the environment of {name} …", flush=True)
+        venv.create(folder, clear=True, with_pip=True)
+        _run(
+            [
+                str(python),
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                *install,
+            ]
+        )
+        stamp.write_text(wanted.hexdigest())
+    return Environment(python=python, versions=_versions(python))
+
+
+def _versions(python: Path) -> dict[str, str]:
+    listing = subprocess.run(
+        [str(python), "-m", "pip", "list", "--format=json", "--disable-pip-version-check"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return {row["name"].lower(): row["version"] for row in json.loads(listing.stdout)}
+
+
+def _run(command: list[str]) -> None:
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    if finished.returncode:
+        raise BuildError(f"{' '.join(command)}\nfailed:\n{finished.stderr.strip()}")

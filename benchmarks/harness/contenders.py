@@ -1,0 +1,71 @@
+"""Who is compared: one command line each, all serving the same project."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from harness.build import compile_program, fairway_environment, peer_environment
+
+#: The bare loop is no peer but the limit; its name is needed where ratios are taken.
+BARE = "bare C"
+FAIRWAY = "Fairway"
+CHANNELS = "Channels on uvicorn"
+
+APPLICATION = "project.asgi:application"
+DJANGO = {"DJANGO_SETTINGS_MODULE": "project.settings"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """A server with the stack behind it.
+
+    Attributes:
+        name: As it stands in the table and in the results.
+        words: The command line; ``{port}`` stands for the port.
+        environment: Variables for the server.
+        versions: What is installed beside it, by distribution name.
+    """
+
+    name: str
+    words: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def command(self, port: int) -> list[str]:
+        """The command line for a port."""
+        return [word.format(port=port) for word in self.words]
+
+
+def fairway(*, refresh: bool) -> Contender:
+    """This checkout, with its defaults."""
+    environment = fairway_environment(refresh=refresh)
+    return Contender(
+        name=FAIRWAY,
+        words=(str(environment.python), "-m", "fairway", "--port", "{port}", APPLICATION),
+        environment={**DJANGO, "BENCH_STACK": "fairway"},
+        versions=environment.versions,
+    )
+
+
+def channels_on_uvicorn(*, refresh: bool) -> Contender:
+    """Channels with its in-memory layer on uvicorn, as fast as its options make it.
+
+    ``websockets-sansio`` is the faster of uvicorn's implementations, and what its default becomes.
+    """
+    environment = peer_environment(refresh=refresh)
+    words = f"{environment.python} -m uvicorn {APPLICATION} --port {{port}} --log-level warning"
+    words += " --no-access-log --loop uvloop --http httptools --ws websockets-sansio"
+    return Contender(
+        name=CHANNELS,
+        words=words.split(),
+        environment={**DJANGO, "BENCH_STACK": "channels"},
+        versions=environment.versions,
+    )
+
+
+def bare(*, refresh: bool) -> Contender:
+    """The loop in C that does little but the system calls."""
+    return Contender(name=BARE, words=(str(compile_program("bare")), "--port", "{port}"))
+
+
+#: By the word on the command line; each makes what it needs when it is called.
+CONTENDERS = {"fairway": fairway, "channels": channels_on_uvicorn, "bare": bare}

@@ -1,0 +1,92 @@
+"""Running the compiled load generator (``benchmarks/load``) and reading what it reports."""
+
+import contextlib
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+from harness.processes import Server, end, pinned
+
+Report: TypeAlias = dict[str, float]
+
+
+class LoadError(Exception):
+    """The generator found something wrong with what the server did; the text is its sentence."""
+
+
+class Generator:
+    """The load generator, pinned to one processor."""
+
+    def __init__(self, program: Path, processor: int) -> None:
+        self._program = program
+        self._processor = processor
+
+    def run(self, mode: str, server: Server, options: Mapping[str, str]) -> Report:
+        """Measures once; blocks until the generator has ended.
+
+        Raises:
+            LoadError: The proof of correctness failed.
+        """
+        with self.hold(mode, server, options) as report:
+            pass
+        return report
+
+    @contextlib.contextmanager
+    def hold(self, mode: str, server: Server, options: Mapping[str, str]) -> Iterator[Report]:
+        """Runs the block while the sockets are open, then tells the generator to stop.
+
+        Only mode ``idle`` waits for the word to stop. The report has ``opened_per_second`` inside
+        the block and everything else behind it. The generator ends by itself if nothing happens, so
+        that no wait here is unbounded.
+
+        Raises:
+            LoadError: The proof of correctness failed.
+        """
+        command = [
+            str(self._program),
+            mode,
+            "--port",
+            str(server.port),
+            "--server",
+            str(server.pid),
+        ]
+        command += [word for option in options.items() for word in option]
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            preexec_fn=pinned(self._processor),  # noqa: PLW1509 - there are no threads here
+        )
+        try:
+            stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
+            assert stdin is not None
+            assert stdout is not None
+            assert stderr is not None
+            report: Report = {}
+            opened = _flat(stdout.readline())
+            if opened:
+                report["opened_per_second"] = opened["per_second"]
+                yield report
+            stdin.close()
+            # Not communicate(), which would miss what readline() has already buffered.
+            result, complaint = stdout.readline(), stderr.read().strip()
+            if process.wait() or not opened:
+                raise LoadError(complaint or f"the generator ended with {process.returncode}")
+            report.update(_flat(result))
+        finally:
+            end(process)
+
+
+def _flat(line: str) -> Report:
+    """The numbers of one JSON object; those of ``latency_ms`` become ``p50_ms`` and so on."""
+    if not line.strip():
+        return {}
+    fields = json.loads(line)
+    latency = fields.pop("latency_ms", {})
+    numbers = {key: float(value) for key, value in fields.items() if key != "event"}
+    return numbers | {f"{key}_ms": float(value) for key, value in latency.items()}

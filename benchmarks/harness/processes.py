@@ -1,0 +1,152 @@
+"""Starting, pinning, weighing and ending processes: what is started here is ended here."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.build import BENCHMARKS, BUILD
+
+START_TIMEOUT = 20.0  #: seconds until a server must accept connections
+STOP_TIMEOUT = 2.0  #: seconds between asking a process to end and ending it
+SETTLE_TIMEOUT = 5.0  #: seconds until its memory must stand still
+SETTLED = 64 * 1024  #: bytes that two readings may differ by
+
+_PR_SET_PDEATHSIG = 1
+_prctl = ctypes.CDLL(None).prctl
+
+
+class ServerError(Exception):
+    """A server did not start; the text holds the end of what it printed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processors:
+    """Which processor each side is pinned to."""
+
+    server: int
+    generator: int
+
+    @classmethod
+    def choose(cls) -> "Processors":
+        """The last two that this process may use; the same one twice if there is no other."""
+        usable = sorted(os.sched_getaffinity(0))
+        return cls(server=usable[-1], generator=usable[-2] if len(usable) > 1 else usable[-1])
+
+    @property
+    def shared(self) -> bool:
+        """Both sides take turns on one processor: throughput then says little."""
+        return self.server == self.generator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A server that accepts connections on ``127.0.0.1:port``."""
+
+    pid: int
+    port: int
+
+
+def pinned(processor: int) -> Callable[[], None]:
+    """For ``preexec_fn``: pins the child, and ends it if this process should be killed outright."""
+
+    def prepare() -> None:
+        os.sched_setaffinity(0, {processor})
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    return prepare
+
+
+@contextlib.contextmanager
+def serving(
+    command: Callable[[int], Sequence[str]], environment: Mapping[str, str], processor: int
+) -> Iterator[Server]:
+    """Runs a server for the length of the block.
+
+    Args:
+        command: Gives the command line for a port.
+        environment: Variables added to those of this process.
+        processor: The number of the processor it is pinned to.
+
+    Raises:
+        ServerError: It ended, or accepted no connection within ``START_TIMEOUT``.
+    """
+    port = _free_port()
+    log = BUILD / "server.log"
+    with log.open("w+") as output:
+        # A session of its own keeps the terminal's Ctrl-C away: the server is ended below.
+        process = subprocess.Popen(
+            command(port),
+            cwd=BENCHMARKS,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=pinned(processor),  # noqa: PLW1509 - there are no threads here
+        )
+        try:
+            _wait_until_open(process, port, log)
+            yield Server(pid=process.pid, port=port)
+        finally:
+            end(process)
+
+
+def end(process: "subprocess.Popen[str] | subprocess.Popen[bytes]") -> None:
+    """Asks the process to end, and ends it with all of its session if it takes too long."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    # The process leads its session: its group holds what it has left behind, and nothing else.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def settled_memory(pid: int) -> int:
+    """Bytes of memory of the process and its descendants, once two readings in a row agree."""
+    deadline = time.monotonic() + SETTLE_TIMEOUT
+    before = _memory(pid)
+    while True:
+        time.sleep(0.25)
+        after = _memory(pid)
+        if abs(after - before) <= SETTLED or time.monotonic() > deadline:
+            return after
+        before = after
+
+
+def _memory(pid: int) -> int:
+    """Proportional set size, so that pages shared between workers count once."""
+    total = 0
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            total += int(line.split()[1]) * 1024
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        total += sum(_memory(int(child)) for child in children.read_text().split())
+    return total
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_open(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.02)
+    tail = "\n".join(log.read_text().splitlines()[-20:])
+    raise ServerError(f"the server did not start within {START_TIMEOUT:.0f} s; it said:\n{tail}")

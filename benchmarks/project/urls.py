@@ -1,0 +1,5 @@
+"""Nothing is measured over plain HTTP yet."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

@@ -1,0 +1,130 @@
+"""Compares Fairway with its peers and with a bare loop in C; ``--help`` tells how."""
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+
+from harness import report
+from harness.build import BuildError, compile_program
+from harness.contenders import CONTENDERS, Contender
+from harness.generator import Generator, LoadError
+from harness.processes import Processors, ServerError
+from harness.scenarios import SCENARIOS, Lane, Scenario, take_turn
+
+
+def main() -> int:
+    """Measures what was asked for; the exit status is 1 if something was wrong with it."""
+    arguments = _arguments()
+    signal.signal(signal.SIGTERM, _terminated)
+    chosen = [scenario for scenario in SCENARIOS if scenario.name in arguments.scenarios]
+    try:
+        field = [CONTENDERS[word](refresh=arguments.refresh) for word in arguments.only]
+        processors = Processors.choose()
+        generator = Generator(compile_program("load"), processors.generator)
+        _compare(chosen, field, generator, processors, arguments)
+    except (BuildError, ServerError, LoadError) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted; nothing is stored, and every process that was started has ended.")
+        return 130
+    return 0
+
+
+def _compare(
+    chosen: Sequence[Scenario],
+    field: Sequence[Contender],
+    generator: Generator,
+    processors: Processors,
+    arguments: argparse.Namespace,
+) -> None:
+    print(report.LIMITS)
+    if processors.shared:
+        print("Only one processor is usable: server and load generator take turns on it.")
+    print(f"Server on processor {processors.server}, load generator on {processors.generator}.\n")
+    efforts = {each.name: each.quick if arguments.quick else each.full for each in chosen}
+    by_name = {contender.name: contender for contender in field}
+    lanes = {
+        each.name: [lane for lane in each.lanes if lane.contender in by_name] for each in chosen
+    }
+    progress = Progress(sum(efforts[each.name].turns * len(lanes[each.name]) for each in chosen))
+    results = {}
+    for scenario in chosen:
+        effort = efforts[scenario.name]
+        turns: report.Turns = {lane: [] for lane in lanes[scenario.name]}
+        for lane in _order(lanes[scenario.name], effort.turns):
+            contender = by_name[lane.contender]
+            turn = take_turn(scenario, lane, effort, contender, generator, processors)
+            turns[lane].append(turn)
+            progress.say(report.announce_turn(scenario, lane, turn))
+        results[scenario.name] = scenario, effort, turns
+        print(f"\n{report.table(scenario, turns)}\n", flush=True)
+    path = arguments.output or report.results_path(quick=arguments.quick)
+    report.store(path, report.document(results, field, processors, quick=arguments.quick))
+    print(f"Stored in {path}")
+
+
+def _order(lanes: Sequence[Lane], turns: int) -> Iterator[Lane]:
+    """All lanes in turn, again and again; every second round in reverse: drift favours none."""
+    for number in range(turns):
+        yield from lanes if number % 2 == 0 else reversed(lanes)
+
+
+class Progress:
+    """Numbers the lines, so that one sees how far it is."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = 0
+        self._started = time.monotonic()
+
+    def say(self, line: str) -> None:
+        """Prints a line behind its number and the seconds so far."""
+        self._done += 1
+        elapsed = time.monotonic() - self._started
+        print(f"[{self._done:2}/{self._total}] {elapsed:4.0f} s  {line}", flush=True)
+
+
+def _arguments() -> argparse.Namespace:
+    names = [scenario.name for scenario in SCENARIOS]
+    parser = argparse.ArgumentParser(
+        description="Compares Fairway with Channels on uvicorn and with a bare loop in C.",
+        epilog="The first run makes two environments and compiles the load generator.",
+    )
+    # No `choices`: argparse would hold the default, a list, against them.
+    add = parser.add_argument
+    add("scenarios", nargs="*", metavar="scenario", help=f"of {', '.join(names)}; default: all")
+    add("--quick", action="store_true", help="a rough answer in under a minute, not kept")
+    add(
+        "--only",
+        default=[*CONTENDERS],
+        type=_words,
+        metavar="WORDS",
+        help=f"of {','.join(CONTENDERS)}",
+    )
+    add("--refresh", action="store_true", help="install the newest releases of everything first")
+    add("--output", type=Path, metavar="FILE", help="store the results there instead")
+    arguments = parser.parse_args()
+    for given, known in (arguments.scenarios, names), (arguments.only, [*CONTENDERS]):
+        unknown = ", ".join(word for word in given if word not in known)
+        if unknown:
+            parser.error(f"unknown: {unknown}; choose from {', '.join(known)}")
+    arguments.scenarios = arguments.scenarios or names
+    return arguments
+
+
+def _words(text: str) -> list[str]:
+    return text.split(",")
+
+
+def _terminated(_signal: int, _frame: FrameType | None) -> None:
+    # As an exception, so that every `finally` between here and the servers is run.
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
