@@ -66,8 +66,8 @@ docs: $(dev) ## Build the documentation into docs/_build/html; a warning is an e
 test-matrix: $(dev) system ## Run the tests on every supported Python and Django that this machine offers
 	@$(bin)/python tools/matrix.py $(ARGS)
 
-bench: $(dev) ## Measure Fairway beside Channels on uvicorn, in one run
-	@$(bin)/python -m benchmarks $(ARGS)
+bench: $(runtime) ## Measure Fairway beside Channels on uvicorn, in one run (ARGS=--help tells more)
+	@$(bin)/python benchmarks/run.py $(ARGS)
 
 system:
 	@tools/system-packages chromium
