@@ -63,8 +63,8 @@ docs: $(dev) ## Build the documentation into docs/_build/html; a warning is an e
 	@echo "== docs: sphinx"
 	@$(bin)/sphinx-build --quiet --nitpicky --fail-on-warning --keep-going -b html docs docs/_build/html
 
-test-matrix: $(dev) system ## Run the tests on every supported Python and Django that this machine offers
-	@$(bin)/python tools/matrix.py $(ARGS)
+test-matrix: ## Run the tests on every supported Python and Django that this machine offers
+	@"$$(tools/find-python)" tools/matrix.py $(ARGS)
 
 bench: $(runtime) ## Measure Fairway beside Channels on uvicorn, in one run (ARGS=--help tells more)
 	@$(bin)/python benchmarks/run.py $(ARGS)
