@@ -2,23 +2,16 @@
 
 import asyncio
 import contextlib
-import inspect
 import logging
-import os
 import time
-from collections.abc import Iterator
 from contextvars import Context
-from types import FrameType
 
-import asgiref
 from asgiref.compatibility import guarantee_single_callable
 
 from fairway._types import ASGIApplication, Event, Receive, Scope, Send
+from fairway.server.stacks import format_stack
 
 logger = logging.getLogger("fairway.testing")
-
-# Frames of these packages say how the application waits, not for what.
-_MACHINERY = tuple(os.path.dirname(str(m.__file__)) + os.sep for m in (asyncio, asgiref))
 
 
 class ApplicationCommunicator:
@@ -93,7 +86,8 @@ class ApplicationCommunicator:
         if self.future.done():
             raise TimeoutError("The application has ended and sends nothing any more.")
         raise TimeoutError(
-            f"The application sent nothing for {timeout} s: {_whereabouts(self.future)}."
+            f"The application sent nothing for {timeout} s. It is waiting here:\n"
+            f"{format_stack(self.future)}"
         )
 
     async def receive_nothing(self, timeout: float = 0.1, interval: float = 0.01) -> bool:  # noqa: ASYNC109
@@ -124,9 +118,10 @@ class ApplicationCommunicator:
         await asyncio.wait({future}, timeout=timeout)
         if not future.done():
             logger.warning(
-                "The application had not ended after %s s and was cancelled: %s.",
+                "The application had not ended after %s s; it was cancelled. "
+                "It was waiting here:\n%s",
                 timeout,
-                _whereabouts(future),
+                format_stack(future),
             )
             future.cancel()
             await asyncio.wait({future})
@@ -159,31 +154,3 @@ class ApplicationCommunicator:
 async def _run(application: ASGIApplication, scope: Scope, receive: Receive, send: Send) -> None:
     # Not a method: the task must not keep its communicator alive, whose end ends the task.
     await application(scope, receive, send)
-
-
-def _whereabouts(task: "asyncio.Task[None]") -> str:
-    """Say at which line of the application, or of what it uses, the task is suspended."""
-    frames = list(_suspended_frames(task))
-    telling = [f for f in frames if not f.f_code.co_filename.startswith(_MACHINERY)]
-    if not telling:
-        return "it has not started yet"
-    code = telling[-1].f_code
-    return f"it is waiting at {code.co_filename}:{telling[-1].f_lineno} in {code.co_qualname}"
-
-
-def _suspended_frames(task: "asyncio.Task[None]") -> Iterator[FrameType]:
-    """Yield the frames of a suspended task, outermost first.
-
-    ``Task.get_stack`` knows the outermost frame only, so this follows what each coroutine awaits.
-    It ends at what Python cannot look into: a future, or an asynchronous generator's step.
-    """
-    awaited: object = task.get_coro()
-    while awaited is not None:
-        if inspect.iscoroutine(awaited):
-            frame, awaited = awaited.cr_frame, awaited.cr_await
-        elif inspect.isgenerator(awaited):
-            frame, awaited = awaited.gi_frame, awaited.gi_yieldfrom
-        else:
-            return
-        if frame is not None:
-            yield frame
