@@ -2,6 +2,8 @@
 
 ``{fairway-options}``
     every option of the server, read from :func:`fairway.server.config.options`
+``{fairway-checks}``
+    every system check, read from :data:`fairway.checks.CHECKS`
 """
 
 from itertools import groupby
@@ -11,6 +13,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
+from fairway.checks import CHECKS
 from fairway.server.config import Option, options
 
 _SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
@@ -64,6 +67,11 @@ def options_text() -> str:
     return "\n".join(parts)
 
 
+def checks_text() -> str:
+    """The whole reference of system checks, in Markdown: a definition list."""
+    return "\n".join(f"`{identifier}`\n: {finding}\n" for identifier, finding in CHECKS.items())
+
+
 class OptionsDirective(SphinxDirective):
     """Put the reference of options where the directive stands."""
 
@@ -72,7 +80,16 @@ class OptionsDirective(SphinxDirective):
         return self.parse_text_to_nodes(options_text(), allow_section_headings=True)
 
 
+class ChecksDirective(SphinxDirective):
+    """Put the reference of system checks where the directive stands."""
+
+    def run(self) -> list[nodes.Node]:
+        """Parse the generated text as a part of the page."""
+        return self.parse_text_to_nodes(checks_text())
+
+
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register the directives."""
     app.add_directive("fairway-options", OptionsDirective)
+    app.add_directive("fairway-checks", ChecksDirective)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
