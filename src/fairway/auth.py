@@ -1,0 +1,232 @@
+"""Who is at the other end: Django's authentication in the scope of HTTP requests and WebSockets."""
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from django.conf import settings
+from django.contrib.auth import (
+    BACKEND_SESSION_KEY,
+    HASH_SESSION_KEY,
+    SESSION_KEY,
+    get_user_model,
+    load_backend,
+    user_logged_in,
+    user_logged_out,
+)
+from django.contrib.sessions.backends.base import SessionBase
+from django.utils.crypto import constant_time_compare
+from django.utils.functional import LazyObject
+
+from fairway._types import ASGIApplication, Receive, Scope, Send
+from fairway.db import database_sync_to_async
+from fairway.middleware import BaseMiddleware
+from fairway.sessions import CookieMiddleware, SessionMiddleware
+
+# Models cannot be imported before Django is set up, and routing is often imported before.
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
+    from django.contrib.auth.models import AnonymousUser
+
+User: TypeAlias = "AbstractBaseUser | AnonymousUser"
+
+
+async def get_user(scope: Scope) -> User:
+    """Return the user that the scope's session belongs to, or an ``AnonymousUser``.
+
+    A connection without a session key costs neither a query nor a thread. As in
+    ``django.contrib.auth.get_user``, a session whose hash does not fit the user's password any more
+    is flushed, and one that was signed with one of ``SECRET_KEY_FALLBACKS`` is kept and signed
+    anew.
+
+    Raises:
+        ValueError: There is no ``session`` in the scope.
+    """
+    from django.contrib.auth.models import AnonymousUser  # noqa: PLC0415  # needs django.setup()
+
+    if "session" not in scope:
+        raise ValueError(
+            "Cannot find session in scope. You should wrap your consumer in SessionMiddleware."
+        )
+    session: SessionBase = scope["session"]
+    # A store without a key has nothing to load, so looking into it is safe on the event loop.
+    if getattr(session, "session_key", "") is None and SESSION_KEY not in session:
+        return AnonymousUser()
+    return await database_sync_to_async(_load_user)(session) or AnonymousUser()
+
+
+def _load_user(session: SessionBase) -> "AbstractBaseUser | None":
+    """Load the session and its user; None if it has none or does not prove to be the user's."""
+    try:
+        user_id = _get_user_session_key(session)
+        backend_path = session[BACKEND_SESSION_KEY]
+    except KeyError:
+        return None
+    if backend_path not in settings.AUTHENTICATION_BACKENDS:
+        return None
+    user: AbstractBaseUser | None = load_backend(backend_path).get_user(user_id)
+    # A custom user model may do without session hashes.
+    if user is not None and hasattr(user, "get_session_auth_hash"):
+        return user if _verify(session, user) else None
+    return user
+
+
+def _verify(session: SessionBase, user: "AbstractBaseUser") -> bool:
+    """Tell whether the session was made with the user's password; flush it if it was not."""
+    found = session.get(HASH_SESSION_KEY) or ""
+    current = user.get_session_auth_hash()
+    if constant_time_compare(found, current):
+        return True
+    fallbacks = user.get_session_auth_fallback_hash()
+    if any(constant_time_compare(found, fallback) for fallback in fallbacks):
+        # Django also changes the session's key here. That would delete the old session before it is
+        # certain that a cookie can go out, which a WebSocket has one chance for, at accept.
+        session[HASH_SESSION_KEY] = current
+        return True
+    session.flush()
+    return False
+
+
+async def login(scope: Scope, user: User | None, backend: str | None = None) -> None:
+    """Log a user in: store them in the scope's session, and in the scope.
+
+    Mirrors ``django.contrib.auth.login``: data of an anonymous session is kept, another user's
+    session is emptied first, ``user_logged_in`` is sent, with ``request=None``.
+
+    The session gets a new key, and the browser learns it only from a cookie. It goes out by itself
+    if this runs before a WebSocket is accepted (in ``connect()``) or an HTTP response starts. Later
+    the application has to save the session, and the login lasts as long as the connection.
+
+    Args:
+        scope: The consumer's scope.
+        user: Who logs in; None for ``scope["user"]``.
+        backend: Dotted path of the authentication backend; may be left out if the user has a
+            ``backend`` attribute or there is only one in ``AUTHENTICATION_BACKENDS``.
+
+    Raises:
+        ValueError: There is no session in the scope, no user, or a choice of backends.
+    """
+    from django.contrib.auth.models import AnonymousUser  # noqa: PLC0415  # needs django.setup()
+
+    if "session" not in scope:
+        raise ValueError(
+            "Cannot find session in scope. You should wrap your consumer in SessionMiddleware."
+        )
+    if user is None:
+        user = scope.get("user")
+    if user is None or isinstance(user, AnonymousUser):
+        raise ValueError("User must be passed as an argument or must be present in the scope.")
+    await database_sync_to_async(_login)(scope, user, backend)
+
+
+def _login(scope: Scope, user: "AbstractBaseUser", backend: str | None) -> None:
+    session: SessionBase = scope["session"]
+    session_hash = user.get_session_auth_hash() if hasattr(user, "get_session_auth_hash") else ""
+    if SESSION_KEY not in session:
+        session.cycle_key()
+    elif _get_user_session_key(session) != user.pk or (
+        session_hash and not constant_time_compare(session.get(HASH_SESSION_KEY, ""), session_hash)
+    ):
+        session.flush()
+    session[BACKEND_SESSION_KEY] = _choose_backend(user, backend)
+    session[SESSION_KEY] = user._meta.pk.value_to_string(user)  # noqa: SLF001  # documented
+    session[HASH_SESSION_KEY] = session_hash
+    scope["user"] = user
+    user_logged_in.send(sender=user.__class__, request=None, user=user)
+
+
+def _choose_backend(user: "AbstractBaseUser", backend: str | None) -> str:
+    """Return the backend that was asked for, the user's own, or the only one there is."""
+    chosen: str | None = backend or getattr(user, "backend", None)
+    if chosen is not None:
+        return chosen
+    configured: list[str] = settings.AUTHENTICATION_BACKENDS
+    if len(configured) != 1:
+        raise ValueError(
+            "You have multiple authentication backends configured and therefore must provide the "
+            "`backend` argument or set the `backend` attribute on the user."
+        )
+    return configured[0]
+
+
+async def logout(scope: Scope) -> None:
+    """Log the user out: empty the scope's session and make ``scope["user"]`` anonymous.
+
+    Mirrors ``django.contrib.auth.logout``; ``user_logged_out`` is sent, with ``request=None``, if
+    somebody was logged in.
+
+    Raises:
+        ValueError: There is no ``session`` in the scope.
+    """
+    if "session" not in scope:
+        raise ValueError(
+            "Login cannot find session in scope. You should wrap your consumer in "
+            "SessionMiddleware."
+        )
+    await database_sync_to_async(_logout)(scope)
+
+
+def _logout(scope: Scope) -> None:
+    from django.contrib.auth.models import AnonymousUser  # noqa: PLC0415  # needs django.setup()
+
+    user = scope.get("user")
+    # Receivers are told before the session is gone, so that they can find out who it was.
+    if user is not None and getattr(user, "is_authenticated", True):
+        user_logged_out.send(sender=user.__class__, request=None, user=user)
+    scope["session"].flush()
+    if "user" in scope:
+        scope["user"] = AnonymousUser()
+
+
+# The type of a primary key depends on the project's user model.
+def _get_user_session_key(session: SessionBase) -> object:
+    """Return the primary key of the session's user; sessions hold it as text.
+
+    Raises:
+        KeyError: Nobody is logged in.
+    """
+    return get_user_model()._meta.pk.to_python(session[SESSION_KEY])  # noqa: SLF001  # documented
+
+
+class UserLazyObject(LazyObject):  # type: ignore[type-arg]  # no generic at run time
+    """``scope["user"]`` before the user has been loaded."""
+
+    def _setup(self) -> None:
+        raise ValueError("Accessing scope user before it is ready.")
+
+
+class AuthMiddleware(BaseMiddleware):
+    """Puts the session's user into ``scope["user"]``; goes inside ``SessionMiddleware``.
+
+    The user is loaded once, when the connection comes in. A user that something above has already
+    put into the scope stays.
+    """
+
+    def populate_scope(self, scope: Scope) -> None:
+        """Put a lazy user into the scope, so that middleware between here and there can pass it on.
+
+        Raises:
+            ValueError: There is no ``session`` in the scope.
+        """
+        if "session" not in scope:
+            raise ValueError(
+                "AuthMiddleware cannot find session in scope. SessionMiddleware must be above it."
+            )
+        if "user" not in scope:
+            scope["user"] = UserLazyObject()
+
+    async def resolve_scope(self, scope: Scope) -> None:
+        """Load the user into the lazy object."""
+        # type() sees the wrapper, isinstance() would look through it.
+        if type(scope["user"]) is UserLazyObject:
+            scope["user"]._wrapped = await get_user(scope)  # noqa: SLF001  # LazyObject's own way
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Load the user and run the inner application."""
+        scope = dict(scope)
+        self.populate_scope(scope)
+        await self.resolve_scope(scope)
+        return await super().__call__(scope, receive, send)
+
+
+def AuthMiddlewareStack(inner: ASGIApplication) -> CookieMiddleware:  # noqa: N802  # Channels' name
+    """Return the application inside authentication, inside sessions, inside cookies."""
+    return CookieMiddleware(SessionMiddleware(AuthMiddleware(inner)))

@@ -1,0 +1,1 @@
+"""Packages that ``fairway.compat`` loads under their own top-level names."""

@@ -1,0 +1,5 @@
+"""``"channels"`` in ``INSTALLED_APPS``."""
+
+from fairway.compat.apps import ChannelsConfig
+
+__all__ = ["ChannelsConfig"]

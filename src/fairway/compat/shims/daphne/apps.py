@@ -1,0 +1,5 @@
+"""``"daphne"`` in ``INSTALLED_APPS``."""
+
+from fairway.compat.apps import DaphneConfig
+
+__all__ = ["DaphneConfig"]

@@ -1,0 +1,1 @@
+"""Django lists the files here; importing one gives the command of Fairway."""

@@ -1,0 +1,1 @@
+"""Only for Django to list: ``fairway.compat`` loads ``fairway.management.commands.runserver``."""
