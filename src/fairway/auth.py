@@ -85,7 +85,7 @@ def _verify(session: SessionBase, user: "AbstractBaseUser") -> bool:
     return False
 
 
-async def login(scope: Scope, user: User | None, backend: str | None = None) -> None:
+async def login(scope: Scope, user: "User | None", backend: str | None = None) -> None:
     """Log a user in: store them in the scope's session, and in the scope.
 
     Mirrors ``django.contrib.auth.login``: data of an anonymous session is kept, another user's
