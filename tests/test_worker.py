@@ -1,0 +1,334 @@
+"""What ``Worker`` promises, with plain applications and a layer that does as it is told."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import threading
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+
+import fairway.worker
+from fairway._types import ASGIApplication, Event, Receive, Scope, Send
+from fairway.worker import Worker
+
+
+class Layer:
+    """Channels that are queues; an exception in one is raised instead of received."""
+
+    def __init__(self) -> None:
+        self.channels: dict[str, asyncio.Queue[Event | Exception]] = defaultdict(asyncio.Queue)
+
+    def put(self, channel: str, *messages: Event | Exception) -> None:
+        for message in messages:
+            self.channels[channel].put_nowait(message)
+
+    async def receive(self, channel: str) -> Event:
+        message = await self.channels[channel].get()
+        if isinstance(message, Exception):
+            raise message
+        return message
+
+
+class Recorder:
+    """An application that keeps what it gets, one list per instance."""
+
+    def __init__(self) -> None:
+        self.instances: list[tuple[Scope, list[Event]]] = []
+        self.changed = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        received: list[Event] = []
+        self.instances.append((scope, received))
+        while True:
+            event = await receive()
+            received.append(event)
+            self.changed.set()
+            if event["type"] == "fail":
+                raise LookupError(f"message {event['number']}")
+            if event["type"] == "leave":
+                return
+            if event["type"] == "send":
+                await send({"type": "websocket.send"})
+
+    async def numbers(self, count: int) -> list[list[int]]:
+        """Wait until ``count`` messages have come; what each instance got, by number."""
+        while sum(len(received) for _, received in self.instances) < count:
+            self.changed.clear()
+            await self.changed.wait()
+        return [[event["number"] for event in received] for _, received in self.instances]
+
+
+def job(number: int, kind: str = "job") -> Event:
+    return {"type": kind, "number": number}
+
+
+@contextlib.asynccontextmanager
+async def working(
+    application: ASGIApplication, layer: Layer, channels: Iterable[str] = ("jobs",), **options: Any
+) -> AsyncIterator[Worker]:
+    """Run a worker beside the test."""
+    worker = Worker(application, channels, layer, **options)
+    task = asyncio.create_task(worker.handle())
+    try:
+        async with asyncio.timeout(10):
+            yield worker
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+@pytest.fixture(autouse=True)
+def _see_all(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="django.channels.worker")
+
+
+async def test_a_worker_without_layer_is_refused() -> None:
+    """There must be something to listen to."""
+    with pytest.raises(ValueError, match=r"^Channel layer is not valid$"):
+        Worker(Recorder(), ["jobs"], None)
+
+
+class TestMessages:
+    async def test_one_instance_per_channel_gets_them_in_order(self) -> None:
+        """Each channel has one instance, with a scope that names it, and its messages in order."""
+        layer, application = Layer(), Recorder()
+        layer.put("jobs", job(1), job(2))
+        layer.put("mails", job(3))
+        async with working(application, layer, ["jobs", "mails"]):
+            await application.numbers(3)
+        assert sorted(application.instances, key=str) == [
+            ({"type": "channel", "channel": "jobs"}, [job(1), job(2)]),
+            ({"type": "channel", "channel": "mails"}, [job(3)]),
+        ]
+
+    async def test_a_channel_named_twice_is_listened_to_once(self) -> None:
+        """A repeated name does not make two jobs run at once."""
+        layer, application = Layer(), Recorder()
+        layer.put("jobs", job(1), job(2))
+        async with working(application, layer, ["jobs", "jobs"]):
+            assert await application.numbers(2) == [[1, 2]]
+
+    async def test_the_next_one_stays_in_the_layer_until_it_is_asked_for(self) -> None:
+        """While a job runs, the jobs behind it are not taken away from other workers."""
+        layer = Layer()
+        layer.put("jobs", job(1), job(2))
+        began, go_on, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            began.set()
+            await go_on.wait()
+            await receive()
+            done.set()
+            await receive()
+
+        async with working(slow, layer):
+            await began.wait()
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert layer.channels["jobs"].qsize() == 1
+            go_on.set()
+            await done.wait()
+
+    async def test_channels_do_not_wait_for_each_other(self) -> None:
+        """A slow job holds up its own channel only."""
+        layer = Layer()
+        layer.put("slow", job(1))
+        layer.put("quick", job(2))
+        done = asyncio.Event()
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            if scope["channel"] == "slow":
+                await asyncio.Event().wait()
+            done.set()
+
+        async with working(application, layer, ["slow", "quick"]):
+            await done.wait()
+
+    async def test_sync_code_of_channels_runs_in_parallel(self) -> None:
+        """Each instance has a thread of its own, so one sync job does not hold up another."""
+        layer = Layer()
+        layer.put("a", job(1))
+        layer.put("b", job(2))
+        both = threading.Barrier(2, timeout=10)
+        done: set[str] = set()
+        finished = asyncio.Event()
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            await sync_to_async(both.wait)()
+            done.add(scope["channel"])
+            if done == {"a", "b"}:
+                finished.set()
+
+        async with working(application, layer, ["a", "b"]):
+            await finished.wait()
+
+    async def test_a_message_without_type_is_skipped(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """It is logged with its channel and its keys, and the next one is handled."""
+        layer, application = Layer(), Recorder()
+        layer.put("jobs", {"kind": "job", "password": "secret"}, job(1))
+        async with working(application, layer):
+            assert await application.numbers(1) == [[1]]
+        (message,) = caplog.messages
+        assert message == (
+            "A message without type on channel 'jobs' was skipped; its keys are "
+            "['kind', 'password']."
+        )
+
+
+class TestInstances:
+    async def test_a_failing_job_loses_only_itself(self, caplog: pytest.LogCaptureFixture) -> None:
+        """An exception is logged with its traceback, and a new instance takes the next job."""
+        layer, application = Layer(), Recorder()
+        layer.put("jobs", job(1), job(2, "fail"), job(3), job(4))
+        async with working(application, layer):
+            assert await application.numbers(4) == [[1, 2], [3, 4]]
+        assert caplog.messages == [
+            "Exception in the worker for channel 'jobs'; its message is lost."
+        ]
+        (record,) = caplog.records
+        assert record.exc_info is not None
+        assert repr(record.exc_info[1]) == "LookupError('message 2')"
+
+    async def test_an_instance_may_leave(self, caplog: pytest.LogCaptureFixture) -> None:
+        """An application that returns is started again by the next message, without a word."""
+        layer, application = Layer(), Recorder()
+        layer.put("jobs", job(1), job(2, "leave"), job(3))
+        async with working(application, layer):
+            assert await application.numbers(3) == [[1, 2], [3]]
+        assert caplog.messages == []
+
+    async def test_the_one_idle_longest_makes_room(self) -> None:
+        """With ``max_applications`` instances, another channel ends the one used longest ago."""
+        layer, application = Layer(), Recorder()
+        async with working(application, layer, ["a", "b", "c"], max_applications=2):
+            for number, channel in enumerate("abacab"):
+                layer.put(channel, job(number))
+                await application.numbers(number + 1)
+        # "c" ends "b", which comes back at the end, and "a" stays.
+        assert [
+            (scope["channel"], [e["number"] for e in got]) for scope, got in application.instances
+        ] == [
+            ("a", [0, 2, 4]),
+            ("b", [1]),
+            ("c", [3]),
+            ("b", [5]),
+        ]
+
+    async def test_a_working_one_never_makes_room(self) -> None:
+        """Rather one instance too many than a job that is cut off."""
+        layer = Layer()
+        layer.put("a", job(1))
+        began, go_on, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            if scope["channel"] == "a":
+                began.set()
+                await go_on.wait()
+                done.set()
+            else:
+                go_on.set()
+
+        async with working(application, layer, ["a", "b"], max_applications=1):
+            await began.wait()
+            layer.put("b", job(2))
+            await done.wait()
+
+    async def test_sending_is_an_error(self, caplog: pytest.LogCaptureFixture) -> None:
+        """There is no client; the message says where to send instead."""
+        layer, application = Layer(), Recorder()
+        layer.put("jobs", job(1, "send"), job(2))
+        async with working(application, layer):
+            assert await application.numbers(2) == [[1], [2]]
+        (record,) = caplog.records
+        assert record.exc_info is not None
+        assert repr(record.exc_info[1]) == (
+            "NotImplementedError(\"A worker has no client to send 'websocket.send' to; "
+            'send to a channel or a group of the channel layer instead.")'
+        )
+
+    async def test_subclasses_may_take_what_is_sent_and_what_is_raised(self) -> None:
+        """``application_send`` and ``application_exception`` are hooks."""
+        layer, application = Layer(), Recorder()
+        seen: list[object] = []
+
+        class Talkative(Worker):
+            async def application_send(self, scope: Scope, message: Event) -> None:
+                seen.append((scope["channel"], message))
+
+            async def application_exception(self, exception: Exception, scope: Scope) -> None:
+                seen.append((scope["channel"], repr(exception)))
+
+        layer.put("jobs", job(1, "send"), job(2, "fail"), job(3))
+        task = asyncio.create_task(Talkative(application, ["jobs"], layer).handle())
+        await application.numbers(3)
+        task.cancel()
+        await asyncio.wait({task})
+        assert seen == [
+            ("jobs", {"type": "websocket.send"}),
+            ("jobs", "LookupError('message 2')"),
+        ]
+
+    async def test_the_end_of_the_worker_ends_them(self) -> None:
+        """Cancelling the worker cancels its instances and waits for their clean-up."""
+        layer = Layer()
+        layer.put("jobs", job(1))
+        began = asyncio.Event()
+        ended: list[str] = []
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            began.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0)
+                ended.append(scope["channel"])
+
+        async with working(application, layer):
+            await began.wait()
+        assert ended == ["jobs"]
+
+
+class TestLayerFailure:
+    async def test_it_is_logged_and_the_worker_goes_on(
+        self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A layer that fails is tried again, at growing intervals, and forgiven when it works."""
+        monkeypatch.setattr(fairway.worker, "FIRST_DELAY", 0.001)
+        monkeypatch.setattr(fairway.worker, "MAX_DELAY", 0.002)
+        layer, application = Layer(), Recorder()
+        gone = ConnectionError("gone")
+        layer.put("jobs", gone, gone, gone, job(1), gone, job(2))
+        async with working(application, layer):
+            assert await application.numbers(2) == [[1, 2]]
+        assert caplog.messages == [
+            f"The channel layer failed for channel 'jobs'; trying again in {delay:g} s."
+            for delay in (0.001, 0.002, 0.002, 0.001)
+        ]
+
+
+class TestRun:
+    def test_ctrl_c_ends_it_with_a_line(self, caplog: pytest.LogCaptureFixture) -> None:
+        """SIGINT ends ``run`` quietly."""
+
+        class Interrupted(Layer):
+            async def receive(self, channel: str) -> Event:
+                signal.raise_signal(signal.SIGINT)
+                return await super().receive(channel)
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            raise AssertionError("no message comes")
+
+        Worker(application, ["jobs"], Interrupted()).run()
+        assert caplog.messages == ["Exiting due to Ctrl-C/interrupt"]
