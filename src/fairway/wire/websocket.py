@@ -65,6 +65,10 @@ _FINAL_TEXT: Final = FIN | Opcode.TEXT
 _FINAL_DATA: Final = frozenset({_FINAL_TEXT, FIN | Opcode.BINARY})
 _CONTROL_BIT: Final = 0x08
 _OPCODES: Final = frozenset(Opcode)
+_NOT_UTF_8: Final = "A text message is not valid UTF-8."
+# What the first two bytes of a surrogate would be: from here, up to but not including there.
+_SURROGATES_FROM: Final = b"\xed\xa0"
+_SURROGATES_TO: Final = b"\xee"
 _new_utf8_decoder = codecs.getincrementaldecoder("utf-8")
 
 
@@ -155,8 +159,7 @@ class WebSocketConnection:
         except _Violation as violation:
             events.append(self._fail(violation.code, violation.reason))
         except UnicodeDecodeError:
-            reason = "A text message is not valid UTF-8."
-            events.append(self._fail(CloseCode.INVALID_PAYLOAD_DATA, reason))
+            events.append(self._fail(CloseCode.INVALID_PAYLOAD_DATA, _NOT_UTF_8))
         return events
 
     def receive_eof(self) -> list[Event]:
@@ -317,6 +320,9 @@ class WebSocketConnection:
                 # Checked as it arrives: bad text is answered at its first bad byte (§8.1).
                 self._utf8 = self._utf8 or _new_utf8_decoder()
                 self._utf8.decode(chunk, final)
+                # Only of a surrogate CPython awaits the third byte, to offer it to error handlers.
+                if _SURROGATES_FROM <= self._utf8.getstate()[0][:2] < _SURROGATES_TO:
+                    raise _Violation(CloseCode.INVALID_PAYLOAD_DATA, _NOT_UTF_8)
         if final:
             event = message.decode() if self._text else bytes(message)
             self._message = self._utf8 = None
