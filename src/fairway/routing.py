@@ -5,7 +5,7 @@ import functools
 import importlib
 import logging
 import types
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -186,8 +186,7 @@ class URLRouter:
         outer = scope.get("url_route", {})
         outer_args, outer_kwargs = outer.get("args", ()), outer.get("kwargs", {})
         for target in self._targets:
-            found = target.match(path)
-            if found is not None:
+            if target.probe(path) is not None and (found := target.match(path)) is not None:
                 rest, args, kwargs = found
                 url_route = {"args": outer_args + args, "kwargs": {**outer_kwargs, **kwargs}}
                 inner_scope = {**scope, "path_remaining": rest, "url_route": url_route}
@@ -218,6 +217,7 @@ class _Target:
     """An application, and the steps to it: one pattern for each ``include()``, and its own."""
 
     steps: tuple[_Step, ...]
+    probe: Callable[[str], object | None]
     application: ASGIApplication
     leads_to_router: bool
 
@@ -233,7 +233,8 @@ class _Target:
                 return None
             path, new_args, new_kwargs = match
             args += new_args
-            kwargs |= {**new_kwargs, **step.extra}
+            kwargs |= new_kwargs
+            kwargs |= step.extra
         return path, args, kwargs
 
 
@@ -252,7 +253,15 @@ def _flatten(route: Route, outer: tuple[_Step, ...] = ()) -> Iterator[_Target]:
     _check_callback(route)
     leads_to_router = _leads_to_router(route.callback)
     pattern = _as_prefix(route.pattern) if leads_to_router else route.pattern
-    yield _Target((*outer, _Step(pattern, route.default_args)), route.callback, leads_to_router)
+    steps = (*outer, _Step(pattern, route.default_args))
+    yield _Target(steps, _probe(steps[0].pattern), route.callback, leads_to_router)
+
+
+def _probe(pattern: _Pattern) -> Callable[[str], object | None]:
+    """Return a cheap test that is None for most paths which the pattern does not match."""
+    regex = getattr(pattern, "regex", None)
+    # Django keeps the regular expression on the pattern unless it depends on the active language.
+    return pattern.match if regex is None or "regex" not in vars(pattern) else regex.search
 
 
 def _check_callback(route: URLPattern) -> None:

@@ -1,0 +1,768 @@
+"""From a scope to the application that handles it."""
+
+import functools
+import logging
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from types import ModuleType
+from typing import Any, cast
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.core.handlers.asgi import ASGIHandler
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, include
+from django.urls import path as django_path
+from django.urls import re_path as django_re_path
+from django.urls.converters import register_converter
+from django.urls.exceptions import Resolver404
+from django.utils.translation import gettext_lazy
+from django.views import View
+from pytest_django import Settings
+
+from fairway._types import ASGIApplication, Event, Receive, Scope, Send
+from fairway.middleware import BaseMiddleware
+from fairway.routing import (
+    ChannelNameRouter,
+    ProtocolTypeRouter,
+    URLRouter,
+    get_default_application,
+)
+
+
+def path(
+    route: str, application: ASGIApplication, extra: dict[str, object] | None = None
+) -> URLPattern:
+    """``django.urls.path``, for an application where its types ask for a view."""
+    return django_path(route, cast("Callable[..., Any]", application), extra)
+
+
+def re_path(route: str, application: ASGIApplication) -> URLPattern:
+    """``django.urls.re_path`` for an application."""
+    return django_re_path(route, cast("Callable[..., Any]", application))
+
+
+async def nothing_to_receive() -> Event:
+    """Receive for applications that must not."""
+    raise AssertionError("received")
+
+
+async def nothing_to_send(event: Event) -> None:
+    """Send for applications that must not."""
+    raise AssertionError(f"sent {event}")
+
+
+class Endpoint:
+    """An application that keeps the scopes it was called with."""
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name
+        self.scopes: list[Scope] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scopes.append(scope)
+
+    @property
+    def scope(self) -> Scope:
+        """The scope of its only call."""
+        (scope,) = self.scopes
+        return scope
+
+
+async def call(application: ASGIApplication, url_path: str, **scope: object) -> None:
+    """Call an application as a communicator does, without a server."""
+    await application(
+        {"type": "websocket", "path": url_path, **scope}, nothing_to_receive, nothing_to_send
+    )
+
+
+async def serve(
+    application: ASGIApplication, *events: Event, **scope: object
+) -> tuple[list[Event], list[Event]]:
+    """Call an application as a server does; return what it sent and what it left unreceived."""
+    waiting, sent = list(events), list[Event]()
+
+    async def receive() -> Event:
+        return waiting.pop(0)
+
+    async def send(event: Event) -> None:
+        sent.append(event)
+
+    await application({"asgi": {"version": "3.0"}, **scope}, receive, send)
+    return sent, waiting
+
+
+async def matches(router: URLRouter, url_path: str, **scope: object) -> bool:
+    """Whether a router has a route for a path."""
+    try:
+        await call(router, url_path, **scope)
+    except ValueError as error:
+        assert str(error).startswith("No route found for path")  # noqa: PT017
+        return False
+    return True
+
+
+class TestGetDefaultApplication:
+    """``get_default_application``."""
+
+    @pytest.fixture(autouse=True)
+    def module(self, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+        """A module with an application."""
+        module = ModuleType("asgi_of_tests")
+        vars(module)["application"] = Endpoint()
+        monkeypatch.setitem(sys.modules, "asgi_of_tests", module)
+        return module
+
+    def test_imports(self, settings: Settings, module: ModuleType) -> None:
+        """The setting names module and attribute."""
+        settings.ASGI_APPLICATION = "asgi_of_tests.application"
+        assert get_default_application() is module.application
+
+    @pytest.mark.parametrize(
+        ("value", "message"),
+        [
+            (None, "Cannot find ASGI_APPLICATION setting."),
+            ("application", "Cannot find ASGI_APPLICATION setting."),
+            ("no_such.application", "Cannot import ASGI_APPLICATION module 'no_such'"),
+            (
+                "asgi_of_tests.app",
+                "Cannot find 'app' in ASGI_APPLICATION module asgi_of_tests",
+            ),
+        ],
+    )
+    def test_says_what_is_wrong(self, settings: Settings, value: object, message: str) -> None:
+        """A missing setting, module or name is named."""
+        settings.ASGI_APPLICATION = value
+        with pytest.raises(ImproperlyConfigured) as caught:
+            get_default_application()
+        assert str(caught.value) == message
+
+    def test_missing_setting(self, settings: Settings) -> None:
+        """The setting need not be there at all."""
+        if hasattr(settings, "ASGI_APPLICATION"):
+            del settings.ASGI_APPLICATION
+        with pytest.raises(ImproperlyConfigured, match="Cannot find ASGI_APPLICATION setting"):
+            get_default_application()
+
+    def test_keeps_the_cause(self, settings: Settings) -> None:
+        """The import error behind it is not hidden."""
+        settings.ASGI_APPLICATION = "no_such.application"
+        with pytest.raises(ImproperlyConfigured) as caught:
+            get_default_application()
+        assert isinstance(caught.value.__cause__, ModuleNotFoundError)
+
+
+class TestProtocolTypeRouter:
+    """``ProtocolTypeRouter``."""
+
+    async def test_routes_by_type(self) -> None:
+        """Each type of scope has its application, which gets the scope as it is."""
+        http, websocket = Endpoint(), Endpoint()
+        router = ProtocolTypeRouter({"http": http, "websocket": websocket})
+        await call(router, "/", type="http")
+        assert http.scope == {"type": "http", "path": "/"}
+        assert websocket.scopes == []
+        assert router.application_mapping == {"http": http, "websocket": websocket}
+
+    async def test_unknown_type(self) -> None:
+        """Other types are refused by name; to servers, that is how lifespan is declined."""
+        router = ProtocolTypeRouter({"http": Endpoint()})
+        with pytest.raises(
+            ValueError, match=r"^No application configured for scope type 'lifespan'$"
+        ):
+            await serve(router, type="lifespan")
+
+
+class TestChannelNameRouter:
+    """``ChannelNameRouter``."""
+
+    async def test_routes_by_channel(self) -> None:
+        """Each channel has its application."""
+        thumbnails = Endpoint()
+        router = ChannelNameRouter({"thumbnails": thumbnails})
+        await call(router, "", type="channel", channel="thumbnails")
+        assert thumbnails.scope["channel"] == "thumbnails"
+        assert router.application_mapping == {"thumbnails": thumbnails}
+
+    async def test_unknown_channel(self) -> None:
+        """Other channels are refused by name."""
+        router = ChannelNameRouter({"thumbnails": Endpoint()})
+        with pytest.raises(ValueError, match=r"^No application configured for channel name 'x'$"):
+            await call(router, "", type="channel", channel="x")
+
+    async def test_no_channel(self) -> None:
+        """A scope of another type is refused with a hint."""
+        with pytest.raises(ValueError) as caught:  # noqa: PT011
+            await call(ChannelNameRouter({}), "/")
+        assert str(caught.value) == (
+            "ChannelNameRouter got a scope without a 'channel' key. Did you make sure it's only "
+            "being used for 'channel' type messages?"
+        )
+
+
+class EvenConverter:
+    """Even numbers."""
+
+    regex = "[0-9]+"
+
+    def to_python(self, value: str) -> int:
+        """Refuse odd numbers."""
+        if int(value) % 2:
+            raise ValueError
+        return int(value)
+
+    def to_url(self, value: int) -> str:
+        """Write a number."""
+        return str(value)
+
+
+register_converter(EvenConverter, "fairway_even")
+
+
+class TestURLRouter:
+    """``URLRouter`` alone."""
+
+    async def test_first_match_wins(self) -> None:
+        """Routes are tried in order, and the list stays readable."""
+        first, second = Endpoint(), Endpoint()
+        routes = [path("a/", first), re_path(r"^a", second)]
+        router = URLRouter(routes)
+        await call(router, "/a/")
+        await call(router, "/ab/")
+        assert len(first.scopes) == len(second.scopes) == 1
+        assert router.routes is routes
+
+    async def test_scope(self) -> None:
+        """The application gets what was captured and the rest of the path in its own scope."""
+        endpoint = Endpoint()
+        scope = {"type": "websocket", "path": "/chat/7/", "headers": []}
+        router = URLRouter([path("chat/<int:pk>/", endpoint)])
+        await router(scope, nothing_to_receive, nothing_to_send)
+        assert endpoint.scope == {
+            "type": "websocket",
+            "path": "/chat/7/",
+            "headers": [],
+            "path_remaining": "",
+            "url_route": {"args": (), "kwargs": {"pk": 7}},
+        }
+        assert scope == {"type": "websocket", "path": "/chat/7/", "headers": []}
+
+    async def test_positional_groups(self) -> None:
+        """Groups without a name become ``args``."""
+        endpoint = Endpoint()
+        await call(URLRouter([re_path(r"^(\w+)/(\w+)/$", endpoint)]), "/a/b/")
+        assert endpoint.scope["url_route"] == {"args": ("a", "b"), "kwargs": {}}
+
+    async def test_named_groups(self) -> None:
+        """Groups with a name become ``kwargs``, and unnamed ones beside them are ignored."""
+        endpoint = Endpoint()
+        await call(URLRouter([re_path(r"^(\w+)/(?P<room>\w+)/$", endpoint)]), "/a/b/")
+        assert endpoint.scope["url_route"] == {"args": (), "kwargs": {"room": "b"}}
+
+    async def test_route_defaults(self) -> None:
+        """The extra arguments of a route win over captured ones."""
+        endpoint = Endpoint()
+        await call(URLRouter([path("<a>/", endpoint, {"a": 1, "b": 2})]), "/x/")
+        assert endpoint.scope["url_route"] == {"args": (), "kwargs": {"a": 1, "b": 2}}
+
+    async def test_captures_do_not_pile_up(self) -> None:
+        """Connections do not see each other's captured values."""
+        endpoint = Endpoint()
+        router = URLRouter([path("<a>/", endpoint, {"b": 2})])
+        await call(router, "/x/")
+        endpoint.scopes[0]["url_route"]["kwargs"]["c"] = 3
+        await call(router, "/y/")
+        assert endpoint.scopes[1]["url_route"] == {"args": (), "kwargs": {"a": "y", "b": 2}}
+
+    async def test_converters(self) -> None:
+        """A converter that refuses a value lets the next route try."""
+        even, other = Endpoint(), Endpoint()
+        router = URLRouter([path("<fairway_even:n>/", even), path("<n>/", other)])
+        await call(router, "/4/")
+        await call(router, "/5/")
+        assert even.scope["url_route"]["kwargs"] == {"n": 4}
+        assert other.scope["url_route"]["kwargs"] == {"n": "5"}
+
+    @pytest.mark.parametrize("url_path", ["a/", "/a/", "//a/"])
+    async def test_leading_slashes(self, url_path: str) -> None:
+        """Slashes at the beginning do not count, as in Django's patterns."""
+        assert await matches(URLRouter([path("a/", Endpoint())]), url_path)
+
+    async def test_no_path(self) -> None:
+        """A scope without a path cannot be routed."""
+        with pytest.raises(
+            ValueError, match=r"^No 'path' key in connection scope, cannot route URLs$"
+        ):
+            await URLRouter([])({"type": "x"}, nothing_to_receive, nothing_to_send)
+
+    @pytest.mark.parametrize(
+        "route",
+        [
+            path("chat/", Endpoint()),
+            re_path(r"^chat/$", Endpoint()),
+            re_path(r"^(chat/$)", Endpoint()),
+            re_path(r"^chat/", Endpoint()),
+            path("chat/", URLRouter([path("", Endpoint())])),
+            re_path(r"^chat/$", URLRouter([re_path("^", Endpoint())])),
+        ],
+    )
+    async def test_trailing_newline(self, route: URLPattern) -> None:
+        """No route matches a path with a newline after what it asks for."""
+        router = URLRouter([route])
+        assert await matches(router, "/chat/")
+        assert not await matches(router, "/chat/\n")
+
+    async def test_endpoint_behind_middleware(self) -> None:
+        """Middleware around a mere endpoint does not loosen its pattern."""
+        router = URLRouter([path("chat/", BaseMiddleware(BaseMiddleware(Endpoint())))])
+        assert await matches(router, "/chat/")
+        assert not await matches(router, "/chat/more/")
+
+    async def test_routes_added_later(self) -> None:
+        """Routes that are put into the list after the router was made are found."""
+        routes = [path("a/", Endpoint())]
+        router = URLRouter(routes)
+        assert not await matches(router, "/b/")
+        routes.append(path("b/", Endpoint()))
+        assert await matches(router, "/b/")
+
+    async def test_return_value(self) -> None:
+        """What the application returns is passed on."""
+
+        async def answers(scope: Scope, receive: Receive, send: Send) -> str:
+            return "done"
+
+        router = URLRouter([path("", cast("ASGIApplication", answers))])
+        call_router = cast("Callable[..., Awaitable[str]]", router)
+        scope = {"type": "websocket", "path": "/"}
+        assert await call_router(scope, nothing_to_receive, nothing_to_send) == "done"
+
+    async def test_resolver404_of_an_endpoint(self) -> None:
+        """An application's own ``Resolver404`` is its failure, and starts no second application."""
+        second = Endpoint()
+
+        async def fails(scope: Scope, receive: Receive, send: Send) -> None:
+            raise Resolver404("mine")
+
+        with pytest.raises(Resolver404, match="mine"):
+            await call(URLRouter([path("", fails), path("", second)]), "/")
+        assert second.scopes == []
+
+
+class TestRootPath:
+    """``root_path`` belongs to the server's configuration, and routes start after it."""
+
+    @pytest.mark.parametrize(
+        ("root_path", "url_path", "found"),
+        [
+            ("", "/a/b/", True),
+            ("/r", "/r/a/b/", True),
+            ("/r/", "/r/a/b/", True),
+            ("/r/s", "/r/s/a/b/", True),
+            ("/r", "/ra/b/", False),
+            ("/r", "/a/b/", False),
+            ("/r", "/r", False),
+            ("/r", "/", False),
+        ],
+    )
+    async def test_is_stripped(self, root_path: str, url_path: str, *, found: bool) -> None:
+        """It is taken off between two segments, and a path outside of it has no route."""
+        router = URLRouter([path("a/b/", Endpoint())])
+        assert await matches(router, url_path, root_path=root_path) is found
+
+    async def test_exactly_the_root(self) -> None:
+        """The root itself is the empty path."""
+        assert await matches(URLRouter([path("", Endpoint())]), "/r", root_path="/r")
+
+    async def test_once(self) -> None:
+        """An inner router does not strip it again."""
+        router = URLRouter([path("r/", URLRouter([path("r/a/", Endpoint())]))])
+        assert await matches(router, "/r/r/r/a/", root_path="/r")
+        assert not await matches(router, "/r/r/a/", root_path="/r")
+
+    async def test_message(self) -> None:
+        """A path outside of it is named whole."""
+        with pytest.raises(ValueError, match=r"^No route found for path '/ra/b/'\.$"):
+            await call(URLRouter([path("a/b/", Endpoint())]), "/ra/b/", root_path="/r")
+
+
+class Attribute:
+    """Middleware that keeps the inner application under a name of its own."""
+
+    def __init__(self, wrapped: ASGIApplication) -> None:
+        self.wrapped = wrapped
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.wrapped(scope, receive, send)
+
+    def as_method(self) -> ASGIApplication:
+        """The same as a bound method."""
+        return self.__call__
+
+
+def closure(inner: ASGIApplication) -> ASGIApplication:
+    """Middleware as a function."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await inner(scope, receive, send)
+
+    return application
+
+
+def wrapper(inner: ASGIApplication) -> ASGIApplication:
+    """Middleware in the sense of functools, with a variable around it that has no value yet."""
+
+    @functools.wraps(inner, updated=())
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "unset":
+            raise AssertionError(unset)
+        await inner(scope, receive, send)
+
+    for unset in list[str]():
+        raise AssertionError(unset)
+    return application
+
+
+async def with_inner(inner: ASGIApplication, scope: Scope, receive: Receive, send: Send) -> None:
+    """Middleware for functools.partial."""
+    await inner(scope, receive, send)
+
+
+WRAPPERS: dict[str, Callable[[ASGIApplication], ASGIApplication]] = {
+    "none": lambda inner: inner,
+    "BaseMiddleware": BaseMiddleware,
+    "two": lambda inner: BaseMiddleware(BaseMiddleware(inner)),
+    "attribute": Attribute,
+    "method": lambda inner: Attribute(inner).as_method(),
+    "closure": closure,
+    "wraps": wrapper,
+    "partial": lambda inner: functools.partial(with_inner, inner),
+    "keyword": lambda inner: functools.partial(closure(inner)),
+    "by type": lambda inner: ProtocolTypeRouter({"websocket": inner}),
+    "mixed": lambda inner: closure(Attribute(BaseMiddleware(inner))),
+}
+
+
+class TestNestedRouters:
+    """Routers inside routers."""
+
+    @pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS.keys())
+    async def test_behind_middleware(
+        self, wrap: Callable[[ASGIApplication], ASGIApplication]
+    ) -> None:
+        """A nested router works behind middleware of any make."""
+        endpoint, last = Endpoint(), Endpoint()
+        inner = URLRouter([path("lobby/<int:pk>/", endpoint)])
+        router = URLRouter([path("chat/<room>/", wrap(inner)), path("chat/<x>/<y>/", last)])
+        await call(router, "/chat/a/lobby/3/")
+        assert endpoint.scope["url_route"] == {"args": (), "kwargs": {"room": "a", "pk": 3}}
+        assert endpoint.scope["path_remaining"] == ""
+        assert endpoint.scope["path"] == "/chat/a/lobby/3/"
+        await call(router, "/chat/a/b/")
+        assert last.scope["url_route"] == {"args": (), "kwargs": {"x": "a", "y": "b"}}
+
+    async def test_marked(self) -> None:
+        """Anything else can say that it leads to a router."""
+        inner = URLRouter([path("b/", Endpoint())])
+
+        class Marked(Endpoint):
+            _path_routing = True
+
+            async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+                await inner(scope, receive, send)
+
+        router = URLRouter([path("a/", Marked())])
+        assert await matches(router, "/a/b/")
+        assert not await matches(router, "/a/c/")
+
+    async def test_foreign_router(self) -> None:
+        """A router of another make says with ``Resolver404`` that it has no route."""
+
+        class Foreign(Endpoint):
+            _path_routing = True
+
+            async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+                raise Resolver404
+
+        last = Endpoint()
+        await call(URLRouter([path("a/", Foreign()), path("a/b/", last)]), "/a/b/")
+        assert len(last.scopes) == 1
+
+    async def test_hidden(self) -> None:
+        """A router that an endpoint reaches by other ways has the endpoint's path to route."""
+        routers = {"inner": URLRouter([path("b/", Endpoint())])}
+
+        class Hidden(Endpoint):
+            async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+                await routers["inner"](scope, receive, send)
+
+        router = URLRouter([re_path(r"^a/", Hidden())])
+        assert await matches(router, "/a/b/")
+        assert not await matches(router, "/a/c/")
+
+    async def test_inner_raises_resolver404(self) -> None:
+        """A router that is not the outermost one tells the outer one."""
+        router = URLRouter([path("a/", Endpoint())])
+        with pytest.raises(Resolver404, match=r"No route found for path 'b/'\."):
+            await call(router, "/x/b/", path_remaining="/b/")
+
+    async def test_positional_groups_concatenate(self) -> None:
+        """The outer router's positional values come first."""
+        endpoint = Endpoint()
+        inner = URLRouter([re_path(r"^(\w+)/$", endpoint)])
+        await call(URLRouter([re_path(r"^(\w+)/", inner)]), "/a/b/")
+        assert endpoint.scope["url_route"] == {"args": ("a", "b"), "kwargs": {}}
+
+    async def test_kwargs_merge(self) -> None:
+        """Of equal names the inner router's wins."""
+        endpoint = Endpoint()
+        inner = URLRouter([path("<b>/", endpoint, {"c": 3})])
+        await call(URLRouter([path("<a>/", inner, {"c": 1, "d": 4})]), "/x/y/")
+        assert endpoint.scope["url_route"] == {
+            "args": (),
+            "kwargs": {"a": "x", "b": "y", "c": 3, "d": 4},
+        }
+
+    async def test_prefix_without_slash(self) -> None:
+        """A slash between the outer and the inner part may belong to neither."""
+        router = URLRouter([re_path(r"^chat", URLRouter([re_path(r"^lobby/$", Endpoint())]))])
+        assert await matches(router, "/chat/lobby/")
+
+    async def test_middleware_runs_for_the_right_branch_only_once(self) -> None:
+        """A branch without a route for the rest is left, and the next one tried."""
+        seen: list[str] = []
+
+        def seeing(name: str, inner: ASGIApplication) -> ASGIApplication:
+            async def application(scope: Scope, receive: Receive, send: Send) -> None:
+                seen.append(name)
+                await inner(scope, receive, send)
+
+            return application
+
+        router = URLRouter(
+            [
+                path("a/", seeing("first", URLRouter([path("x/", Endpoint())]))),
+                path("a/", seeing("second", URLRouter([path("y/", Endpoint())]))),
+            ]
+        )
+        assert await matches(router, "/a/y/")
+        assert seen == ["first", "second"]
+
+    async def test_lazy_pattern(self) -> None:
+        """A translated route stays one."""
+        route = gettext_lazy("chat/")
+        router = URLRouter([path(cast("str", route), URLRouter([path("a/", Endpoint())]))])
+        assert await matches(router, "/chat/a/")
+
+    async def test_own_routes_are_untouched(self) -> None:
+        """The project's route objects are not changed."""
+        route = path("a/", URLRouter([path("b/", Endpoint())]))
+        pattern = route.pattern
+        URLRouter([route])
+        assert route.pattern is pattern
+
+    def test_unsupported_pattern(self) -> None:
+        """A pattern that cannot be turned into a prefix is refused."""
+        route = path("a/", URLRouter([]))
+        route.pattern = object()  # type: ignore[assignment]  # that is the point
+        with pytest.raises(ValueError, match=r"^Unsupported pattern type: <class 'object'>$"):
+            URLRouter([route])
+
+    @pytest.mark.parametrize("kind", ["Django", "consumer"])
+    async def test_endpoint_that_holds_a_router(self, kind: str) -> None:
+        """Django's handler and consumers are endpoints, whatever they hold."""
+        endpoint = ASGIHandler() if kind == "Django" else Endpoint()
+        vars(endpoint)["router"] = URLRouter([path("b/", Endpoint())])
+        if kind == "consumer":
+            vars(endpoint)["consumer_class"] = Endpoint
+        router = URLRouter([path("a/", cast("ASGIApplication", endpoint))])
+        assert not await matches(router, "/a/b/")
+
+
+class TestInclude:
+    """``include()`` inside a ``URLRouter``."""
+
+    async def test_list(self) -> None:
+        """Included routes go on where the prefix ends, and add to what was captured."""
+        endpoint, last = Endpoint(), Endpoint()
+        router = URLRouter(
+            [
+                django_path(
+                    "chat/<room>/",
+                    include([path("<int:pk>/", endpoint, {"b": 2})]),
+                    {"a": 1},
+                ),
+                path("chat/<x>/<y>/", last),
+            ]
+        )
+        await call(router, "/chat/lobby/3/")
+        assert endpoint.scope["path_remaining"] == ""
+        assert endpoint.scope["url_route"] == {
+            "args": (),
+            "kwargs": {"room": "lobby", "a": 1, "pk": 3, "b": 2},
+        }
+        await call(router, "/chat/lobby/other/")
+        assert len(last.scopes) == 1
+
+    async def test_module(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An app's routes are included by module, with a namespace if it has one."""
+        module = ModuleType("routing_of_an_app")
+        endpoint = Endpoint()
+        vars(module).update(urlpatterns=[re_path(r"^(\w+)/$", endpoint)], app_name="app")
+        monkeypatch.setitem(sys.modules, "routing_of_an_app", module)
+        await call(URLRouter([django_re_path(r"^(\w+)/", include("routing_of_an_app"))]), "/a/b/")
+        assert endpoint.scope["url_route"] == {"args": ("a", "b"), "kwargs": {}}
+
+    async def test_nested(self) -> None:
+        """Includes and routers can be inside each other."""
+        endpoint = Endpoint()
+        innermost = URLRouter([django_path("d/", include([path("e/", endpoint)]))])
+        router = URLRouter(
+            [django_path("a/", include([django_path("b/", include([path("c/", innermost)]))]))]
+        )
+        await call(router, "/a/b/c/d/e/")
+        assert endpoint.scope["path_remaining"] == ""
+
+
+class TestMistakes:
+    """What is often put where an application belongs."""
+
+    def test_consumer_class(self) -> None:
+        """A class with ``as_asgi`` was meant to be called."""
+
+        class ChatConsumer:
+            as_asgi = None
+
+        with pytest.raises(ImproperlyConfigured) as caught:
+            URLRouter([path("a/", cast("ASGIApplication", ChatConsumer))])
+        assert str(caught.value) == (
+            "URLRouter: <URLPattern 'a/'> leads to the class ChatConsumer. "
+            "Write ChatConsumer.as_asgi()."
+        )
+
+    def test_view(self) -> None:
+        """A view belongs into the URLconf."""
+
+        class Home(View):
+            def get(self, request: HttpRequest) -> HttpResponse:
+                return HttpResponse()
+
+        with pytest.raises(ImproperlyConfigured) as caught:
+            URLRouter([django_path("a/", Home.as_view())])
+        assert str(caught.value) == (
+            "URLRouter: <URLPattern 'a/'> leads to a Django view. Views belong into the URLconf, "
+            "which fairway.http.get_asgi_application() serves; a URLRouter takes ASGI applications."
+        )
+
+
+CONNECT = {"type": "websocket.connect"}
+DENIAL: dict[str, object] = {"websocket.http.response": {}}
+NOT_FOUND_HEADERS = [
+    (b"content-type", b"text/plain; charset=utf-8"),
+    (b"content-length", b"9"),
+]
+
+
+class TestUnknownPath:
+    """A path without a route."""
+
+    @pytest.fixture(params=["flat", "nested"])
+    def router(self, request: pytest.FixtureRequest) -> URLRouter:
+        """A router without the route, by itself or inside another one."""
+        inner = URLRouter([path("a/", Endpoint())])
+        return inner if request.param == "flat" else URLRouter([path("", BaseMiddleware(inner))])
+
+    async def test_without_a_server(self, router: URLRouter) -> None:
+        """Tests, which call it without a server, see the exception of Channels."""
+        with pytest.raises(ValueError, match=r"^No route found for path 'nope/'\.$"):
+            await call(router, "/nope/")
+
+    async def test_http(self, router: URLRouter) -> None:
+        """An HTTP request is answered with 404."""
+        sent, _ = await serve(router, type="http", path="/nope/")
+        assert sent == [
+            {"type": "http.response.start", "status": 404, "headers": NOT_FOUND_HEADERS},
+            {"type": "http.response.body", "body": b"Not Found"},
+        ]
+
+    async def test_websocket(self, router: URLRouter) -> None:
+        """A WebSocket is closed with 4404 before it is accepted."""
+        sent, waiting = await serve(router, CONNECT, type="websocket", path="/nope/")
+        assert sent == [{"type": "websocket.close", "code": 4404}]
+        assert waiting == []
+
+    @pytest.mark.parametrize("extensions", [None, {}, {"other": {}}])
+    async def test_websocket_extensions(self, router: URLRouter, extensions: object) -> None:
+        """Extensions of the server that are no denial response change nothing."""
+        sent, _ = await serve(
+            router, CONNECT, type="websocket", path="/nope/", extensions=extensions
+        )
+        assert sent == [{"type": "websocket.close", "code": 4404}]
+
+    async def test_websocket_denial_response(self, router: URLRouter) -> None:
+        """A WebSocket is answered with 404 by a server that can."""
+        sent, _ = await serve(router, CONNECT, type="websocket", path="/nope/", extensions=DENIAL)
+        assert sent == [
+            {
+                "type": "websocket.http.response.start",
+                "status": 404,
+                "headers": NOT_FOUND_HEADERS,
+            },
+            {"type": "websocket.http.response.body", "body": b"Not Found"},
+        ]
+
+    async def test_websocket_that_is_gone(self, router: URLRouter) -> None:
+        """A client that left before it was let in gets no answer."""
+        sent, _ = await serve(
+            router, {"type": "websocket.disconnect", "code": 1006}, type="websocket", path="/nope/"
+        )
+        assert sent == []
+
+    async def test_client_that_is_gone(self, router: URLRouter) -> None:
+        """It is no error that the client does not wait for the answer."""
+
+        async def send(event: Event) -> None:
+            raise OSError("gone")
+
+        await router(
+            {"type": "http", "path": "/nope/", "asgi": {"version": "3.0"}},
+            nothing_to_receive,
+            send,
+        )
+
+    async def test_other_protocol(self, router: URLRouter) -> None:
+        """For other types there is no answer that means it."""
+        with pytest.raises(ValueError, match=r"^No route found for path 'nope/'\.$"):
+            await serve(router, type="mqtt", path="/nope/")
+
+    async def test_log(self, router: URLRouter, caplog: pytest.LogCaptureFixture) -> None:
+        """It is one line without a traceback, in which the path cannot make another."""
+        await serve(router, CONNECT, type="websocket", path="/nope/\nERROR fake")
+        assert caplog.record_tuples == [
+            (
+                "fairway.routing",
+                logging.WARNING,
+                "Not Found: no route for the websocket path '/nope/\\nERROR fake'",
+            )
+        ]
+        assert caplog.records[0].exc_info is None
+
+    async def test_outside_of_the_root(self, router: URLRouter) -> None:
+        """A path that is not below ``root_path`` is not found, either."""
+        sent, _ = await serve(router, CONNECT, type="websocket", path="/a/", root_path="/r")
+        assert sent == [{"type": "websocket.close", "code": 4404}]
+
+
+def test_imports_before_setup() -> None:
+    """Routing can be imported before Django is set up: it leaves consumers and models alone."""
+    code = """
+import sys
+import fairway.auth, fairway.routing, fairway.security.websocket, fairway.sessions
+ours = ("fairway.consumer", "fairway.generic", "fairway.layers")
+print([name for name in sys.modules if name.startswith(ours) or name.endswith("auth.models")])
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
