@@ -101,6 +101,7 @@ def _print_table(stacks: Path) -> None:
     total: Counter[str] = Counter()
     for line in stacks.read_text().splitlines():
         stack, _, samples = line.rpartition(" ")
+        stack = stack or "(outside of Python)"
         # Without the line numbers, so that a function is one row.
         frames = re.sub(r":\d+\)", ")", stack).split(";")
         own[frames[-1]] += int(samples)
