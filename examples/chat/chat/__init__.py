@@ -1,0 +1,1 @@
+"""Rooms, private conversations, and who is there."""

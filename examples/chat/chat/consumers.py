@@ -1,0 +1,220 @@
+"""What is live: one WebSocket per page.
+
+Every page hears what concerns its reader wherever they are (`SiteConsumer`). The page of a room
+(`RoomConsumer`) or of a private conversation (`PrivateConsumer`) hears what is said there too,
+on the same socket, so a page has one connection to look after and one moment when it is back.
+
+What a page sends, and what it hears; both are JSON objects with a `type`:
+
+    ping                   → pong
+    load                   → messages   the last ones
+    load before=id         → messages   older than one that it has
+    load after=id          → messages   newer than one that it has, so that after a lost
+                                        connection nothing is missing
+    say text= key=         → message (to the whole room) or private (to both people)
+                             or refused (to the sender alone)
+    read                   → unread     a private conversation has been seen
+
+and unasked: `welcome`, `people`, `joined`, `left`, `private`, `unread`, `room`.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
+from django.db.models import Count, QuerySet
+from django.utils import timezone
+from fairway.generic.websocket import AsyncJsonWebsocketConsumer
+
+from .forms import message_text
+from .live import EVERYONE, personal_group, room_group, tell
+from .models import Message, PrivateMessage, Room, RoomMessage
+from .people import describe
+from .presence import presence
+from .signals import fingerprint
+
+PAGE = 50  # messages in one answer to `load`
+SESSION_OVER = 4401  # close code: log in again; 4000 to 4999 are the application's own
+
+
+class SiteConsumer(AsyncJsonWebsocketConsumer):
+    """The socket of a page without messages of its own, and the base of the others."""
+
+    async def connect(self) -> None:
+        """Let in those who are logged in, to a place that exists; refuse the handshake else."""
+        self.me = self.scope["user"]
+        if not self.me.is_authenticated or not await self.find():
+            await self.close()
+            return
+        for group in self.hears():
+            await self.channel_layer.group_add(group, self.channel_name)
+        await self.accept()
+        await self.greet()
+
+    async def find(self) -> bool:
+        """Look up what the page is about; return whether it is there."""
+        return True
+
+    def hears(self) -> list[str]:
+        """Return the groups whose events the page receives. Fairway leaves them at the end."""
+        return [EVERYONE, personal_group(self.me.pk)]
+
+    async def greet(self) -> None:
+        """Tell the page what it has to know before anything else."""
+        await self.send_json({"type": "welcome", "unread": await unread_by(self.me)})
+
+    async def receive_json(self, content: Any, **kwargs: Any) -> None:
+        """Answer what any page may send."""
+        match content:
+            case {"type": "ping"}:
+                await self.send_json({"type": "pong"})
+            case _:
+                await self.send_json({"type": "refused", "error": "That was not understood."})
+
+    async def session_over(self, event: dict[str, Any]) -> None:
+        """Close if it is this page's session that was logged out; see signals.py."""
+        if event["session"] == fingerprint(self.scope["session"].session_key):
+            await self.close(SESSION_OVER)
+
+
+class ThreadConsumer(SiteConsumer):
+    """A page with messages: loads them and takes new ones. Subclasses say which and to whom."""
+
+    def messages(self) -> QuerySet[Any]:
+        """Return all messages of this page."""
+        raise NotImplementedError
+
+    async def post(self, text: str, key: UUID) -> None:
+        """Keep a message, once per `key`, and tell those whom it concerns."""
+        raise NotImplementedError
+
+    async def receive_json(self, content: Any, **kwargs: Any) -> None:
+        """Answer what a page with messages may send."""
+        match content:
+            case {"type": "load", "after": int(after)}:
+                await self.load("after", self.messages().filter(id__gt=after).order_by("id"))
+            case {"type": "load", "before": int(before)}:
+                await self.load("before", self.messages().filter(id__lt=before).order_by("-id"))
+            case {"type": "load"}:
+                await self.load("latest", self.messages().order_by("-id"))
+            case {"type": "say", "text": str(text), "key": str(key)}:
+                await self.say(text, key)
+            case _:
+                await super().receive_json(content, **kwargs)
+
+    async def load(self, part: str, messages: QuerySet[Any]) -> None:
+        """Send one page of messages, oldest first, and whether there are more that way."""
+        found: list[Message] = [message async for message in messages[: PAGE + 1]]
+        events = [message.as_event() for message in found[:PAGE]]
+        if part != "after":
+            events.reverse()
+        more = len(found) > PAGE
+        await self.send_json({"type": "messages", "part": part, "messages": events, "more": more})
+
+    async def say(self, text: str, key: str) -> None:
+        """Post a message, or tell its sender what is wrong with it."""
+        try:
+            await self.post(message_text.clean(text), UUID(key))
+        except ValidationError as error:
+            refusal = {"type": "refused", "key": key, "error": " ".join(error.messages)}
+            await self.send_json(refusal)
+        except ValueError:
+            await self.send_json({"type": "refused", "error": "The key is not a UUID."})
+
+
+class RoomConsumer(ThreadConsumer):
+    """The page of a room."""
+
+    async def find(self) -> bool:
+        """Look up the room."""
+        room_id = self.scope["url_route"]["kwargs"]["room_id"]
+        self.room = await Room.objects.filter(pk=room_id).afirst()
+        return self.room is not None
+
+    def hears(self) -> list[str]:
+        """Add what is said in the room."""
+        return [*super().hears(), room_group(self.room.pk)]
+
+    async def greet(self) -> None:
+        """Add who is here, and tell those who are that one more came."""
+        await super().greet()
+        me = describe(self.me)
+        came = presence.enter(self.room.pk, me, self.channel_name)
+        # Whoever comes or goes after this line is told of as `joined` or `left`, in that order.
+        await self.send_json({"type": "people", "people": presence.people(self.room.pk)})
+        if came:
+            await tell(room_group(self.room.pk), {"type": "joined", "person": me})
+
+    async def disconnect(self, code: int) -> None:
+        """Tell the others, however the connection ended, unless another tab is still here."""
+        if self.me.is_authenticated and self.room is not None:
+            me = describe(self.me)
+            if presence.leave(self.room.pk, me, self.channel_name):
+                await tell(room_group(self.room.pk), {"type": "left", "person": me})
+
+    def messages(self) -> QuerySet[Any]:
+        """Return what was said in the room."""
+        return RoomMessage.objects.filter(room=self.room).select_related("author")
+
+    async def post(self, text: str, key: UUID) -> None:
+        """Say it to the room."""
+        message, _ = await RoomMessage.objects.select_related("author").aget_or_create(
+            room=self.room, author=self.me, key=key, defaults={"text": text}
+        )
+        # Also when it had been kept before: the page asks again because it heard no answer.
+        await tell(room_group(self.room.pk), {"type": "message", "message": message.as_event()})
+
+
+class PrivateConsumer(ThreadConsumer):
+    """The page of a conversation with one other person."""
+
+    async def find(self) -> bool:
+        """Look up the other; nobody has a conversation with themselves."""
+        people = get_user_model().objects.exclude(pk=self.me.pk)
+        self.other = await people.filter(pk=self.scope["url_route"]["kwargs"]["user_id"]).afirst()
+        return self.other is not None
+
+    def messages(self) -> QuerySet[Any]:
+        """Return what the two have written to each other."""
+        return PrivateMessage.objects.between(self.me, self.other)
+
+    async def receive_json(self, content: Any, **kwargs: Any) -> None:
+        """Take note, besides, that the reader has seen what is there."""
+        match content:
+            case {"type": "read"}:
+                await self.mark_read()
+            case _:
+                await super().receive_json(content, **kwargs)
+
+    async def post(self, text: str, key: UUID) -> None:
+        """Tell every page that either of the two has open, and nobody else."""
+        pair = PrivateMessage.objects.select_related("author", "recipient")
+        message, _ = await pair.aget_or_create(
+            author=self.me, recipient=self.other, key=key, defaults={"text": text}
+        )
+        event = {"type": "private", "message": message.as_event()}
+        for person in (self.me, self.other):
+            await tell(personal_group(person.pk), event)
+        await tell_unread(self.other)
+
+    async def mark_read(self) -> None:
+        """Clear the badge of this conversation on all of the reader's pages."""
+        unread = PrivateMessage.objects.unread_by(self.me).filter(author=self.other)
+        if await unread.aupdate(read_at=timezone.now()):
+            await tell_unread(self.me)
+
+
+async def unread_by(person: Any) -> list[dict[str, Any]]:
+    """Return from whom `person` has unread messages, and how many."""
+    unread = PrivateMessage.objects.unread_by(person).order_by()
+    counts = {
+        author: count async for author, count in unread.values_list("author").annotate(Count("id"))
+    }
+    authors = get_user_model().objects.filter(pk__in=counts)
+    return [{"person": describe(author), "count": counts[author.pk]} async for author in authors]
+
+
+async def tell_unread(person: Any) -> None:
+    """Tell all pages of `person` what is unread. The whole of it: pages never have to count."""
+    await tell(personal_group(person.pk), {"type": "unread", "unread": await unread_by(person)})

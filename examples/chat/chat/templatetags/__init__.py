@@ -1,0 +1,1 @@
+"""What the templates can use beside Django's own tags."""

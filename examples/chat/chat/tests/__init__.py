@@ -1,0 +1,1 @@
+"""Tests as one writes them for a site on Fairway; run with `manage.py test`."""

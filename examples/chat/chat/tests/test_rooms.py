@@ -1,0 +1,187 @@
+"""What happens in a room."""
+
+from uuid import uuid4
+
+from django.contrib.auth import get_user_model
+from django.test import AsyncClient, TestCase
+
+from chat.consumers import SESSION_OVER
+from chat.models import MAX_TEXT, Room, RoomMessage
+from chat.people import describe
+
+from .pages import open_page, socket
+
+User = get_user_model()
+
+
+class RoomTestCase(TestCase):
+    """Ada and Mei, and a room."""
+
+    def setUp(self) -> None:
+        """Put them into the database."""
+        self.ada = User.objects.create_user("Ada")
+        self.mei = User.objects.create_user("Mei")
+        self.room = Room.objects.create(name="Καφενείο")
+        self.path = f"/ws/rooms/{self.room.pk}/"
+
+
+class TalkTests(RoomTestCase):
+    """Saying something."""
+
+    async def test_reaches_all_and_is_kept(self) -> None:
+        """A message goes to everyone in the room, and into the database."""
+        async with open_page(self.ada, self.path) as ada, open_page(self.mei, self.path) as mei:
+            await ada.say("  Ποιος θέλει καφέ;\n")
+            event = await mei.next("message")
+            assert event == await ada.next("message")
+        message = await RoomMessage.objects.select_related("author", "room").aget()
+        assert (message.room, message.author) == (self.room, self.ada)
+        assert event["message"] == message.as_event()
+        assert message.text == "Ποιος θέλει καφέ;"
+
+    async def test_stays_in_the_room(self) -> None:
+        """Another room hears nothing."""
+        other = await Room.objects.acreate(name="Кухня")
+        async with (
+            open_page(self.ada, self.path) as ada,
+            open_page(self.mei, f"/ws/rooms/{other.pk}/") as mei,
+        ):
+            await ada.say("hello")
+            await ada.next("message")
+            await mei.hears_nothing_of("message")
+
+    async def test_sent_twice_is_kept_once(self) -> None:
+        """A message repeated after a lost connection gets its answer, and no second copy."""
+        key = uuid4().hex
+        async with open_page(self.ada, self.path) as ada:
+            await ada.say("hello", key)
+            await ada.say("hello", key)
+            assert await ada.next("message") == await ada.next("message")
+        assert await RoomMessage.objects.acount() == 1
+
+    async def test_refusals_go_to_the_sender_alone(self) -> None:
+        """Empty, invisible, too long or impossible text is refused with a reason, and not kept."""
+        reasons = {
+            "": "Write something first.",
+            " \n ": "Write something first.",
+            "\u200b\u2060": "Write something first.",
+            "x" * (MAX_TEXT + 1): "That is too long: 2001 characters, and 2000 fit.",
+            "a\x00b": "Null characters are not allowed.",
+            "a\ud800b": "That is not text.",
+        }
+        async with open_page(self.ada, self.path) as ada, open_page(self.mei, self.path) as mei:
+            for text, reason in reasons.items():
+                key = uuid4().hex
+                await ada.say(text, key)
+                refusal = {"type": "refused", "key": key, "error": reason}
+                assert await ada.next("refused") == refusal
+            await mei.hears_nothing_of("message", "refused")
+        assert await RoomMessage.objects.acount() == 0
+
+    async def test_nonsense_is_refused(self) -> None:
+        """What is no event of ours gets an answer and changes nothing."""
+        async with open_page(self.ada, self.path) as ada:
+            for nonsense in ({"type": "websocket.disconnect"}, {"type": "say"}, {"text": "hi"}):
+                await ada.send(**nonsense)
+                refusal = {"type": "refused", "error": "That was not understood."}
+                assert await ada.next("refused") == refusal
+            await ada.say("hello", key="no uuid")
+            refusal = {"type": "refused", "error": "The key is not a UUID."}
+            assert await ada.next("refused") == refusal
+
+
+class HistoryTests(RoomTestCase):
+    """Loading what was said."""
+
+    def setUp(self) -> None:
+        """Say more than one page of messages."""
+        super().setUp()
+        for number in range(1, 121):
+            RoomMessage.objects.create(
+                room=self.room, author=self.mei, text=str(number), key=uuid4()
+            )
+        self.ids = list(RoomMessage.objects.values_list("id", flat=True))
+
+    async def test_latest_and_earlier(self) -> None:
+        """A page loads the last messages, then the ones before them, to the first."""
+        async with open_page(self.ada, self.path) as ada:
+            await ada.send(type="load")
+            event = await ada.next("messages")
+            assert [each["id"] for each in event["messages"]] == self.ids[70:]
+            assert (event["part"], event["more"]) == ("latest", True)
+            await ada.send(type="load", before=self.ids[20])
+            event = await ada.next("messages")
+            assert [each["id"] for each in event["messages"]] == self.ids[:20]
+            assert (event["part"], event["more"]) == ("before", False)
+
+    async def test_what_was_missed(self) -> None:
+        """After a lost connection a page loads all that came after what it has, in steps."""
+        async with open_page(self.ada, self.path) as ada:
+            await ada.send(type="load", after=self.ids[49])
+            event = await ada.next("messages")
+            assert [each["id"] for each in event["messages"]] == self.ids[50:100]
+            assert (event["part"], event["more"]) == ("after", True)
+            await ada.send(type="load", after=self.ids[99])
+            event = await ada.next("messages")
+            assert [each["id"] for each in event["messages"]] == self.ids[100:]
+            assert (event["part"], event["more"]) == ("after", False)
+
+
+class PresenceTests(RoomTestCase):
+    """Who is in the room."""
+
+    async def test_comings_and_goings(self) -> None:
+        """Who comes sees who is here; who is here sees who comes and goes."""
+        ada, mei = describe(self.ada), describe(self.mei)
+        async with open_page(self.ada, self.path) as page:
+            assert (await page.next("people"))["people"] == [ada]
+            async with open_page(self.mei, self.path) as other:
+                assert (await other.next("people"))["people"] == [ada, mei]
+                assert (await page.next("joined"))["person"] == ada
+                assert (await page.next("joined"))["person"] == mei
+            assert (await page.next("left"))["person"] == mei
+
+    async def test_three_tabs_are_one_person(self) -> None:
+        """More tabs of a person neither join, nor leave while one is left."""
+        async with open_page(self.ada, self.path) as page:
+            await page.next("joined")
+            async with open_page(self.mei, self.path):
+                await page.next("joined")
+                async with open_page(self.mei, self.path), open_page(self.mei, self.path):
+                    pass
+                await page.hears_nothing_of("joined", "left")
+            await page.next("left")
+
+
+class DoorTests(RoomTestCase):
+    """Who may open a socket."""
+
+    async def test_anonymous(self) -> None:
+        """Nobody gets in without being logged in."""
+        for path in ("/ws/", self.path, f"/ws/people/{self.mei.pk}/"):
+            assert not (await socket(path).connect())[0]
+
+    async def test_foreign_origin(self) -> None:
+        """A page of another site gets no socket with our visitor's cookies."""
+        client = AsyncClient()
+        await client.aforce_login(self.ada)
+        foreign = socket(self.path, client, origin="http://elsewhere.example")
+        assert not (await foreign.connect())[0]
+
+    async def test_unknown_room(self) -> None:
+        """A room that does not exist cannot be entered."""
+        client = AsyncClient()
+        await client.aforce_login(self.ada)
+        assert not (await socket("/ws/rooms/999999/", client).connect())[0]
+
+    async def test_logging_out_closes_the_pages_of_that_session(self) -> None:
+        """Other tabs of the session end with it; another browser of the same person does not."""
+        client = AsyncClient()
+        await client.aforce_login(self.ada)
+        async with (
+            open_page(self.ada, self.path, client) as here,
+            open_page(self.ada, self.path) as elsewhere,
+        ):
+            await client.post("/logout/")
+            assert await here.closed() == SESSION_OVER
+            await elsewhere.hears_nothing_of("left")
