@@ -1,14 +1,49 @@
 """Database access from async code, with connections that do not go stale in their threads."""
 
+import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar, overload
 
 from asgiref.sync import SyncToAsync, sync_to_async
-from django.db import close_old_connections
+from django.db import connections
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+
+_keepers = 0
+_keepers_lock = threading.Lock()
+
+
+def close_old_connections() -> None:
+    """Close unusable and expired database connections of this thread.
+
+    Unlike Django's function of this name, which runs only where a request begins or ends, it leaves
+    a connection alone that is inside a transaction: the code that began it, further up in the same
+    thread, is not done with it. While a test runs an application (``keep_connections``), no
+    connection is closed at all. Whoever replaces this function in the module is called instead.
+    """
+    if _keepers:
+        return
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
+
+
+def keep_connections(application: "asyncio.Future[Any]") -> None:
+    """Let ``close_old_connections`` do nothing until ``application`` is done.
+
+    For tools that run an application inside a test, where it may use the test's own connections.
+    """
+    _count_keepers(1)
+    application.add_done_callback(lambda _: _count_keepers(-1))
+
+
+def _count_keepers(change: int) -> None:
+    global _keepers  # noqa: PLW0603  applications of several event loops count together
+    with _keepers_lock:
+        _keepers += change
 
 
 class DatabaseSyncToAsync(SyncToAsync[_P, _R]):

@@ -9,6 +9,7 @@ from contextvars import Context
 from asgiref.compatibility import guarantee_single_callable
 
 from fairway._types import ASGIApplication, Event, Receive, Scope, Send
+from fairway.db import keep_connections
 from fairway.server.stacks import format_stack
 
 logger = logging.getLogger("fairway.testing")
@@ -50,6 +51,7 @@ class ApplicationCommunicator:
                 _run(self.application, self.scope, self.input_queue.get, self.output_queue.put),
                 context=Context(),
             )
+            keep_connections(self._future)
         return self._future
 
     async def send_input(self, message: Event) -> None:

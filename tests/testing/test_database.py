@@ -1,0 +1,138 @@
+"""Under Django's ``TestCase`` a communicator's application shares the test's transaction."""
+
+import asyncio
+from unittest import mock
+
+from asgiref.sync import async_to_sync, sync_to_async
+from django.contrib.auth.models import User
+from django.db import connections, transaction
+from django.test import TestCase, TransactionTestCase
+
+import fairway.db
+from fairway._types import Receive, Scope, Send
+from fairway.db import aclose_old_connections, close_old_connections, database_sync_to_async
+from fairway.testing import ApplicationCommunicator
+
+
+def add_user(name: str) -> list[str]:
+    """Add a user; the names of all."""
+    User.objects.create(username=name)
+    return sorted(User.objects.values_list("username", flat=True))
+
+
+async def sync_orm(scope: Scope, receive: Receive, send: Send) -> None:
+    """Use the ORM in sync code, as ``SyncConsumer`` does."""
+    while (event := await receive())["type"] != "end":
+        await send(
+            {"type": "names", "names": await database_sync_to_async(add_user)(event["name"])}
+        )
+
+
+async def async_orm(scope: Scope, receive: Receive, send: Send) -> None:
+    """Use the asynchronous ORM, as ``AsyncConsumer`` does between two events."""
+    while (event := await receive())["type"] != "end":
+        await aclose_old_connections()
+        await User.objects.acreate(username=event["name"])
+        names = [name async for name in User.objects.values_list("username", flat=True)]
+        await send({"type": "names", "names": sorted(names)})
+
+
+class TestInTestCase(TestCase):
+    """The names under each: what a sync set-up and an async test have added, nothing committed."""
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        User.objects.create(username="class")
+
+    def setUp(self) -> None:
+        User.objects.create(username="method")
+        # Not `connection`, which is another one in the thread of the event loop.
+        closing = mock.patch.object(
+            connections["default"], "close", side_effect=AssertionError("closed")
+        )
+        closing.start()
+        self.addCleanup(closing.stop)
+
+    async def exchange(self, application: object) -> None:
+        await User.objects.acreate(username="test")
+        communicator = ApplicationCommunicator(application, {"type": "test"})  # type: ignore[arg-type] # both are applications
+        await communicator.send_input({"type": "test", "name": "app"})
+        event = await communicator.receive_output(timeout=10)
+        assert event["names"] == ["app", "class", "method", "test"]
+        assert await User.objects.filter(username="app").aexists()
+        await communicator.send_input({"type": "end"})
+        await communicator.wait(timeout=10)
+
+    async def test_sync_code(self) -> None:
+        """Sync code of an application sees uncommitted data, and the test sees what it adds."""
+        await self.exchange(sync_orm)
+
+    async def test_async_code(self) -> None:
+        """So does the asynchronous ORM."""
+        await self.exchange(async_orm)
+
+    def test_a_sync_test(self) -> None:
+        """So does an application that a sync test runs by ``async_to_sync``."""
+        async_to_sync(self.exchange)(sync_orm)
+
+    async def test_nothing_is_left(self) -> None:
+        """What applications added in other tests is rolled back."""
+        assert await User.objects.acount() == 2
+
+    async def test_at_the_same_time(self) -> None:
+        """Several applications may use the test's connection; they take turns."""
+        communicators = [ApplicationCommunicator(sync_orm, {"type": "test"}) for _ in range(5)]
+        for number, communicator in enumerate(communicators):
+            await communicator.send_input({"type": "test", "name": f"app-{number}"})
+        await asyncio.gather(*(c.receive_output(timeout=10) for c in communicators))
+        assert await User.objects.filter(username__startswith="app-").acount() == 5
+        for communicator in communicators:
+            communicator.stop()
+
+
+class TestClosing(TransactionTestCase):
+    """When ``close_old_connections`` leaves a connection open, outside of a test's transaction."""
+
+    def setUp(self) -> None:
+        # Called where Django would look whether the connection has expired.
+        patcher = mock.patch.object(connections["default"], "close_if_unusable_or_obsolete")
+        self.look = patcher.start()
+        self.addCleanup(patcher.stop)
+
+    def test_it_closes_what_has_expired(self) -> None:
+        """Without an application or a transaction it does what Django's function does."""
+        close_old_connections()
+        assert self.look.call_count == 1
+
+    def test_a_transaction_is_left_alone(self) -> None:
+        """A connection inside ``atomic`` is not closed under it."""
+        with transaction.atomic():
+            close_old_connections()
+        assert self.look.call_count == 0
+
+    def test_from_async_code_inside_a_transaction(self) -> None:
+        """Not even by async code that sync code called inside it."""
+        with transaction.atomic():
+            names = async_to_sync(database_sync_to_async(add_user))("inside")
+        assert names == ["inside"]
+
+    async def test_not_while_an_application_runs(self) -> None:
+        """From the start of an application to its end no connection is closed, whoever asks."""
+        communicator = ApplicationCommunicator(async_orm, {"type": "test"})
+        await communicator.send_input({"type": "test", "name": "app"})
+        await communicator.receive_output(timeout=10)
+        await sync_to_async(close_old_connections)()
+        assert self.look.call_count == 0
+        await communicator.send_input({"type": "end"})
+        await communicator.wait(timeout=10)
+        await sync_to_async(close_old_connections)()
+        assert self.look.call_count == 1
+
+    async def test_a_replacement_is_called(self) -> None:
+        """A test that patches the function gets all its calls."""
+        with mock.patch.object(fairway.db, "close_old_connections") as replacement:
+            communicator = ApplicationCommunicator(sync_orm, {"type": "test"})
+            await communicator.send_input({"type": "test", "name": "app"})
+            await communicator.receive_output(timeout=10)
+            communicator.stop()
+        assert replacement.call_count == 2
