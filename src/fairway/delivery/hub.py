@@ -19,30 +19,30 @@ SLICE: Final = 500
 _Lane: TypeAlias = tuple[asyncio.AbstractEventLoop | None, Sequence[Endpoint]]
 
 
-class Group:
-    """The members of one group in this process."""
+class Group(dict[str, Endpoint]):
+    """The members of one group in this process: channel names and what they stand for."""
 
-    __slots__ = ("_lanes", "members")
+    __slots__ = ("_lanes",)
 
     def __init__(self) -> None:
-        self.members: dict[str, Endpoint] = {}
+        super().__init__()
         self._lanes: list[_Lane] | None = None
 
     def add(self, channel: str, endpoint: Endpoint) -> None:
         """Take a channel in; again is the same as once."""
-        self.members[channel] = endpoint
+        self[channel] = endpoint
         self._lanes = None
 
-    def discard(self, channel: str) -> Endpoint | None:
-        """Let a channel go; returns what it stood for."""
+    def discard(self, channel: str) -> None:
+        """Let a channel go, if it is in."""
+        self.pop(channel, None)
         self._lanes = None
-        return self.members.pop(channel, None)
 
     def lanes(self) -> list[_Lane]:
         """The members by event loop; kept until the membership changes."""
         if self._lanes is None:
             by_loop: dict[asyncio.AbstractEventLoop | None, list[Endpoint]] = {}
-            for endpoint in self.members.values():
+            for endpoint in self.values():
                 by_loop.setdefault(endpoint.loop, []).append(endpoint)
             self._lanes = list(by_loop.items())
         return self._lanes
@@ -96,7 +96,7 @@ class Hub:
             first = entry is None
             if entry is None:
                 entry = self.groups[group] = Group()
-            elif channel in entry.members:
+            elif channel in entry:
                 return False
             entry.add(channel, endpoint)
             endpoint.groups.append(group)
@@ -112,11 +112,12 @@ class Hub:
             return self._discard(group, channel)
 
     def clear(self) -> None:
-        """Forget every channel and group."""
+        """Forget every queue and group; mailboxes stay, since their connections are still there."""
         with self._lock:
-            for endpoint in self.channels.values():
+            for name, endpoint in list(self.channels.items()):
                 endpoint.groups = []
-            self.channels.clear()
+                if isinstance(endpoint, ChannelQueue):
+                    del self.channels[name]
             self.groups.clear()
 
     def _discard(self, group: str, channel: str) -> bool:
@@ -124,7 +125,7 @@ class Hub:
         if entry is None:
             return False
         entry.discard(channel)
-        if entry.members:
+        if entry:
             return False
         del self.groups[group]
         return True

@@ -130,6 +130,11 @@ class Mailbox:
         return self._reader is not None
 
     @property
+    def paused(self) -> bool:
+        """Whether the client's input has been paused, to go on when the reader has caught up."""
+        return self._paused
+
+    @property
     def disconnected(self) -> bool:
         """Whether the client's disconnect has been put in; nothing more is taken after it."""
         return self._disconnect is not None

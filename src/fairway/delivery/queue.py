@@ -1,21 +1,26 @@
 """A channel that is read with ``layer.receive()``: a bounded queue whose messages expire."""
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Final
+
+logger = logging.getLogger("fairway.delivery")
 
 
 class ChannelQueue:
     """First in, first out, one reader for each message; usable from any thread and event loop.
 
     Args:
+        name: The channel's name.
         capacity: How many messages may wait.
         expiry: Seconds after which a message that nobody took is dropped.
         clock: Seconds that only go forwards.
 
     Attributes:
+        name: The channel's name.
         loop: None, where a mailbox names the loop it belongs to: no thread has to be crossed.
         groups: Names of the groups that it is in; the hub's to change.
         expired: How many messages were dropped because nobody took them in time.
@@ -27,14 +32,17 @@ class ChannelQueue:
         "_expiry",
         "_items",
         "_lock",
+        "_overflowing",
         "_waiters",
         "expired",
         "groups",
+        "name",
     )
 
     loop: Final = None
 
-    def __init__(self, capacity: int, expiry: float, clock: Callable[[], float]) -> None:
+    def __init__(self, name: str, capacity: int, expiry: float, clock: Callable[[], float]) -> None:
+        self.name = name
         self.groups: list[str] = []
         self.expired = 0
         self._capacity = capacity
@@ -43,6 +51,7 @@ class ChannelQueue:
         self._items: deque[tuple[float, bytes]] = deque()
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._lock = threading.Lock()
+        self._overflowing = False
 
     def __len__(self) -> int:
         return len(self._items)
@@ -61,7 +70,9 @@ class ChannelQueue:
         with self._lock:
             self._drop_expired()
             if len(self._items) >= self._capacity:
+                self._log_overflow()
                 return False
+            self._overflowing = False
             self._items.append((self._clock() + self._expiry, payload))
             self._wake_one()
         return True
@@ -93,6 +104,16 @@ class ChannelQueue:
                     elif self._items:
                         self._wake_one()  # it was called for a message that it will not take
                 raise
+
+    def _log_overflow(self) -> None:
+        if not self._overflowing:
+            self._overflowing = True  # one line per burst
+            logger.warning(
+                "Channel %s holds %d messages, which is its capacity; what is sent to it now is "
+                "refused. Receive faster, or raise 'capacity' or 'channel_capacity'.",
+                self.name,
+                self._capacity,
+            )
 
     def _drop_expired(self) -> bool:
         now, before = self._clock(), self.expired

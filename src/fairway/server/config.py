@@ -88,8 +88,8 @@ _PROXY, _PROCESS, _LOG = "Behind a proxy", "Process", "Logging"
 class Config:
     """How the server behaves: typed, complete and never changed after it was made.
 
-    Durations are seconds, sizes are bytes. A duration of 0 or less, and a size of 0, mean that there
-    is no limit.
+    Durations are seconds, sizes are bytes. A duration of 0 or less, and a size of 0, mean that
+    there is no limit.
 
     Raises:
         ConfigError: A value has the wrong type or is out of range; the message names the option.

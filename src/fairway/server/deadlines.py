@@ -28,11 +28,7 @@ class Timed(Protocol):
 
 
 class Deadlines:
-    """Asks each :class:`Timed` at the moment that it named, or soon after.
-
-    Attributes:
-        now: The loop's time in seconds, as of the last call of :meth:`refresh` or of the timer.
-    """
+    """Asks each :class:`Timed` at the moment that it named, or soon after."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -89,6 +85,6 @@ class Deadlines:
                 target.slot = 0
                 when = target.on_deadline(now)
                 if when is not None:
-                    self.arm(target, when)
+                    self.arm(target, max(when, now + RESOLUTION))
         if self._order:
             self._set_timer()

@@ -91,6 +91,21 @@ class OpeningHandshake:
         key = _check_key(fields.get(b"sec-websocket-key", []))
         return cls(key, _parse_subprotocols(fields.get(b"sec-websocket-protocol", [])))
 
+    def accept_headers(self, subprotocol: str | None) -> Headers:
+        """The fields of the 101 response that opens the WebSocket (§4.2.2).
+
+        Args:
+            subprotocol: The chosen one, or None.
+        """
+        headers = [
+            (b"Upgrade", b"websocket"),
+            (b"Connection", b"Upgrade"),
+            (b"Sec-WebSocket-Accept", accept_value(self.key)),
+        ]
+        if subprotocol is not None:
+            headers.append((b"Sec-WebSocket-Protocol", subprotocol.encode("ascii")))
+        return headers
+
     def accept(self, subprotocol: str | None, headers: bytes) -> bytes:
         """The answer that opens the WebSocket (§4.2.2).
 

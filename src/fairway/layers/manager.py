@@ -1,0 +1,112 @@
+"""From the ``CHANNEL_LAYERS`` setting to channel layers: the one place here that knows Django."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
+
+from fairway import DEFAULT_CHANNEL_LAYER
+from fairway.exceptions import InvalidChannelLayerError
+from fairway.layers.base import BaseChannelLayer
+
+#: What applies when ``CHANNEL_LAYERS`` is not set at all.
+DEFAULT_CONFIGS: Final[Mapping[str, Any]] = {
+    DEFAULT_CHANNEL_LAYER: {"BACKEND": "fairway.layers.InMemoryChannelLayer"}
+}
+
+
+class ChannelLayerManager:
+    """Makes the channel layers of a project, each on first use, and keeps them.
+
+    Attributes:
+        backends: The layers made so far, by alias; may be cleared to have them made anew.
+    """
+
+    def __init__(self) -> None:
+        self.backends: dict[str, BaseChannelLayer] = {}
+        setting_changed.connect(self._reset_backends)
+
+    def _reset_backends(self, setting: str, **kwargs: Any) -> None:
+        """Settings may change in tests."""
+        if setting == "CHANNEL_LAYERS":
+            self.backends = {}
+
+    @property
+    def configs(self) -> Mapping[str, Any]:
+        """The ``CHANNEL_LAYERS`` setting."""
+        found: Mapping[str, Any] = getattr(settings, "CHANNEL_LAYERS", DEFAULT_CONFIGS)
+        return found
+
+    def make_backend(self, name: str) -> BaseChannelLayer:
+        """A new layer as ``CONFIG`` of the alias says.
+
+        Raises:
+            KeyError: There is no such alias.
+            InvalidChannelLayerError: Its entry cannot be used.
+        """
+        return self._make_backend(name, self.configs[name].get("CONFIG", {}))
+
+    def make_test_backend(self, name: str) -> BaseChannelLayer:
+        """A new layer as ``TEST_CONFIG`` of the alias says.
+
+        Raises:
+            KeyError: There is no such alias.
+            InvalidChannelLayerError: Its entry has none, or cannot be used.
+        """
+        try:
+            config = self.configs[name]["TEST_CONFIG"]
+        except KeyError:
+            raise InvalidChannelLayerError(f"No TEST_CONFIG specified for {name}") from None
+        return self._make_backend(name, config)
+
+    def _make_backend(self, name: str, config: Mapping[str, Any]) -> BaseChannelLayer:
+        entry = self.configs[name]
+        if "ROUTING" in entry:
+            raise InvalidChannelLayerError(
+                f"ROUTING key found for {name} - this is no longer needed in Channels 2."
+            )
+        try:
+            path = entry["BACKEND"]
+        except KeyError:
+            raise InvalidChannelLayerError(f"No BACKEND specified for {name}") from None
+        try:
+            backend = import_string(path)
+        except ImportError as error:
+            raise InvalidChannelLayerError(
+                f"Cannot import BACKEND {path!r} specified for {name}"
+            ) from error
+        try:
+            layer: BaseChannelLayer = backend(**config)
+        except TypeError as error:
+            if "unexpected keyword argument" not in str(error):
+                raise
+            # A TypeError still, as Channels' users know it, but one that names the setting.
+            raise TypeError(f"CHANNEL_LAYERS[{name!r}]['CONFIG']: {error}") from error
+        return layer
+
+    def __getitem__(self, key: str) -> BaseChannelLayer:
+        if key not in self.backends:
+            self.backends[key] = self.make_backend(key)
+        return self.backends[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.configs
+
+    def set(self, key: str, layer: BaseChannelLayer) -> BaseChannelLayer | None:
+        """Put ``layer`` in the place of an alias, and return what was there."""
+        old = self.backends.pop(key, None)
+        self.backends[key] = layer
+        return old
+
+
+channel_layers = ChannelLayerManager()
+
+
+def get_channel_layer(alias: str = DEFAULT_CHANNEL_LAYER) -> BaseChannelLayer | None:
+    """The channel layer of that alias, or None if there is none."""
+    try:
+        return channel_layers[alias]
+    except KeyError:
+        return None

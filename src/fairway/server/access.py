@@ -1,0 +1,101 @@
+"""Who asked for what, and what came of it: the access log."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AccessRecord:
+    """One line's worth of facts.
+
+    Attributes:
+        protocol: ``"http"`` or ``"websocket"``.
+        action: For HTTP ``"complete"``; for WebSockets ``"connecting"``, ``"connected"``,
+            ``"rejected"`` or ``"disconnected"``.
+        method: The request method; ``GET`` for WebSockets.
+        path: The request target's path with its query string, as the client sent it.
+        http_version: ``"1.1"`` or ``"1.0"``.
+        status: The HTTP status, or for ``"disconnected"`` the close code.
+        client: ``"address:port"``, or empty where the client has none (a Unix socket).
+        size: Bytes of the response body; 0 for WebSockets.
+        duration: Seconds since the request began.
+    """
+
+    protocol: str
+    action: str
+    method: str
+    path: str
+    http_version: str
+    status: int
+    client: str
+    size: int = 0
+    duration: float = 0.0
+
+
+#: Takes each record as it happens, on the event loop's thread; must not block.
+AccessLog = Callable[[AccessRecord], None]
+
+_WORDS = {
+    "connecting": "WSCONNECTING",
+    "connected": "WSCONNECT",
+    "rejected": "WSREJECT",
+    "disconnected": "WSDISCONNECT",
+}
+_DJANGO_WORDS = {
+    "connecting": "HANDSHAKING",
+    "connected": "CONNECT",
+    "rejected": "REJECT",
+    "disconnected": "DISCONNECT",
+}
+
+
+def format_common(record: AccessRecord, when: float) -> str:
+    """A line in the common log format, with a word of its own for each step of a WebSocket.
+
+    Args:
+        record: What happened.
+        when: Seconds since the epoch.
+    """
+    stamp = time.strftime("%d/%b/%Y:%H:%M:%S %z", time.localtime(when))
+    host = record.client.rpartition(":")[0] or "-"
+    if record.protocol == "http":
+        request = f"{record.method} {record.path} HTTP/{record.http_version}"
+        return f'{host} - - [{stamp}] "{request}" {record.status} {record.size}'
+    status = record.status or "-"
+    return f'{host} - - [{stamp}] "{_WORDS[record.action]} {record.path}" {status} -'
+
+
+def format_django(record: AccessRecord) -> str:
+    """A line as people know it from ``runserver``."""
+    if record.protocol == "http":
+        return (
+            f"HTTP {record.method} {record.path} {record.status} "
+            f"[{record.duration:.2f}, {record.client}]"
+        )
+    return f"WebSocket {_DJANGO_WORDS[record.action]} {record.path} [{record.client}]"
+
+
+class AccessLogStream:
+    """An access log that writes lines to a text stream.
+
+    Args:
+        stream: Where the lines go; flushed after each, so that they can be followed.
+        style: ``"common"`` or ``"django"``.
+    """
+
+    def __init__(self, stream: TextIO, style: str = "common") -> None:
+        self._stream = stream
+        self._style = style
+
+    def __call__(self, record: AccessRecord) -> None:
+        """Write one line."""
+        now = time.time()
+        if self._style == "django":
+            stamp = time.strftime("%d/%b/%Y %H:%M:%S", time.localtime(now))
+            line = f"[{stamp}] {format_django(record)}"
+        else:
+            line = format_common(record, now)
+        self._stream.write(line + "\n")
+        self._stream.flush()

@@ -1,0 +1,313 @@
+"""One HTTP request and its response, as ASGI tells it to the application.
+
+See https://asgi.readthedocs.io/en/latest/specs/www.html#http.
+"""
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from asgiref.sync import ThreadSensitiveContext
+
+from fairway._types import Event
+from fairway.delivery import Mailbox
+from fairway.exceptions import ClientDisconnected, WrongState
+from fairway.server.access import AccessRecord
+from fairway.server.proxy import Address
+from fairway.server.scope import http_scope
+from fairway.server.threads import LentThread
+from fairway.wire.http1 import CONTINUE, Request, Response, error_response
+
+if TYPE_CHECKING:
+    from fairway.server.connection import Connection
+
+logger = logging.getLogger("fairway.server")
+
+_DISCONNECT: Final[Event] = {"type": "http.disconnect"}
+
+
+class HTTPStream:
+    """Runs the application for one request and sends what it answers.
+
+    Attributes:
+        body_complete: The whole request body has arrived.
+        response_started: Something of the response has been written.
+    """
+
+    __slots__ = (
+        "_client",
+        "_complete",
+        "_connection",
+        "_context",
+        "_drained",
+        "_gone",
+        "_head",
+        "_head_timer",
+        "_mailbox",
+        "_request",
+        "_response",
+        "_scheme",
+        "_size",
+        "_started_at",
+        "_status",
+        "_task",
+        "body_complete",
+        "response_started",
+    )
+
+    def __init__(
+        self, connection: "Connection", request: Request, client: Address | None, scheme: str
+    ) -> None:
+        self.body_complete = not request.has_body
+        self.response_started = False
+        self._connection = connection
+        self._context = connection.context
+        self._request = request
+        self._client = client
+        self._scheme = scheme
+        self._mailbox = Mailbox(self._context.loop, connection)
+        keep_alive = request.keep_alive and not self._context.draining
+        self._response = Response(request.method, request.http_version, keep_alive)
+        self._status = 0
+        self._size = 0
+        self._started_at = self._context.loop.time()
+        self._head: Event | None = None
+        self._head_timer: asyncio.Handle | None = None
+        self._complete = False
+        self._gone = False
+        self._drained: asyncio.Event | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Call the application."""
+        request = self._request
+        if self.body_complete:
+            self._mailbox.put_event({"type": "http.request", "body": b"", "more_body": False})
+        elif request.expect_continue:
+            # "100 (Continue)" once the application asks for the body, so that it can refuse before
+            # the client sends it (RFC 9110 §10.1.1).
+            self._mailbox.on_park = self._send_continue
+        self._task = self._context.spawn(self._run(), f"{request.method} {self._path()}")
+
+    async def _run(self) -> None:
+        connection, context = self._connection, self._context
+        scope = http_scope(
+            self._request,
+            self._scheme,
+            context.config.root_path,
+            self._client,
+            connection.server,
+            context.state,
+        )
+        try:
+            async with ThreadSensitiveContext(executor=LentThread(context.threads)):
+                await context.application(scope, self._mailbox, self._send)
+        except asyncio.CancelledError:
+            self._fail(503, "The server is shutting down.")
+            raise
+        except ClientDisconnected:
+            if not self._gone:
+                logger.exception("Exception inside application for %s", self._label())
+                self._fail(500, "The application failed.")
+        except Exception as error:
+            logger.error(
+                "Exception inside application for %s: %s", self._label(), error, exc_info=error
+            )
+            self._fail(500, "The application failed.")
+        else:
+            if not self._complete and not self._gone:
+                logger.error("The application returned without a response to %s", self._label())
+                self._fail(500, "The application returned without a response.")
+
+    def _fail(self, status: int, detail: str) -> None:
+        """Answer for an application that did not; a response that has begun can only be cut off."""
+        if self._complete or self._gone:
+            return
+        connection = self._connection
+        self._cancel_head()
+        if self.response_started:
+            self._finish()
+            connection.transport.abort()
+            return
+        context = self._context
+        self._status = status
+        answer = error_response(status, detail, server=context.server_header, date=context.date())
+        connection.transport.write(answer)
+        self._finish()
+        connection.stream_ended(keep_alive=False)
+
+    def _finish(self) -> None:
+        self._complete = True
+        self._mailbox.put_disconnect(_DISCONNECT)
+        self._log()
+
+    # ------------------------------------------------------------------ from the client
+
+    def feed(self, data: bytes, *, more: bool) -> None:
+        """A piece of the request's body."""
+        self._mailbox.put_event(
+            {"type": "http.request", "body": data, "more_body": more}, len(data)
+        )
+        self.body_complete = not more
+
+    def end_of_body(self) -> None:
+        """The request's body is complete."""
+        if not self.body_complete:
+            self.body_complete = True
+            self._mailbox.put_event({"type": "http.request", "body": b"", "more_body": False})
+
+    def client_lost(self) -> None:
+        """The client is gone; the application is told, and given a while to end."""
+        self._gone = True
+        self._cancel_head()
+        self._mailbox.put_disconnect(_DISCONNECT)
+        self.resume_writing()
+        if self._task is not None:
+            self._context.reap(self._task)
+        if not self._complete and self.response_started:
+            self._log()
+
+    def time_out(self) -> None:
+        """The application took longer than ``http_timeout``."""
+        logger.warning(
+            "The application did not answer %s within %g s (http_timeout)",
+            self._label(),
+            self._context.config.http_timeout,
+        )
+        self._fail(503, "Application failed to respond within time limit.")
+        if self._task is not None:
+            self._context.reap(self._task)
+
+    def _send_continue(self) -> None:
+        self._mailbox.on_park = None
+        if not self.response_started and not self._connection.transport.is_closing():
+            self._connection.transport.write(CONTINUE)
+
+    # ------------------------------------------------------------------ to the client
+
+    async def _send(self, event: Event) -> None:
+        """The ASGI ``send`` of this request."""
+        kind = event["type"]
+        if self._gone:
+            raise ClientDisconnected(f"Cannot send {kind!r}: the client is gone.")
+        if self._drained is not None:
+            await self._drained.wait()
+            if self._gone:
+                raise ClientDisconnected(f"Cannot send {kind!r}: the client is gone.")
+        if kind == "http.response.body" and self._status and not self._complete:
+            self._send_body(event)
+        elif kind == "http.response.start" and not self._status:
+            self._send_start(event)
+        else:
+            self._refuse_event(kind)
+
+    def _send_start(self, event: Event) -> None:
+        status = event.get("status")
+        if not isinstance(status, int) or not 200 <= status <= 999:
+            raise ValueError(f"http.response.start needs a status from 200 to 999, not {status!r}.")
+        self._head = event
+        self._status = status
+        # Usually the body follows at once and both go out in one write. If it does not, as with
+        # server-sent events, the head must not wait for it.
+        self._head_timer = self._context.loop.call_soon(self._flush_head)
+
+    def _take_head(self, whole_body: bytes | None = None) -> bytes:
+        """The response's head, if it was not sent yet; with a whole body, that too."""
+        head, self._head = self._head, None
+        if head is None:
+            return b""
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+        headers, context = head.get("headers") or (), self._context
+        server, date = context.server_header, context.date()
+        if whole_body is None:
+            return self._response.start(self._status, headers, server=server, date=date)
+        return self._response.start_and_body(
+            self._status, headers, whole_body, server=server, date=date
+        )
+
+    def _flush_head(self) -> None:
+        self._head_timer = None
+        if self._gone or self._complete:
+            return
+        try:
+            head = self._take_head()
+        except ValueError as error:
+            # There is no send() to raise it from, so it ends the response here.
+            logger.error("Bad response headers for %s: %s", self._label(), error)
+            self._fail(500, "The application failed.")
+            return
+        self.response_started = True
+        self._connection.transport.write(head)
+
+    def _cancel_head(self) -> None:
+        self._head = None
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _send_body(self, event: Event) -> None:
+        body = event.get("body", b"")
+        more = event.get("more_body", False)
+        if self._head is not None and not more:
+            data = self._take_head(body)
+        else:
+            data = self._take_head() + self._response.body(body, more)
+        self.response_started = True
+        self._size += len(body)
+        if data:
+            self._connection.transport.write(data)
+        if not more:
+            self._finish()
+            self._connection.stream_ended(keep_alive=self._response.keep_alive)
+
+    def _refuse_event(self, kind: str) -> None:
+        if self._complete:
+            raise WrongState(f"Cannot send {kind!r}: the response is complete.")
+        if self._status:
+            raise WrongState(
+                f"Cannot send {kind!r}: the response has started and takes 'http.response.body'."
+            )
+        raise WrongState(
+            f"Cannot send {kind!r}: the response has not started and takes 'http.response.start'."
+        )
+
+    def pause_writing(self) -> None:
+        """The client reads too slowly: sends wait."""
+        if self._drained is None:
+            self._drained = asyncio.Event()
+
+    def resume_writing(self) -> None:
+        """The client has caught up, or is gone: sends go on."""
+        if self._drained is not None:
+            self._drained.set()
+            self._drained = None
+
+    # ------------------------------------------------------------------ for people
+
+    def _path(self) -> str:
+        request = self._request
+        path = request.path.decode("latin-1")
+        query = request.query_string.decode("latin-1")
+        return f"{path}?{query}" if query else path
+
+    def _label(self) -> str:
+        return f"{self._request.method} {self._path()}"
+
+    def _log(self) -> None:
+        if self._context.access_log is None:
+            return
+        self._context.access_log(
+            AccessRecord(
+                protocol="http",
+                action="complete",
+                method=self._request.method,
+                path=self._path(),
+                http_version=self._request.http_version,
+                status=self._status,
+                client=f"{self._client[0]}:{self._client[1]}" if self._client else "",
+                size=self._size,
+                duration=self._context.loop.time() - self._started_at,
+            )
+        )

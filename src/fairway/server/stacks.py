@@ -1,0 +1,26 @@
+"""Where a task hangs: the stack of coroutines that await one another, innermost last."""
+
+import asyncio
+import linecache
+from types import CodeType
+from typing import Any
+
+
+def format_stack(task: "asyncio.Task[Any]") -> str:
+    """The awaits of a suspended task as indented text, one ``file:line in function`` for each.
+
+    ``Task.get_stack()`` shows only the outermost frame of a suspended coroutine; what people want
+    to know stands at the other end.
+    """
+    lines: list[str] = []
+    awaited: Any = task.get_coro()
+    while awaited is not None:
+        frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None)
+        if frame is not None:
+            code: CodeType = frame.f_code
+            source = linecache.getline(code.co_filename, frame.f_lineno).strip()
+            lines.append(f'  File "{code.co_filename}", line {frame.f_lineno}, in {code.co_name}')
+            if source:
+                lines.append(f"    {source}")
+        awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
+    return "\n".join(lines) or "  (no Python frame)"
