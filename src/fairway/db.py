@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar, overload
 
@@ -68,7 +68,7 @@ def database_sync_to_async(
     func: Callable[_P, _R],
     thread_sensitive: bool = True,
     executor: ThreadPoolExecutor | None = None,
-) -> DatabaseSyncToAsync[_P, _R]: ...
+) -> Callable[_P, Coroutine[Any, Any, _R]]: ...
 
 
 @overload
@@ -76,14 +76,17 @@ def database_sync_to_async(
     func: None = None,
     thread_sensitive: bool = True,
     executor: ThreadPoolExecutor | None = None,
-) -> Callable[[Callable[_P, _R]], DatabaseSyncToAsync[_P, _R]]: ...
+) -> Callable[[Callable[_P, _R]], Callable[_P, Coroutine[Any, Any, _R]]]: ...
 
 
 def database_sync_to_async(
     func: Callable[_P, _R] | None = None,
     thread_sensitive: bool = True,
     executor: ThreadPoolExecutor | None = None,
-) -> DatabaseSyncToAsync[_P, _R] | Callable[[Callable[_P, _R]], DatabaseSyncToAsync[_P, _R]]:
+) -> (
+    Callable[_P, Coroutine[Any, Any, _R]]
+    | Callable[[Callable[_P, _R]], Callable[_P, Coroutine[Any, Any, _R]]]
+):
     """Turn a sync function that uses the database into an async one.
 
     Used as a call, ``await database_sync_to_async(load)(pk)``, or as a decorator of a function or

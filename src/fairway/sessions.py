@@ -199,9 +199,10 @@ class InstanceSessionWrapper:
         Raises:
             SuspiciousOperation: It was deleted in the meantime, for instance by a logout elsewhere.
         """
+        session: SessionBase = self.scope["session"]
         # The sync methods are those that session backends override, and cost one thread hop in all.
         try:
-            await database_sync_to_async(self.scope["session"].save)()
+            await database_sync_to_async(session.save)()
         except UpdateError as error:
             raise SuspiciousOperation(
                 "The request's session was deleted before the request completed. The user may have "
