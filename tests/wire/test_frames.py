@@ -1,0 +1,225 @@
+"""How a server writes frames: RFC 6455 §5.2, §5.5, §5.7, §7.4."""
+
+from collections.abc import Generator
+from typing import Final
+
+import pytest
+import websockets.frames
+
+from fairway.wire.frames import (
+    Opcode,
+    PreparedMessage,
+    cut_utf8,
+    encode_binary,
+    encode_close,
+    encode_frame,
+    encode_header,
+    encode_text,
+    is_sendable,
+)
+
+#: Lengths on either side of each border between two forms.
+LENGTHS: Final = (0, 1, 124, 125, 126, 127, 255, 256, 65535, 65536, 65537)
+
+
+def read(data: bytes) -> websockets.frames.Frame:
+    """What another implementation, as a client, reads in ``data``: one frame and nothing behind."""
+    position = 0
+
+    def read_exact(count: int) -> Generator[None, None, bytes]:
+        nonlocal position
+        yield from ()
+        position += count
+        assert position <= len(data)
+        return data[position - count : position]
+
+    parser = websockets.frames.Frame.parse(read_exact, mask=False)
+    with pytest.raises(StopIteration) as stop:
+        next(parser)
+    assert position == len(data)
+    frame = stop.value.value
+    assert isinstance(frame, websockets.frames.Frame)
+    return frame
+
+
+class TestExamples:
+    """The unmasked examples of §5.7."""
+
+    def test_text(self) -> None:
+        """A single-frame unmasked text message contains "Hello"."""
+        assert encode_text("Hello") == bytes.fromhex("81 05 48 65 6c 6c 6f")
+
+    def test_fragments(self) -> None:
+        """A fragmented unmasked text message contains "Hel" and "lo"."""
+        assert encode_frame(Opcode.TEXT, b"Hel", fin=False) == bytes.fromhex("01 03 48 65 6c")
+        assert encode_frame(Opcode.CONTINUATION, b"lo") == bytes.fromhex("80 02 6c 6f")
+
+    def test_ping(self) -> None:
+        """An unmasked Ping contains "Hello"."""
+        assert encode_frame(Opcode.PING, b"Hello") == bytes.fromhex("89 05 48 65 6c 6c 6f")
+
+    def test_256_bytes(self) -> None:
+        """256 bytes of binary data have a length of 16 bits."""
+        payload = bytes(range(256))
+        assert encode_binary(payload) == bytes.fromhex("82 7e 01 00") + payload
+
+    def test_64_kib(self) -> None:
+        """64 KiB of binary data have a length of 64 bits."""
+        payload = bytes(65536)
+        assert encode_binary(payload) == bytes.fromhex("82 7f 00 00 00 00 00 01 00 00") + payload
+
+
+class TestHeader:
+    """§5.2: FIN, opcode, no mask, the shortest form of the length."""
+
+    @pytest.mark.parametrize(
+        ("length", "octets"),
+        [
+            (0, "00"),
+            (1, "01"),
+            (125, "7d"),
+            (126, "7e 00 7e"),
+            (127, "7e 00 7f"),
+            (65535, "7e ff ff"),
+            (65536, "7f 00 00 00 00 00 01 00 00"),
+            ((1 << 63) - 1, "7f 7f ff ff ff ff ff ff ff"),
+        ],
+    )
+    def test_length(self, length: int, octets: str) -> None:
+        """The length takes one, three or nine bytes, as few as will do."""
+        assert encode_header(Opcode.BINARY, length) == b"\x82" + bytes.fromhex(octets)
+
+    @pytest.mark.parametrize("opcode", Opcode)
+    def test_first_byte(self, opcode: Opcode) -> None:
+        """The first byte is the opcode and, on the last fragment, FIN."""
+        assert encode_header(opcode, 0) == bytes((0x80 + opcode, 0))
+        assert encode_header(opcode, 0, fin=False) == bytes((opcode, 0))
+
+    def test_opcodes(self) -> None:
+        """Each opcode of §11.8 has its number."""
+        assert {opcode.name: opcode.value for opcode in Opcode} == {
+            "CONTINUATION": 0,
+            "TEXT": 1,
+            "BINARY": 2,
+            "CLOSE": 8,
+            "PING": 9,
+            "PONG": 10,
+        }
+
+
+class TestMessages:
+    """§5.6: whole messages in one frame, as another implementation reads them."""
+
+    @pytest.mark.parametrize("length", LENGTHS)
+    def test_text(self, length: int) -> None:
+        """Text goes out as UTF-8."""
+        payload = ("x" * (length % 2) + "é" * (length // 2)).encode()
+        assert read(encode_text(payload.decode())) == websockets.frames.Frame(
+            websockets.frames.Opcode.TEXT, payload
+        )
+
+    @pytest.mark.parametrize("length", LENGTHS)
+    def test_binary(self, length: int) -> None:
+        """Bytes go out as they are."""
+        payload = bytes(index % 256 for index in range(length))
+        assert read(encode_binary(payload)) == websockets.frames.Frame(
+            websockets.frames.Opcode.BINARY, payload
+        )
+
+    @pytest.mark.parametrize("text", ["\ud83d", "a\udc00b", "x" * 200 + "\udfff"], ids=ascii)
+    def test_surrogate(self, text: str) -> None:
+        """A lone surrogate is no character, so UTF-8 has no bytes for it."""
+        with pytest.raises(UnicodeEncodeError, match="surrogates not allowed"):
+            encode_text(text)
+
+
+class TestPreparedMessage:
+    """A message that goes to many is framed once."""
+
+    @pytest.mark.parametrize("text", ["", "hi", "Καλημέρα", "x" * 126, "x" * 65536])
+    def test_text(self, text: str) -> None:
+        """Text is prepared as the frame of a text message."""
+        prepared = PreparedMessage(text)
+        assert (prepared.data, prepared.plain) == (text, encode_text(text))
+
+    @pytest.mark.parametrize("data", [b"", b"hi", b"x" * 126, b"x" * 65536])
+    def test_binary(self, data: bytes) -> None:
+        """Bytes are prepared as the frame of a binary message."""
+        prepared = PreparedMessage(data)
+        assert (prepared.data, prepared.plain) == (data, encode_binary(data))
+
+    def test_surrogate(self) -> None:
+        """What cannot be sent cannot be prepared."""
+        with pytest.raises(UnicodeEncodeError, match="surrogates not allowed"):
+            PreparedMessage("\ud83d")
+
+
+class TestClose:
+    """§5.5.1: a Close frame has no body, or a code and a reason."""
+
+    def test_no_body(self) -> None:
+        """None stands for a Close without a body, which has no room for a reason."""
+        assert encode_close(None) == b"\x88\x00"
+        assert encode_close(None, "unsaid") == b"\x88\x00"
+
+    def test_code(self) -> None:
+        """A code takes two bytes."""
+        assert encode_close(1000) == b"\x88\x02\x03\xe8"
+        assert encode_close(4999) == b"\x88\x02\x13\x87"
+
+    def test_reason(self) -> None:
+        """A reason follows in UTF-8."""
+        assert encode_close(1001, "αντίο") == b"\x88\x0c\x03\xe9" + "αντίο".encode()
+
+    def test_longest_reason(self) -> None:
+        """123 bytes of reason fill the frame; a longer one is cut at a character."""
+        assert encode_close(1000, "x" * 123) == b"\x88\x7d\x03\xe8" + b"x" * 123
+        assert encode_close(1000, "x" * 124) == b"\x88\x7d\x03\xe8" + b"x" * 123
+        assert encode_close(1000, "é" * 62) == b"\x88\x7c\x03\xe8" + "é".encode() * 61
+
+    @pytest.mark.parametrize("code", [-1, 0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 70000])
+    def test_bad_code(self, code: int) -> None:
+        """A code that must not be sent raises an error that says which may."""
+        with pytest.raises(ValueError, match="cannot be sent") as caught:
+            encode_close(code)
+        assert str(caught.value) == (
+            f"{code} cannot be sent in a Close frame: use 1000, another code of RFC 6455 §7.4.1 "
+            "that is meant to be sent, or one from 3000 to 4999."
+        )
+
+
+class TestIsSendable:
+    """§7.4: which codes a Close frame may carry."""
+
+    def test_all(self) -> None:
+        """Of all numbers of two bytes: the registered ones that are meant to be sent, 3000 on."""
+        registered = {*range(1000, 1004), *range(1007, 1015)}
+        assert {code for code in range(65536) if is_sendable(code)} == {
+            *registered,
+            *range(3000, 5000),
+        }
+
+
+class TestCutUTF8:
+    """Text that must fit is cut between characters."""
+
+    @pytest.mark.parametrize(
+        ("text", "limit", "cut"),
+        [
+            ("", 0, ""),
+            ("abc", 0, ""),
+            ("abc", 2, "ab"),
+            ("abc", 3, "abc"),
+            ("é", 1, ""),
+            ("aé", 2, "a"),
+            ("aé", 3, "aé"),
+            ("€€", 5, "€"),
+            ("👋", 3, ""),
+            ("a👋b", 5, "a👋"),
+            ("\ud83d", 1, "?"),
+        ],
+        ids=ascii,
+    )
+    def test_cut(self, text: str, limit: int, cut: str) -> None:
+        """No character is split, and none that fits is lost."""
+        assert cut_utf8(text, limit) == cut.encode()
