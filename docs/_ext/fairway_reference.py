@@ -1,15 +1,22 @@
-"""Sphinx directives that write reference pages from the code.
+"""What Sphinx does for these pages beyond its own: reference from the code, and links that find it.
 
 ``{fairway-options}``
     every option of the server, read from :func:`fairway.server.config.options`
 ``{fairway-checks}``
     every system check, read from :data:`fairway.checks.CHECKS`
+
+A class is documented under the name that people import it by, ``fairway.layers.ChannelLayer`` say;
+signatures name the module that defines it. Such a reference is led to the same object.
 """
 
+import pkgutil
+from functools import cache
 from itertools import groupby
 
 from docutils import nodes
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
@@ -88,8 +95,34 @@ class ChecksDirective(SphinxDirective):
         return self.parse_text_to_nodes(checks_text())
 
 
+def find_same_object(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.Element
+) -> nodes.Node | None:
+    """Resolve a reference to one of our objects by another of its names."""
+    thing = _import(node.get("reftarget", ""))
+    if node.get("refdomain") != "py" or thing is None:
+        return None
+    domain = env.domains.python_domain
+    for name in domain.objects:
+        if name.startswith("fairway.") and _import(name) is thing:
+            return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", name, node, content)
+    return None
+
+
+@cache
+def _import(name: str) -> object:
+    """The object of a dotted name; None if it is not ours or not there."""
+    if not name.startswith("fairway."):
+        return None
+    try:
+        return pkgutil.resolve_name(name)
+    except (ImportError, AttributeError, ValueError):
+        return None
+
+
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register the directives."""
     app.add_directive("fairway-options", OptionsDirective)
     app.add_directive("fairway-checks", ChecksDirective)
+    app.connect("missing-reference", find_same_object)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
