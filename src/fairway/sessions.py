@@ -129,8 +129,7 @@ def _seconds_until(moment: datetime.datetime) -> int:
     """Return the whole seconds until a moment (UTC if naive), rounded up, and 0 for the past."""
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=datetime.UTC)
-    left = moment - datetime.datetime.now(tz=datetime.UTC)
-    return max(0, math.ceil(left.total_seconds()))
+    return max(0, math.ceil(moment.timestamp() - time.time()))
 
 
 class InstanceSessionWrapper:
