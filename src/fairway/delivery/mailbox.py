@@ -72,6 +72,7 @@ class Mailbox:
     __slots__ = (
         "_disconnect",
         "_event_count",
+        "_failure",
         "_input_size",
         "_items",
         "_max_bytes",
@@ -113,6 +114,7 @@ class Mailbox:
         self._items: deque[Event | bytes] = deque()
         self._reader: asyncio.Future[None] | None = None
         self._disconnect: Event | None = None
+        self._failure: Exception | None = None
         self._event_count = 0
         self._input_size = 0
         self._paused = False
@@ -138,6 +140,11 @@ class Mailbox:
     def disconnected(self) -> bool:
         """Whether the client's disconnect has been put in; nothing more is taken after it."""
         return self._disconnect is not None
+
+    @property
+    def last_event(self) -> Event | None:
+        """The client's disconnect, once it is known."""
+        return self._disconnect
 
     def put_event(self, event: Event, size: int = 0) -> None:
         """Put in an ASGI event from the client, whose payload is ``size`` bytes."""
@@ -165,6 +172,12 @@ class Mailbox:
         self._drop_messages()
         self._items.append(event)
         self._event_count += 1
+        if self._reader is not None:
+            self._wake(self._reader)
+
+    def fail(self, error: Exception) -> None:
+        """End it with an exception, which the reader gets once it has taken everything before."""
+        self._failure = error
         if self._reader is not None:
             self._wake(self._reader)
 
@@ -241,8 +254,14 @@ class Mailbox:
     # ------------------------------------------------------------------ taking out
 
     def take(self) -> Event | bytes | None:
-        """The next item: an ASGI event, an encoded layer message, or None when nothing is there."""
+        """The next item: an ASGI event, an encoded layer message, or None when nothing is there.
+
+        Raises:
+            Exception: What :meth:`fail` was given, when nothing else is left.
+        """
         if not self._items:
+            if self._failure is not None:
+                raise self._failure
             return None
         item = self._items.popleft()
         if isinstance(item, bytes):
@@ -263,7 +282,7 @@ class Mailbox:
         if self.on_park is not None:
             self.on_park()
         reader = self.loop.create_future()
-        if self._items:  # on_park itself may have brought something
+        if self._items or self._failure:  # on_park itself may have brought something
             reader.set_result(None)
         else:
             self._reader = reader

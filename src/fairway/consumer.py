@@ -1,0 +1,333 @@
+"""Consumers: one loop over one mailbox, and a table of handlers made with the class."""
+
+import asyncio
+import functools
+import inspect
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar
+
+from asgiref.sync import async_to_sync
+
+from fairway import DEFAULT_CHANNEL_LAYER, layers
+from fairway._types import ASGIApplication, Event, Receive, Scope, Send
+from fairway.db import database_sync_to_async
+from fairway.delivery import Mailbox, Outbox, Overflow
+from fairway.delivery.pump import LayerMessage, pump_client, pump_layer
+from fairway.exceptions import StopConsumer
+from fairway.handlers import HandlerTable, NoHandler, get_handler_name, handles, is_ours
+from fairway.layers.base import ChannelLayer
+from fairway.layers.codec import decode
+from fairway.utils import name_that_thing
+from fairway.wire.frames import CloseCode
+
+__all__ = ["AsyncConsumer", "SyncConsumer", "get_handler_name", "handles"]
+
+logger = logging.getLogger("fairway.consumer")
+
+
+class AsyncConsumer:
+    """Base of consumers: one instance for each connection, events handled one at a time.
+
+    An event of type ``"chat.message"`` is handled by the method ``chat_message``. Handlers stand in
+    a table that is made with the class. The client's events reach every public method. Messages
+    from a channel layer reach the public methods that your own classes define, and
+    ``websocket.receive``, ``websocket.send`` and ``websocket.close``; never what this package
+    defines for its own use, so that no message can call ``accept`` or ``disconnect``.
+
+    Attributes:
+        scope: The connection's ASGI scope.
+        channel_layer: The channel layer of :attr:`channel_layer_alias`, or None.
+        channel_name: The name under which the layer sends to this consumer; missing without a
+            layer.
+        base_send: The ASGI ``send``; may be replaced.
+    """
+
+    #: The channel layer to use, by its alias in ``CHANNEL_LAYERS``.
+    channel_layer_alias: ClassVar[str] = DEFAULT_CHANNEL_LAYER
+
+    _sync: ClassVar[bool] = False
+    _handlers: ClassVar[HandlerTable]
+    #: Whether the hub may write ``websocket.send`` messages past this class.
+    _writes_direct: ClassVar[bool] = True
+
+    scope: Scope
+    channel_layer: Any  # BaseChannelLayer | None; third-party layers have methods of their own
+    channel_name: str
+    channel_receive: Receive
+
+    _send: Any = None
+    _mailbox: Mailbox | None = None
+    _from_layer = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._handlers = HandlerTable(cls)
+        cls._writes_direct = all(
+            is_ours(inspect.getattr_static(cls, name))
+            for name in ("send", "dispatch", "websocket_send")
+        )
+
+    @property
+    def base_send(self) -> Any:
+        """The ASGI ``send`` of this connection (in a sync consumer: a sync function)."""
+        return self._send
+
+    @base_send.setter
+    def base_send(self, send: Any) -> None:
+        self._send = send
+        if self._mailbox is not None:
+            self._mailbox.direct = None  # whoever replaces it wants to see every message
+
+    # ------------------------------------------------------------------ running
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection: handle its events until it is over.
+
+        However that comes about, ``websocket.disconnect`` is handled exactly once for a connection
+        whose ``websocket.connect`` was, and by then its channel is out of every group.
+        """
+        self.scope = scope
+        async with self._open_mailbox(scope, receive, send) as mailbox:
+            await self._serve(mailbox)
+
+    @asynccontextmanager
+    async def _open_mailbox(
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> AsyncIterator[Mailbox]:
+        """Everything for this connection in one mailbox, under whatever server and layer."""
+        pumps: list[asyncio.Task[None]] = []
+        if isinstance(receive, Mailbox):
+            mailbox = receive
+        else:
+            mailbox = Mailbox(asyncio.get_running_loop())
+            pumps.append(pump_client(receive, mailbox))
+        self._send = async_to_sync(send) if self._sync else send
+        if isinstance(receive, Mailbox) and isinstance(send, Outbox) and self._writes_direct:
+            mailbox.direct = send
+        if scope.get("type") == "websocket":
+            mailbox.on_overflow = functools.partial(self._overflowed, send)
+        else:
+            mailbox.overflow = Overflow.DROP_NEWEST
+        self._mailbox = mailbox
+        layer = self.channel_layer = layers.get_channel_layer(self.channel_layer_alias)
+        if isinstance(layer, ChannelLayer):
+            self.channel_name = layer.bind(mailbox)
+            self.channel_receive = functools.partial(layer.receive, self.channel_name)
+        elif layer is not None:
+            self.channel_name = await layer.new_channel()
+            self.channel_receive = functools.partial(layer.receive, self.channel_name)
+            pumps.append(pump_layer(self.channel_receive, mailbox))
+        try:
+            yield mailbox
+        finally:
+            await self._leave_layer()
+            for pump in pumps:
+                pump.cancel()
+            if pumps:
+                await asyncio.gather(*pumps, return_exceptions=True)
+
+    async def _serve(self, mailbox: Mailbox) -> None:
+        connected = disconnected = False
+        from_layer = self.scope.get("type") == "channel"  # a worker hands on what a layer carried
+        code = CloseCode.INTERNAL_ERROR
+        try:
+            while True:
+                item = mailbox.take()
+                if item is None:
+                    if mailbox.disconnected:
+                        return
+                    await mailbox.park()
+                elif isinstance(item, bytes):
+                    await self._handle_layer(decode(item))
+                elif from_layer or isinstance(item, LayerMessage):
+                    await self._handle_layer(item)
+                else:
+                    kind = item.get("type")
+                    if kind == "websocket.connect":
+                        connected = True
+                    elif kind == "websocket.disconnect":
+                        disconnected = True
+                        await self._leave_layer()
+                    await self._handle(item)
+        except StopConsumer:
+            code = CloseCode.NORMAL_CLOSURE
+        except Exception as error:
+            error.add_note(f"In {name_that_thing(self)}, serving {self.scope.get('path', '')!r}")
+            raise
+        finally:
+            if connected and not disconnected:
+                await self._disconnect_late(mailbox, code)
+
+    async def _handle(self, event: Event) -> None:
+        try:
+            await self.dispatch(event)
+        except StopConsumer:
+            raise
+        except Exception as error:  # noqa: BLE001  on_error() decides what it means
+            await self._on_error(error, event)
+
+    async def _handle_layer(self, message: Event) -> None:
+        self._from_layer = True
+        try:
+            await self.dispatch(message)
+        except StopConsumer:
+            raise
+        except NoHandler as error:
+            # One mistyped group_send must not close every member.
+            logger.warning("%s ignores a channel layer message: %s", name_that_thing(self), error)
+        except Exception as error:  # noqa: BLE001  on_error() decides what it means
+            self._from_layer = False
+            await self._on_error(error, message)
+        finally:
+            self._from_layer = False
+
+    async def _disconnect_late(self, mailbox: Mailbox, code: CloseCode) -> None:
+        """Handle ``websocket.disconnect`` for a connection that ended without handling it."""
+        await self._leave_layer()
+        event = mailbox.last_event or {
+            "type": "websocket.disconnect",
+            "code": int(code),
+            "reason": "",
+        }
+        try:
+            await self.dispatch(event)
+        except (StopConsumer, NoHandler):
+            pass
+        except Exception:
+            logger.exception("%s raised in its disconnect", name_that_thing(self))
+
+    async def _leave_layer(self) -> None:
+        if isinstance(self.channel_layer, ChannelLayer):
+            await self.channel_layer.unbind(self.channel_name)
+
+    def _overflowed(self, send: Send) -> None:
+        """Too many layer messages wait: end the connection, whatever its handler is doing."""
+        event = {
+            "type": "websocket.close",
+            "code": int(CloseCode.TRY_AGAIN_LATER),
+            "reason": "Too many messages were waiting.",
+        }
+        assert self._mailbox is not None
+        closing = self._mailbox.loop.create_task(_send_quietly(send, event))
+        self._closing_task = closing  # the loop itself keeps only a weak reference
+
+    # ------------------------------------------------------------------ what subclasses use
+
+    def _find_handler(self, message: Event) -> Any:
+        return getattr(self, self._handlers.find(message, from_layer=self._from_layer))
+
+    async def dispatch(self, message: Event) -> None:
+        """Call the handler of an event; an override sees every event.
+
+        Raises:
+            ValueError: There is none.
+        """
+        await self._find_handler(message)(message)
+
+    async def _on_error(self, exception: Exception, event: Event) -> None:
+        await self.on_error(exception, event)
+
+    async def on_error(self, exception: Exception, event: Event) -> None:
+        """Decide what an exception in a handler means for this connection.
+
+        By default it is raised again: the server logs it and closes the connection with 1011. An
+        override may reply, close with another code, or return to go on with the next event.
+
+        Args:
+            exception: What the handler raised.
+            event: What it was handling.
+        """
+        raise exception
+
+    async def send(self, message: Event) -> None:
+        """Send an ASGI event to the client.
+
+        What is sent to a WebSocket whose client has just gone is dropped, as its disconnect is
+        already on its way to this consumer.
+        """
+        try:
+            await self._send(message)
+        except OSError:
+            if self.scope["type"] != "websocket":
+                raise
+            logger.debug("%s: the client is gone", name_that_thing(self))
+
+    async def websocket_send(self, message: Event) -> None:
+        """A group message that is to reach the client as it is."""
+        await self.send(message)
+
+    async def websocket_close(self, message: Event) -> None:
+        """A group message that ends the connection."""
+        await self.send(message)
+
+    @classmethod
+    def as_asgi(cls, **initkwargs: Any) -> ASGIApplication:
+        """An ASGI application that serves each connection with a new instance.
+
+        Args:
+            initkwargs: Given to the constructor each time.
+        """
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            consumer = app.consumer_class(**app.consumer_initkwargs)  # type: ignore[attr-defined]  # set below
+            await consumer(scope, receive, send)
+
+        app.consumer_class = cls  # type: ignore[attr-defined]  # functions take attributes
+        app.consumer_initkwargs = initkwargs  # type: ignore[attr-defined]
+        functools.update_wrapper(app, cls, updated=())
+        return app
+
+
+AsyncConsumer._handlers = HandlerTable(AsyncConsumer)  # noqa: SLF001  it is no subclass of itself
+
+
+class SyncConsumer(AsyncConsumer):
+    """A consumer whose handlers are ordinary functions and run in a thread.
+
+    Handlers of one connection run in order. Under Fairway's server connections run in parallel, in
+    the threads of one bounded pool.
+    """
+
+    _sync = True
+
+    @database_sync_to_async
+    def dispatch(self, message: Event) -> None:
+        """Call the handler of an event, in a thread.
+
+        Raises:
+            ValueError: There is none.
+        """
+        self._find_handler(message)(message)
+
+    async def _on_error(self, exception: Exception, event: Event) -> None:
+        await database_sync_to_async(self.on_error)(exception, event)
+
+    def on_error(self, exception: Exception, event: Event) -> None:  # type: ignore[override]  # sync
+        """Decide what an exception in a handler means; see :meth:`AsyncConsumer.on_error`."""
+        raise exception
+
+    def send(self, message: Event) -> None:  # type: ignore[override]  # sync
+        """Send an ASGI event to the client; see :meth:`AsyncConsumer.send`."""
+        try:
+            self._send(message)
+        except OSError:
+            if self.scope["type"] != "websocket":
+                raise
+            logger.debug("%s: the client is gone", name_that_thing(self))
+
+    def websocket_send(self, message: Event) -> None:  # type: ignore[override]  # sync
+        """A group message that is to reach the client as it is."""
+        self.send(message)
+
+    def websocket_close(self, message: Event) -> None:  # type: ignore[override]  # sync
+        """A group message that ends the connection."""
+        self.send(message)
+
+
+async def _send_quietly(send: Send, event: Event) -> None:
+    try:
+        await send(event)
+    except (OSError, RuntimeError):
+        logger.debug("The connection was closing already")

@@ -1,0 +1,88 @@
+"""Into a mailbox from elsewhere: a foreign server's ``receive``, a foreign layer's channel.
+
+Under our own server and layers nothing here is needed: they put into the mailbox themselves.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from fairway._types import Event
+from fairway.delivery.mailbox import Mailbox
+
+#: Events after which a client sends no more.
+DISCONNECTS: Final = frozenset({"http.disconnect", "websocket.disconnect"})
+
+
+class LayerMessage(dict[str, object]):
+    """A message that came from a foreign channel layer, to be told from the client's events."""
+
+    __slots__ = ()
+
+
+class Gate:
+    """The flow of a mailbox whose source cannot be paused: the pump waits instead."""
+
+    def __init__(self) -> None:
+        self._open = asyncio.Event()
+        self._open.set()
+
+    def pause_reading(self) -> None:
+        """Take nothing more from the source."""
+        self._open.clear()
+
+    def resume_reading(self) -> None:
+        """Take from the source again."""
+        self._open.set()
+
+    async def wait(self) -> None:
+        """Wait until the mailbox takes more."""
+        await self._open.wait()
+
+
+def pump_client(receive: Callable[[], Awaitable[Event]], mailbox: Mailbox) -> "asyncio.Task[None]":
+    """Put the client's events into ``mailbox`` until it disconnects.
+
+    If ``receive`` raises, the reader of the mailbox gets that exception.
+    """
+    gate = Gate()
+    mailbox.flow = gate
+
+    async def pump() -> None:
+        try:
+            while True:
+                event = await receive()
+                if event.get("type") in DISCONNECTS:
+                    mailbox.put_disconnect(event)
+                    return
+                mailbox.put_event(event, payload_size(event))
+                await gate.wait()
+        except Exception as error:  # noqa: BLE001  it is the reader's to handle
+            mailbox.fail(error)
+
+    return asyncio.ensure_future(pump())
+
+
+def pump_layer(receive: Callable[[], Awaitable[Event]], mailbox: Mailbox) -> "asyncio.Task[None]":
+    """Put the messages of a foreign layer's channel into ``mailbox`` until cancelled.
+
+    If ``receive`` raises, the reader of the mailbox gets that exception.
+    """
+
+    async def pump() -> None:
+        try:
+            while True:
+                mailbox.put_event(LayerMessage(await receive()))
+        except Exception as error:  # noqa: BLE001  it is the reader's to handle
+            mailbox.fail(error)
+
+    return asyncio.ensure_future(pump())
+
+
+def payload_size(event: Event) -> int:
+    """Bytes (or characters) that a client's event carries."""
+    return sum(
+        len(value)
+        for key in ("text", "bytes", "body")
+        if isinstance(value := event.get(key), (str, bytes))
+    )

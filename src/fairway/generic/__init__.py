@@ -1,0 +1,1 @@
+"""What a Django developer subclasses: consumers for WebSockets and for HTTP."""

@@ -1,0 +1,102 @@
+"""Which method handles which message: a table made with the class, never ``getattr`` on what came.
+
+A message's type may come from anywhere, so it must not be able to name any method it likes.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from fairway._types import Event
+
+_MARK: Final = "_fairway_handles"
+_HOUSE: Final = "fairway."
+#: Handlers of ours that a message from a channel layer may reach. Every other method of ours is for
+#: the client's events or for the consumer itself.
+_OPEN_TO_LAYER: Final = frozenset({"websocket_receive", "websocket_send", "websocket_close"})
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class NoHandler(ValueError):
+    """A message has no type, or one that its consumer has no handler for."""
+
+
+def get_handler_name(message: Event) -> str:
+    """The name of the method that handles a message: its type, with ``_`` for ``.``.
+
+    Raises:
+        ValueError: It has no type, or one that begins with an underscore.
+    """
+    if "type" not in message:
+        raise NoHandler("Incoming message has no 'type' attribute")
+    name = str(message["type"]).replace(".", "_")
+    if name.startswith("_"):
+        raise NoHandler("Malformed type in message (leading underscore)")
+    return name
+
+
+def handles(*types: str) -> Callable[[F], F]:
+    """Mark a method as the handler of these message types, whatever its name is.
+
+    Once a class marks any method, messages from channel layers reach its marked methods only.
+    """
+
+    def mark(method: F) -> F:
+        setattr(method, _MARK, types)
+        return method
+
+    return mark
+
+
+class HandlerTable:
+    """The handlers of one consumer class, by message type.
+
+    Args:
+        consumer_class: Its methods are looked at once, now.
+    """
+
+    __slots__ = ("_client", "_layer")
+
+    def __init__(self, consumer_class: type) -> None:
+        client: dict[str, str] = {}
+        marked: dict[str, str] = {}
+        for name in dir(consumer_class):
+            method = inspect.getattr_static(consumer_class, name)
+            if name.startswith("_") or not callable(getattr(method, "__func__", method)):
+                continue
+            client[name] = name
+            marked |= dict.fromkeys(getattr(method, _MARK, ()), name)
+        ours = {
+            name
+            for base in consumer_class.__mro__
+            if is_ours(base) or base is object
+            for name in vars(base)
+        }
+        open_names = {name: name for name in _OPEN_TO_LAYER if name in client}
+        theirs = {name: name for name in client if name not in ours}
+        self._client = client | marked
+        self._layer = open_names | (marked or theirs)
+
+    def find(self, message: Event, *, from_layer: bool) -> str:
+        """The name of the method that handles ``message``.
+
+        Args:
+            message: An ASGI event or a channel layer's message.
+            from_layer: Which of the two; a layer's reaches fewer methods.
+
+        Raises:
+            ValueError: There is none.
+        """
+        name = get_handler_name(message)
+        table = self._layer if from_layer else self._client
+        found = table.get(name) or table.get(message["type"])
+        if found is None:
+            raise NoHandler(f"No handler for message type {message['type']}")
+        return found
+
+
+def is_ours(thing: Any) -> bool:
+    """Whether a class, or a function found in one, is defined in this package."""
+    function = getattr(thing, "__func__", thing)
+    return str(getattr(function, "__module__", "")).startswith(_HOUSE)
