@@ -16,7 +16,14 @@ from fairway.db import database_sync_to_async
 from fairway.delivery import Mailbox, Outbox, Overflow
 from fairway.delivery.pump import LayerMessage, pump_client, pump_layer
 from fairway.exceptions import StopConsumer
-from fairway.handlers import HandlerTable, NoHandler, get_handler_name, handles, is_ours
+from fairway.handlers import (
+    HandlerTable,
+    MalformedType,
+    NoHandler,
+    get_handler_name,
+    handles,
+    is_ours,
+)
 from fairway.layers.base import ChannelLayer
 from fairway.layers.codec import decode
 from fairway.utils import name_that_thing
@@ -175,6 +182,8 @@ class AsyncConsumer:
         except StopConsumer:
             raise
         except NoHandler as error:
+            if isinstance(error, MalformedType) and "asgi" not in self.scope:
+                raise  # no server called us but a test, which wants to see it
             # One mistyped group_send must not close every member.
             logger.warning("%s ignores a channel layer message: %s", name_that_thing(self), error)
         except Exception as error:  # noqa: BLE001  on_error() decides what it means

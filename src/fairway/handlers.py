@@ -19,7 +19,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class NoHandler(ValueError):
-    """A message has no type, or one that its consumer has no handler for."""
+    """A message has a type that its consumer has no handler for."""
+
+
+class MalformedType(NoHandler):
+    """A message has no type, or one that no handler could have."""
 
 
 def get_handler_name(message: Event) -> str:
@@ -29,10 +33,10 @@ def get_handler_name(message: Event) -> str:
         ValueError: It has no type, or one that begins with an underscore.
     """
     if "type" not in message:
-        raise NoHandler("Incoming message has no 'type' attribute")
+        raise MalformedType("Incoming message has no 'type' attribute")
     name = str(message["type"]).replace(".", "_")
     if name.startswith("_"):
-        raise NoHandler("Malformed type in message (leading underscore)")
+        raise MalformedType("Malformed type in message (leading underscore)")
     return name
 
 

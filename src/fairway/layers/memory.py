@@ -104,7 +104,8 @@ class InMemoryChannelLayer(ChannelLayer):
 
     async def send(self, channel: str, message: Event) -> None:
         """Send a message to one channel; see :meth:`ChannelLayer.send`."""
-        self._sweep()
+        if self._clock() >= self._next_sweep + 2 * self.expiry:
+            self._sweep()  # reading sweeps; this is for processes that only ever send
         await super().send(channel, message)
 
     async def receive(self, channel: str) -> Event:
