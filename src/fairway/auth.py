@@ -1,5 +1,6 @@
 """Who is at the other end: Django's authentication in the scope of HTTP requests and WebSockets."""
 
+import contextlib
 from typing import TYPE_CHECKING, TypeAlias
 
 from django.conf import settings
@@ -12,7 +13,7 @@ from django.contrib.auth import (
     user_logged_in,
     user_logged_out,
 )
-from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.utils.crypto import constant_time_compare
 from django.utils.functional import LazyObject
 
@@ -77,12 +78,22 @@ def _verify(session: SessionBase, user: "AbstractBaseUser") -> bool:
         return True
     fallbacks = user.get_session_auth_fallback_hash()
     if any(constant_time_compare(found, fallback) for fallback in fallbacks):
-        # Django also changes the session's key here. That would delete the old session before it is
-        # certain that a cookie can go out, which a WebSocket has one chance for, at accept.
-        session[HASH_SESSION_KEY] = current
+        _sign_anew(session, current)
         return True
     session.flush()
     return False
+
+
+def _sign_anew(session: SessionBase, session_hash: str) -> None:
+    """Store the hash by the present ``SECRET_KEY``, under the session key that the browser has."""
+    # Django also changes the session's key here. That would delete the old session before it is
+    # certain that the cookie with the new key can go out.
+    modified = session.modified
+    session[HASH_SESSION_KEY] = session_hash
+    session.modified = modified
+    # A view may be doing the same, and may have replaced the session by now: its hash is new, too.
+    with contextlib.suppress(UpdateError):
+        session.save()
 
 
 async def login(scope: Scope, user: "User | None", backend: str | None = None) -> None:
