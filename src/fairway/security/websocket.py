@@ -76,11 +76,11 @@ class OriginValidator:
             return False
         if not (parsed_origin.hostname and wanted.hostname):
             return False
-        return (
-            _is_same_domain(parsed_origin.hostname, wanted.hostname)
-            and (not wanted.scheme or wanted.scheme == parsed_origin.scheme)
-            and (wanted_port is None or wanted_port == port)
-        )
+        if not _is_same_domain(parsed_origin.hostname, wanted.hostname):
+            return False
+        if wanted.scheme:
+            return (parsed_origin.scheme, port) == (wanted.scheme, wanted_port)
+        return wanted_port is None or wanted_port == port
 
     def get_origin_port(self, origin: ParseResult) -> int | None:
         """Return the port, or the default one of the scheme, or None if that has none.
