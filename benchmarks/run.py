@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
-from harness import report
+from harness import report, results
 from harness.build import BuildError, compile_program
 from harness.contenders import CONTENDERS, Contender
+from harness.figures import Turns
 from harness.generator import Generator, LoadError
 from harness.processes import Processors, ServerError
 from harness.scenarios import SCENARIOS, Lane, Scenario, take_turn
@@ -52,19 +53,19 @@ def _compare(
         each.name: [lane for lane in each.lanes if lane.contender in by_name] for each in chosen
     }
     progress = Progress(sum(efforts[each.name].turns * len(lanes[each.name]) for each in chosen))
-    results = {}
+    measured = {}
     for scenario in chosen:
         effort = efforts[scenario.name]
-        turns: report.Turns = {lane: [] for lane in lanes[scenario.name]}
+        turns: Turns = {lane: [] for lane in lanes[scenario.name]}
         for lane in _order(lanes[scenario.name], effort.turns):
             contender = by_name[lane.contender]
             turn = take_turn(scenario, lane, effort, contender, generator, processors)
             turns[lane].append(turn)
             progress.say(report.announce_turn(scenario, lane, turn))
-        results[scenario.name] = scenario, effort, turns
+        measured[scenario.name] = scenario, effort, turns
         print(f"\n{report.table(scenario, turns)}\n", flush=True)
-    path = arguments.output or report.results_path(quick=arguments.quick)
-    report.store(path, report.document(results, field, processors, quick=arguments.quick))
+    path = arguments.output or results.results_path(quick=arguments.quick)
+    results.store(path, results.document(measured, field, processors, quick=arguments.quick))
     print(f"Stored in {path}")
 
 

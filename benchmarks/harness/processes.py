@@ -149,4 +149,5 @@ def _wait_until_open(process: "subprocess.Popen[bytes]", port: int, log: Path) -
             return
         time.sleep(0.02)
     tail = "\n".join(log.read_text().splitlines()[-20:])
-    raise ServerError(f"the server did not start within {START_TIMEOUT:.0f} s; it said:\n{tail}")
+    what = "gave up" if process.poll() is not None else f"was not there after {START_TIMEOUT:.0f} s"
+    raise ServerError(f"The server {what}; the end of what it said:\n{tail}")

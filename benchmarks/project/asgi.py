@@ -1,19 +1,23 @@
 """The ASGI application, for ``module:application`` on any server's command line."""
 
+from typing import Any
+
 from django.urls import path
 
 from project.consumers import BroadcastConsumer, EchoConsumer, GroupConsumer
 from project.stack import ProtocolTypeRouter, URLRouter, get_asgi_application
 
+# The border to ASGI: django-stubs knows only views behind path() and only HTTP in ASGIHandler.
+pages: Any = get_asgi_application()
+sockets: dict[str, Any] = {
+    "echo/": EchoConsumer.as_asgi(),
+    "group/": GroupConsumer.as_asgi(),
+    "broadcast/": BroadcastConsumer.as_asgi(),
+}
+
 application = ProtocolTypeRouter(
     {
-        "http": get_asgi_application(),
-        "websocket": URLRouter(
-            [
-                path("echo/", EchoConsumer.as_asgi()),
-                path("group/", GroupConsumer.as_asgi()),
-                path("broadcast/", BroadcastConsumer.as_asgi()),
-            ]
-        ),
+        "http": pages,
+        "websocket": URLRouter([path(route, consumer) for route, consumer in sockets.items()]),
     }
 )

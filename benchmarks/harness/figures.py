@@ -1,0 +1,49 @@
+"""From turns to figures: medians, and ratios within a round."""
+
+from collections.abc import Sequence
+from statistics import median
+from typing import TypeAlias
+
+from harness.scenarios import Lane, Turn
+
+#: What was measured of each lane, in the order of the rounds.
+Turns: TypeAlias = dict[Lane, list[Turn]]
+
+
+def values(taken: Sequence[Turn]) -> list[float]:
+    """The scenario's figure of each turn."""
+    return [turn.value for turn in taken]
+
+
+def work_per_processor_second(taken: Sequence[Turn]) -> list[float]:
+    """Messages or deliveries per second of the server's processor time, of each turn.
+
+    This is the rate of a saturated server that nothing else disturbs; where something does, it says
+    what the rate would have been.
+    """
+    return [1e6 / turn.report["server_us"] for turn in taken]
+
+
+def reported(taken: Sequence[Turn], key: str) -> float:
+    """The median of something else that the load generator said."""
+    return median(turn.report[key] for turn in taken)
+
+
+def ratio(turns: Turns, lane: Lane, against: str, *, processor: bool = False) -> float | None:
+    """A lane's figure divided by the named contender's, or None where that says nothing.
+
+    Each turn is divided by the other's turn of the same round, since those two ran close together;
+    of these ratios the median is taken.
+
+    Args:
+        turns: All lanes of the scenario.
+        lane: Whose figure.
+        against: The name of the contender to compare with; its first lane counts.
+        processor: Compare :func:`work_per_processor_second` rather than the figure.
+    """
+    figures = work_per_processor_second if processor else values
+    for other, taken in turns.items():
+        if other.contender == against and lane.contender != against:
+            pairs = zip(figures(turns[lane]), figures(taken), strict=True)
+            return median(ours / theirs for ours, theirs in pairs)
+    return None
