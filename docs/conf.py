@@ -52,6 +52,7 @@ python_use_unqualified_type_names = True
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True  # attributes in a list; an entry each would come twice for properties
 add_module_names = False
 
 # References to our own names must resolve. Those of others would need their inventories, and so the
@@ -59,5 +60,5 @@ add_module_names = False
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!fairway).*"),
     # Type variables and other private names appear in signatures and have no entry of their own.
-    (r"py:.*", r"fairway\..*\._\w+"),
+    (r"py:.*", r"fairway\..*\.(_\w+|[A-Z])"),
 ]
