@@ -267,7 +267,6 @@ class TestChannelLayers:
     @pytest.mark.parametrize(
         "layers",
         [
-            None,
             {},
             {"default": {"BACKEND": "fairway.layers.InMemoryChannelLayer"}},
             {
@@ -290,9 +289,9 @@ class TestChannelLayers:
         ("layers", "identifier", "message", "hint"),
         [
             (
-                ["default"],
+                None,
                 "E006",
-                "CHANNEL_LAYERS must be a dictionary of aliases, not ['default'].",
+                "CHANNEL_LAYERS must be a dictionary of aliases, not None.",
                 'Write CHANNEL_LAYERS = {"default": {"BACKEND": "…", "CONFIG": {…}}}.',
             ),
             (
@@ -401,6 +400,11 @@ class TestChannelLayers:
         """Each mistake is named with its place and what to write instead."""
         settings.CHANNEL_LAYERS = layers
         assert run() == [(f"fairway.{identifier}", message, hint)]
+
+    def test_none_at_all(self, settings: Settings) -> None:
+        """Without the setting there is a layer by default."""
+        del settings.CHANNEL_LAYERS
+        assert run() == []
 
     def test_all_mistakes_are_found_at_once(self, settings: Settings) -> None:
         """Every entry is looked at, and every option in it."""

@@ -7,14 +7,16 @@ import signal
 import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 
 import fairway.worker
 from fairway._types import ASGIApplication, Event, Receive, Scope, Send
-from fairway.worker import Worker
+from fairway.consumer import AsyncConsumer, SyncConsumer
+from fairway.layers import InMemoryChannelLayer
+from fairway.worker import Source, Worker
 
 
 class Layer:
@@ -69,7 +71,7 @@ def job(number: int, kind: str = "job") -> Event:
 
 @contextlib.asynccontextmanager
 async def working(
-    application: ASGIApplication, layer: Layer, channels: Iterable[str] = ("jobs",), **options: Any
+    application: ASGIApplication, layer: Source, channels: Iterable[str] = ("jobs",), **options: Any
 ) -> AsyncIterator[Worker]:
     """Run a worker beside the test."""
     worker = Worker(application, channels, layer, **options)
@@ -332,3 +334,60 @@ class TestRun:
 
         Worker(application, ["jobs"], Interrupted()).run()
         assert caplog.messages == ["Exiting due to Ctrl-C/interrupt"]
+
+
+class Failing(AsyncConsumer):
+    """Fails for an odd number."""
+
+    seen: ClassVar[list[tuple[object, int]]]
+    done: ClassVar[asyncio.Event]
+
+    async def job_run(self, message: Event) -> None:
+        """Keep the number, with the instance that got it."""
+        self.keep(message["number"])
+
+    def keep(self, number: int) -> None:
+        self.seen.append((self, number))
+        if number == 4:
+            self.done.set()
+        if number % 2:
+            raise LookupError(f"odd number {number}")
+
+
+class FailingInThread(SyncConsumer):
+    """The same in sync code."""
+
+    seen: ClassVar[list[tuple[object, int]]]
+    done: ClassVar[asyncio.Event]
+
+    def job_run(self, message: Event) -> None:
+        """Keep the number, with the instance that got it."""
+        self.seen.append((self, message["number"]))
+        if message["number"] == 4:
+            async_to_sync(self.finish)()
+        if message["number"] % 2:
+            raise LookupError(f"odd number {message['number']}")
+
+    async def finish(self) -> None:
+        self.done.set()
+
+
+class TestConsumers:
+    @pytest.mark.parametrize("consumer", [Failing, FailingInThread])
+    async def test_a_failing_job_loses_only_itself(
+        self, consumer: type[Failing | FailingInThread], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Consumers on a real layer: each job arrives once, and an exception costs one of them."""
+        consumer.seen, consumer.done = [], asyncio.Event()
+        layer = InMemoryChannelLayer()
+        for number in (1, 2, 3, 4):
+            await layer.send("jobs", {"type": "job.run", "number": number})
+        async with working(consumer.as_asgi(), layer):
+            await consumer.done.wait()
+        assert [number for _, number in consumer.seen] == [1, 2, 3, 4]
+        instances = [instance for instance, _ in consumer.seen]
+        assert instances[0] is not instances[1] is instances[2] is not instances[3]
+        assert (
+            caplog.messages
+            == ["Exception in the worker for channel 'jobs'; its message is lost."] * 2
+        )

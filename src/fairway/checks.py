@@ -19,6 +19,7 @@ from django.core.checks import CheckMessage
 from django.core.management import get_commands, load_command_class
 
 from fairway.layers import InMemoryChannelLayer
+from fairway.layers.manager import DEFAULT_CONFIGS
 from fairway.server.config import Config, ConfigError
 
 TAG: Final = "fairway"
@@ -96,9 +97,7 @@ def check_channel_layers(**kwargs: Any) -> list[CheckMessage]:
 
     No layer is made, so nothing is connected to.
     """
-    layers = getattr(settings, "CHANNEL_LAYERS", None)
-    if layers is None:
-        return []
+    layers = getattr(settings, "CHANNEL_LAYERS", DEFAULT_CONFIGS)
     if not isinstance(layers, Mapping):
         return [
             checks.Error(

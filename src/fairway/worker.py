@@ -8,7 +8,7 @@ from typing import Final, NoReturn, Protocol
 from asgiref.sync import ThreadSensitiveContext
 
 from fairway._types import ASGIApplication, Event, Scope
-from fairway.delivery import Mailbox, Outbox, Overflow
+from fairway.delivery import Mailbox, Outbox
 
 logger = logging.getLogger("django.channels.worker")
 
@@ -154,8 +154,7 @@ class _Instance:
     def __init__(self, worker: Worker, channel: str) -> None:
         self._worker = worker
         self._scope: Scope = {"type": "channel", "channel": channel}
-        # The budgets of a mailbox are for what a group sends to the consumer's own channel.
-        self._mailbox = Mailbox(asyncio.get_running_loop(), overflow=Overflow.DROP_NEWEST)
+        self._mailbox = Mailbox(asyncio.get_running_loop())
         self._outbox = Outbox(_cannot_write, self._send)
         self._waits = asyncio.Event()
         self._mailbox.on_park = self._waits.set
