@@ -225,6 +225,7 @@ class Mailbox:
         self.dropped += 1
         if self.overflow is Overflow.DISCONNECT:
             self._drop_messages()
+            self._max_messages = 0  # a reader that missed some gets no more: it must not notice late
             if self.on_overflow is not None:
                 callback, self.on_overflow = self.on_overflow, None
                 callback()
@@ -278,7 +279,7 @@ class Mailbox:
 
     def park(self) -> "asyncio.Future[None]":
         """What the one reader awaits after :meth:`take` returned None; then it takes again."""
-        self._overflowing = False
+        self._overflowing = not self._max_messages
         if self.on_park is not None:
             self.on_park()
         reader = self.loop.create_future()

@@ -1,7 +1,7 @@
 """How the processes of a channel layer reach each other: bytes, topics and queues, nothing else.
 
 A bus knows neither messages nor names' meaning; :class:`~fairway.layers.base.ChannelLayer` does,
-and is written once for all of them. A new way to connect processes is a new bus of seven methods.
+and is written once for all of them. A new way to connect processes is a new bus of six methods.
 """
 
 import abc

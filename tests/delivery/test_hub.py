@@ -1,0 +1,249 @@
+"""Hub: channels and groups of one process."""
+
+import asyncio
+import threading
+
+import pytest
+
+from fairway.delivery import ChannelQueue, Hub, Mailbox, Overflow
+from fairway.delivery.hub import SLICE
+from fairway.wire.frames import PreparedMessage
+from tests.delivery.helpers import new_mailbox, open_outbox, take_all
+
+
+def attach(hub: Hub, name: str, **options: object) -> Mailbox:
+    mailbox = new_mailbox(**options)  # type: ignore[arg-type]  # passed on
+    hub.attach(name, mailbox)
+    return mailbox
+
+
+def attach_queue(hub: Hub, name: str, capacity: int = 10) -> ChannelQueue:
+    queue = ChannelQueue(name, capacity, 60, lambda: 0.0)
+    hub.attach(name, queue)
+    return queue
+
+
+class TestMembership:
+    async def test_join_and_leave(self) -> None:
+        """A channel is in a group from join to leave; a group without members is not kept."""
+        hub = Hub()
+        attach(hub, "a")
+        attach(hub, "b")
+        assert hub.join("room", "a") is True
+        assert hub.join("room", "b") is False
+        assert hub.join("room", "b") is False
+        assert set(hub.groups["room"]) == {"a", "b"}
+        assert hub.leave("room", "a") is False
+        assert hub.leave("room", "a") is False
+        assert hub.leave("room", "b") is True
+        assert hub.groups == {}
+
+    async def test_join_of_an_unknown_channel(self) -> None:
+        """Only what is read here can join here."""
+        with pytest.raises(KeyError, match="stranger"):
+            Hub().join("room", "stranger")
+
+    async def test_leave_of_a_stranger(self) -> None:
+        """Leaving where one is not, or as nobody, is ignored."""
+        hub = Hub()
+        attach(hub, "a")
+        assert hub.leave("room", "a") is False
+        assert hub.leave("room", "stranger") is False
+
+    async def test_detach_leaves_every_group(self) -> None:
+        """With its channel's end a member is out of every group; emptied ones are named."""
+        hub = Hub()
+        attach(hub, "a")
+        attach(hub, "b")
+        for group in ("one", "two"):
+            hub.join(group, "a")
+        hub.join("two", "b")
+        assert hub.detach("a") == ["one"]
+        assert {name: set(group) for name, group in hub.groups.items()} == {"two": {"b"}}
+        assert hub.detach("a") == []
+
+    async def test_clear_keeps_connections(self) -> None:
+        """Clearing forgets queues and groups; a connection's channel stays, it is still there."""
+        hub = Hub()
+        mailbox = attach(hub, "a")
+        attach_queue(hub, "jobs")
+        hub.join("room", "a")
+        hub.clear()
+        assert hub.groups == {}
+        assert hub.channels == {"a": mailbox}
+        assert hub.join("room", "a") is True
+
+
+class TestPut:
+    async def test_to_a_mailbox(self) -> None:
+        """A message for a channel lies in its mailbox at once."""
+        hub = Hub()
+        mailbox = attach(hub, "a")
+        assert hub.put("a", b"x") is True
+        assert take_all(mailbox) == [b"x"]
+
+    async def test_to_a_full_queue(self) -> None:
+        """A full channel says so, and the loss is counted."""
+        hub = Hub()
+        attach_queue(hub, "jobs", capacity=1)
+        assert [hub.put("jobs", b"x") for _ in range(2)] == [True, False]
+        assert hub.dropped == 1
+
+    async def test_to_another_loop(self) -> None:
+        """A mailbox of another thread's loop gets its message on that thread."""
+        hub = Hub()
+        ready = threading.Event()
+        seen: list[tuple[object, int]] = []
+
+        async def read() -> None:
+            mailbox = attach(hub, "far")
+            ready.set()
+            await mailbox.park()
+            seen.append((mailbox.take(), threading.get_ident()))
+
+        thread = threading.Thread(target=asyncio.run, args=(read(),))
+        thread.start()
+        await asyncio.to_thread(ready.wait)
+        assert hub.put("far", b"x") is True
+        await asyncio.to_thread(thread.join)
+        assert seen == [(b"x", thread.ident)]
+
+    async def test_to_a_closed_loop(self) -> None:
+        """A channel whose loop was closed is forgotten, and the loss counted."""
+        hub = Hub()
+        loop = asyncio.new_event_loop()
+        hub.attach("dead", Mailbox(loop))
+        hub.join("room", "dead")
+        loop.close()
+        hub.put("dead", b"x")
+        assert (hub.channels, hub.groups, hub.dropped) == ({}, {}, 1)
+
+
+class TestPublish:
+    async def test_reaches_every_member_with_the_same_bytes(self) -> None:
+        """All members get the very same bytes object, strangers nothing."""
+        hub = Hub()
+        boxes = [attach(hub, name) for name in "abc"]
+        hub.join("room", "a")
+        hub.join("room", "b")
+        payload = b"payload"
+        assert await hub.publish("room", payload) == 2
+        first, second, other = (take_all(box) for box in boxes)
+        assert (first, second, other) == ([payload], [payload], [])
+        assert first[0] is payload
+        assert second[0] is payload
+
+    async def test_nobody_there(self) -> None:
+        """A group that nobody is in here is no error."""
+        assert await Hub().publish("room", b"x") == 0
+
+    async def test_full_members_are_counted(self) -> None:
+        """A member that cannot take the message misses it, and the others do not."""
+        hub = Hub()
+        slow = attach(hub, "slow", max_messages=1, overflow=Overflow.DROP_NEWEST)
+        quick = attach(hub, "quick")
+        hub.join("room", "slow")
+        hub.join("room", "quick")
+        await hub.publish("room", b"1")
+        await hub.publish("room", b"2")
+        assert take_all(slow) == [b"1"]
+        assert take_all(quick) == [b"1", b"2"]
+        assert hub.dropped == 1
+
+    async def test_large_groups_yield(self) -> None:
+        """While a large group is served, the event loop runs others."""
+        hub = Hub()
+        for index in range(3 * SLICE):
+            name = f"c{index}"
+            attach(hub, name)
+            hub.join("room", name)
+        turns = 0
+
+        async def other() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        task = asyncio.ensure_future(other())
+        assert await hub.publish("room", b"x") == 3 * SLICE
+        task.cancel()
+        assert turns == 2
+
+    async def test_members_on_several_loops(self) -> None:
+        """Members of every thread's loop are reached, each on its own, and large groups whole."""
+        hub = Hub()
+        near = attach(hub, "near")
+        hub.join("room", "near")
+        ready = threading.Event()
+        counts: list[int] = []
+
+        async def read() -> None:
+            boxes = []
+            for index in range(SLICE + 1):
+                boxes.append(attach(hub, f"far{index}"))
+                hub.join("room", f"far{index}")
+            ready.set()
+            await boxes[-1].park()
+            counts.append(sum(len(take_all(box)) for box in boxes))
+
+        thread = threading.Thread(target=asyncio.run, args=(read(),))
+        thread.start()
+        await asyncio.to_thread(ready.wait)
+        assert await hub.publish("room", b"x") == SLICE + 2
+        await asyncio.to_thread(thread.join)
+        assert counts == [SLICE + 1]
+        assert take_all(near) == [b"x"]
+
+
+class TestPrepared:
+    """A message that needs no handler goes past the mailbox where nothing stands in the way."""
+
+    async def publish(self, hub: Hub) -> None:
+        await hub.publish("room", b"payload", PreparedMessage("hi"))
+
+    async def test_waiting_reader(self) -> None:
+        """The reader waits and the socket can take it: the frame is written at once."""
+        hub = Hub()
+        mailbox = attach(hub, "a")
+        hub.join("room", "a")
+        mailbox.direct, written, _ = open_outbox()
+        reader = mailbox.park()
+        await self.publish(hub)
+        assert written == [b"\x81\x02hi"]
+        assert not reader.done()
+
+    @pytest.mark.parametrize("obstacle", ["handler runs", "not ready", "no direct way"])
+    async def test_through_the_mailbox(self, obstacle: str) -> None:
+        """Everybody else gets it through the mailbox, in order."""
+        hub = Hub()
+        mailbox = attach(hub, "a")
+        hub.join("room", "a")
+        outbox, written, _ = open_outbox()
+        if obstacle != "no direct way":
+            mailbox.direct = outbox
+        if obstacle != "handler runs":
+            mailbox.park()
+        if obstacle == "not ready":
+            outbox.ready = False
+        await self.publish(hub)
+        assert (written, take_all(mailbox)) == ([], [b"payload"])
+
+    async def test_order_is_kept(self) -> None:
+        """While an earlier message waits, a later one does not overtake it."""
+        hub = Hub()
+        mailbox = attach(hub, "a")
+        hub.join("room", "a")
+        mailbox.direct, written, _ = open_outbox()
+        mailbox.park()
+        await hub.publish("room", b"first")
+        await self.publish(hub)
+        assert (written, take_all(mailbox)) == ([], [b"first", b"payload"])
+
+    async def test_queue_members(self) -> None:
+        """A queue in the group gets the message itself."""
+        hub = Hub()
+        queue = attach_queue(hub, "jobs")
+        hub.join("room", "jobs")
+        await self.publish(hub)
+        assert await queue.get() == b"payload"

@@ -1,0 +1,128 @@
+"""ChannelQueue: first in, first out, bounded, expiring, for any thread and event loop."""
+
+import asyncio
+import threading
+
+import pytest
+
+from fairway.delivery import ChannelQueue
+
+
+class Clock:
+    """Seconds that go forwards when they are told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def new_queue(capacity: int = 10, clock: Clock | None = None) -> ChannelQueue:
+    return ChannelQueue("jobs", capacity, 60, clock or Clock())
+
+
+async def test_first_in_first_out() -> None:
+    """Messages come out in the order in which they were put in."""
+    queue = new_queue()
+    for payload in (b"1", b"2", b"3"):
+        assert queue.put_message(payload)
+    assert [await queue.get() for _ in range(3)] == [b"1", b"2", b"3"]
+    assert queue.idle
+
+
+async def test_capacity(caplog: pytest.LogCaptureFixture) -> None:
+    """A full queue takes nothing more, and says so once in the log."""
+    queue = new_queue(capacity=2)
+    assert [queue.put_message(b"x") for _ in range(4)] == [True, True, False, False]
+    assert [record.getMessage() for record in caplog.records] == [
+        (
+            "Channel jobs holds 2 messages, which is its capacity; what is sent to it now is "
+            "refused. Receive faster, or raise 'capacity' or 'channel_capacity'."
+        )
+    ]
+    await queue.get()
+    assert queue.put_message(b"y")
+
+
+async def test_expiry() -> None:
+    """A message that nobody took in time is dropped, and makes room."""
+    clock = Clock()
+    queue = new_queue(capacity=1, clock=clock)
+    queue.put_message(b"old")
+    clock.now += 59.9
+    assert queue.drop_expired() is False
+    clock.now += 0.1
+    assert queue.put_message(b"new")
+    assert queue.expired == 1
+    assert await queue.get() == b"new"
+    assert queue.drop_expired() is False
+
+
+async def test_expired_messages_are_not_delivered() -> None:
+    """A reader that comes too late waits for the next message."""
+    clock = Clock()
+    queue = new_queue(clock=clock)
+    queue.put_message(b"old")
+    clock.now += 60
+    reader = asyncio.ensure_future(queue.get())
+    await asyncio.sleep(0)
+    assert not reader.done()
+    queue.put_message(b"new")
+    assert await reader == b"new"
+
+
+async def test_each_message_has_one_reader() -> None:
+    """Several readers share the messages; none is read twice."""
+    queue = new_queue()
+    readers = [asyncio.ensure_future(queue.get()) for _ in range(3)]
+    await asyncio.sleep(0)
+    for payload in (b"1", b"2", b"3"):
+        queue.put_message(payload)
+    assert sorted(await asyncio.gather(*readers)) == [b"1", b"2", b"3"]
+
+
+async def test_cancelled_reader_loses_nothing() -> None:
+    """A reader that is cancelled when its message is there leaves it to the next reader."""
+    queue = new_queue()
+    first, second = (asyncio.ensure_future(queue.get()) for _ in range(2))
+    await asyncio.sleep(0)
+    queue.put_message(b"1")
+    first.cancel()
+    assert await second == b"1"
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert queue.idle
+
+
+async def test_readers_of_other_loops() -> None:
+    """A reader in another thread's event loop is woken there."""
+    queue = new_queue()
+    waiting = threading.Event()
+    result: list[bytes] = []
+
+    async def read() -> None:
+        reader = asyncio.ensure_future(queue.get())
+        await asyncio.sleep(0)
+        waiting.set()
+        result.append(await reader)
+
+    thread = threading.Thread(target=asyncio.run, args=(read(),))
+    thread.start()
+    await asyncio.to_thread(waiting.wait)
+    queue.put_message(b"across")
+    await asyncio.to_thread(thread.join)
+    assert result == [b"across"]
+
+
+def test_reader_whose_loop_was_closed() -> None:
+    """A reader that disappeared with its loop does not swallow the next message."""
+    queue = new_queue()
+    loop = asyncio.new_event_loop()
+    reader = loop.create_task(queue.get())
+    loop.run_until_complete(asyncio.sleep(0))
+    reader._log_destroy_pending = False  # type: ignore[attr-defined]  # it is abandoned on purpose
+    loop.close()
+    queue.put_message(b"kept")
+    assert asyncio.run(queue.get()) == b"kept"
+    reader.get_coro().close()  # it will never run
