@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tomllib
 import venv
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,33 +64,32 @@ def compile_program(name: str) -> Path:
 
 def fairway_environment(*, refresh: bool = False) -> Environment:
     """The environment of this checkout, installed in place: later edits need no reinstall."""
-    return _environment("fairway", ["-e", str(CHECKOUT)], [CHECKOUT / "pyproject.toml"], refresh)
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    return _environment("fairway", ["-e", str(CHECKOUT)], repr(project), refresh=refresh)
 
 
 def peer_environment(*, refresh: bool = False) -> Environment:
     """The environment of the peers, with the newest releases that their requirements allow."""
     requirements = BENCHMARKS / "requirements-peer.txt"
-    return _environment("peer", ["-r", str(requirements)], [requirements], refresh)
+    install = ["-r", str(requirements)]
+    return _environment("peer", install, requirements.read_text(), refresh=refresh)
 
 
 def tools_environment() -> Environment:
     """The environment of the profiler."""
     requirements = BENCHMARKS / "requirements-tools.txt"
-    return _environment("tools", ["-r", str(requirements)], [requirements], refresh=False)
+    install = ["-r", str(requirements)]
+    return _environment("tools", install, requirements.read_text(), refresh=False)
 
 
-def _environment(
-    name: str, install: list[str], made_from: list[Path], refresh: bool
-) -> Environment:
-    """Makes the environment if it is missing, stale or unwanted.
+def _environment(name: str, install: list[str], made_from: str, *, refresh: bool) -> Environment:
+    """Makes the environment if it is missing, made from something else, or unwanted.
 
     The stamp is written last, so an environment whose making was interrupted is made again.
     """
     folder = BUILD / f"env-{name}"
     stamp = folder / "stamp"
-    wanted = hashlib.sha256(
-        sys.version.encode() + b"".join(path.read_bytes() for path in made_from)
-    )
+    wanted = hashlib.sha256(f"{sys.version} {made_from}".encode())
     python = folder / "bin" / "python"
     if refresh or not stamp.exists() or stamp.read_text() != wanted.hexdigest():
         print(f"Making the environment of {name} …", flush=True)

@@ -78,8 +78,8 @@ def _remarks(turns: Turns) -> list[str]:
     idlest = min(reported(taken, "server_busy") for taken in turns.values())
     if idlest < SATURATED:
         remarks.append(
-            f"  Beware: a server had its processor for {idlest:.0%} of the time only. Is there other"
-            " work on this machine? Then read the ratios by processor time."
+            f"  Beware: a server had its processor for {idlest:.0%} of the time only; if other work"
+            " on this machine was the reason, read the ratios by processor time."
         )
     return remarks
 
