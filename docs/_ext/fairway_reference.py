@@ -120,9 +120,18 @@ def _import(name: str) -> object:
         return None
 
 
+def keep_first_colon(
+    app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]
+) -> None:
+    """Keep napoleon from taking what stands before an attribute's first colon for its type."""
+    if what in {"attribute", "data", "property"} and lines:
+        lines[0] = f": {lines[0]}"
+
+
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register the directives."""
     app.add_directive("fairway-options", OptionsDirective)
     app.add_directive("fairway-checks", ChecksDirective)
     app.connect("missing-reference", find_same_object)
+    app.connect("autodoc-process-docstring", keep_first_colon, priority=400)  # napoleon's is 500
     return {"parallel_read_safe": True, "parallel_write_safe": True}
