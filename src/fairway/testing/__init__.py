@@ -2,6 +2,12 @@
 
 from fairway.testing.application import ApplicationCommunicator
 from fairway.testing.http import HttpCommunicator
+from fairway.testing.live import ChannelsLiveServerTestCase
 from fairway.testing.websocket import WebsocketCommunicator
 
-__all__ = ["ApplicationCommunicator", "HttpCommunicator", "WebsocketCommunicator"]
+__all__ = [
+    "ApplicationCommunicator",
+    "ChannelsLiveServerTestCase",
+    "HttpCommunicator",
+    "WebsocketCommunicator",
+]
