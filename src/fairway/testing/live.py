@@ -13,7 +13,6 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import TransactionTestCase
 from django.test.utils import modify_settings
-from django.utils.functional import classproperty
 
 from fairway._types import ASGIApplication, Receive, Scope, Send
 from fairway.routing import get_default_application
@@ -44,15 +43,15 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
 
     _server_thread: ClassVar["_ServerThread"]
 
-    @classproperty
-    def live_server_url(cls) -> str:  # noqa: N805  a property of the class
+    @property
+    def live_server_url(self) -> str:
         """The address of the server, such as ``http://localhost:43210``."""
-        return f"http://{cls.host}:{cls._server_thread.port}"
+        return f"http://{self.host}:{self._server_thread.port}"
 
-    @classproperty
-    def live_server_ws_url(cls) -> str:  # noqa: N805
+    @property
+    def live_server_ws_url(self) -> str:
         """The same for WebSockets, such as ``ws://localhost:43210``."""
-        return f"ws://{cls.host}:{cls._server_thread.port}"
+        return f"ws://{self.host}:{self._server_thread.port}"
 
     @classmethod
     def setUpClass(cls) -> None:
