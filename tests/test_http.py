@@ -1,6 +1,7 @@
 """Plain Django over HTTP."""
 
 import asyncio
+import os
 import subprocess
 import sys
 from typing import cast
@@ -48,5 +49,5 @@ from fairway.http import get_asgi_application
 application = get_asgi_application()
 from django.contrib.auth.models import User
 """
-        command = [sys.executable, "-c", code]
-        subprocess.run(command, check=True, env={"DJANGO_SETTINGS_MODULE": "tests.settings"})
+        env = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
+        subprocess.run([sys.executable, "-c", code], check=True, env=env)

@@ -1,14 +1,18 @@
 """From a scope to the application that handles it."""
 
+import asyncio
 import functools
 import logging
+import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from types import ModuleType
 from typing import Any, cast
 
+import httpx
 import pytest
+import uvicorn
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpRequest, HttpResponse
@@ -20,6 +24,8 @@ from django.urls.exceptions import Resolver404
 from django.utils.translation import gettext_lazy
 from django.views import View
 from pytest_django import Settings
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from fairway._types import ASGIApplication, Event, Receive, Scope, Send
 from fairway.middleware import BaseMiddleware
@@ -752,6 +758,27 @@ class TestUnknownPath:
         """A path that is not below ``root_path`` is not found, either."""
         sent, _ = await serve(router, CONNECT, type="websocket", path="/a/", root_path="/r")
         assert sent == [{"type": "websocket.close", "code": 4404}]
+
+
+async def test_unknown_path_under_another_server() -> None:
+    """Under uvicorn, a path without a route is 404, for HTTP and WebSockets alike."""
+    router = URLRouter([path("a/", Endpoint())])
+    listener = socket.create_server(("127.0.0.1", 0))
+    host, port = listener.getsockname()
+    config = uvicorn.Config(router, lifespan="off", log_config=None, ws="websockets-sansio")
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve([listener]))
+    try:
+        async with httpx.AsyncClient() as client:
+            response = await client.get(f"http://{host}:{port}/nope/")
+        assert (response.status_code, response.text) == (404, "Not Found")
+        with pytest.raises(InvalidStatus) as caught:
+            await connect(f"ws://{host}:{port}/nope/", proxy=None)
+        assert caught.value.response.status_code == 404
+        assert caught.value.response.body == b"Not Found"
+    finally:
+        server.should_exit = True
+        await serving
 
 
 def test_imports_before_setup() -> None:
