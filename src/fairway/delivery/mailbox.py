@@ -225,7 +225,7 @@ class Mailbox:
         self.dropped += 1
         if self.overflow is Overflow.DISCONNECT:
             self._drop_messages()
-            self._max_messages = 0  # a reader that missed some gets no more: it must not notice late
+            self._max_messages = 0  # who missed some gets no more: it would have a gap
             if self.on_overflow is not None:
                 callback, self.on_overflow = self.on_overflow, None
                 callback()

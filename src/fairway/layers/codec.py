@@ -2,7 +2,8 @@
 
 MessagePack carries text, bytes, numbers, booleans, None, lists and dictionaries; extension types
 carry what Django projects send besides (dates, UUIDs, decimals, sets), so that every value comes
-back as it was. Tuples come back as lists.
+back as it was. Tuples come back as lists, and times with their offset but without the name of
+their zone.
 """
 
 import datetime

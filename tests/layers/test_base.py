@@ -1,0 +1,222 @@
+"""ChannelLayer: Channels' contract over hub, codec and bus."""
+
+import asyncio
+
+import pytest
+
+from fairway._types import Event
+from fairway.delivery import ChannelQueue, Hub, Mailbox, Overflow
+from fairway.exceptions import ChannelFull, MessageNotSerializable
+from fairway.layers import BaseChannelLayer
+from fairway.layers.base import ChannelLayer, prepare
+from fairway.layers.bus import Bus
+from fairway.layers.codec import decode
+
+
+class RecordingBus(Bus):
+    """A bus with nobody at the other end, which remembers what it was asked to do."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, ...]] = []
+        self.published: list[tuple[str, Event]] = []
+        self.queue = ChannelQueue("all", 1, 60, lambda: 0.0)
+
+    async def publish(self, topic: str, payload: bytes) -> None:
+        self.published.append((topic, decode(payload)))
+
+    async def subscribe(self, topic: str) -> None:
+        self.calls.append(("subscribe", topic))
+
+    async def unsubscribe(self, topic: str) -> None:
+        self.calls.append(("unsubscribe", topic))
+
+    async def push(self, queue: str, payload: bytes, *, capacity: int, expiry: float) -> bool:
+        self.calls.append(("push", queue, str(capacity), str(expiry)))
+        return self.queue.put_message(payload)
+
+    async def pop(self, queue: str) -> bytes:
+        self.calls.append(("pop", queue))
+        return await self.queue.get()
+
+    async def close(self) -> None:
+        self.calls.append(("close",))
+
+
+@pytest.fixture
+def bus() -> RecordingBus:
+    return RecordingBus()
+
+
+@pytest.fixture
+def layer(bus: RecordingBus) -> ChannelLayer:
+    return ChannelLayer(bus, Hub(), expiry=30, capacity=5)
+
+
+def bind(layer: ChannelLayer, **options: object) -> tuple[str, Mailbox]:
+    mailbox = Mailbox(asyncio.get_running_loop(), **options)  # type: ignore[arg-type]  # passed on
+    return layer.bind(mailbox), mailbox
+
+
+class TestChannels:
+    async def test_bound_mailbox(self, layer: ChannelLayer, bus: RecordingBus) -> None:
+        """A message to a connection's channel lies in its mailbox, and the bus is not asked."""
+        name, mailbox = bind(layer)
+        assert layer.require_valid_channel_name(name)
+        await layer.send(name, {"type": "chat.message", "text": "hi"})
+        item = mailbox.take()
+        assert isinstance(item, bytes)
+        assert decode(item) == {"type": "chat.message", "text": "hi"}
+        assert bus.calls == []
+
+    async def test_names_are_unique(self, layer: ChannelLayer) -> None:
+        """No two connections have the same name, and each belongs to its process."""
+        first, second = bind(layer)[0], bind(layer)[0]
+        assert first != second
+        assert layer.non_local_name(first) == layer.non_local_name(second)
+
+    async def test_named_channel(self, layer: ChannelLayer, bus: RecordingBus) -> None:
+        """A named channel is a queue of the bus."""
+        await layer.send("jobs", {"type": "work"})
+        assert await layer.receive("jobs") == {"type": "work"}
+        assert bus.calls == [("push", "jobs", "5", "30"), ("pop", "jobs")]
+
+    async def test_full_queue(self, layer: ChannelLayer) -> None:
+        """A full queue raises ChannelFull with its name."""
+        await layer.send("jobs", {"type": "work"})
+        with pytest.raises(ChannelFull) as caught:
+            await layer.send("jobs", {"type": "work"})
+        assert caught.value.args == ("jobs",)
+
+    async def test_full_mailbox(self, layer: ChannelLayer) -> None:
+        """A connection over its budget raises ChannelFull too."""
+        name, _ = bind(layer, max_messages=1, overflow=Overflow.DROP_NEWEST)
+        await layer.send(name, {"type": "x"})
+        with pytest.raises(ChannelFull):
+            await layer.send(name, {"type": "x"})
+
+    async def test_receive_from_a_consumers_channel(self, layer: ChannelLayer) -> None:
+        """A consumer's channel has one reader, the consumer."""
+        name, _ = bind(layer)
+        with pytest.raises(RuntimeError, match="belongs to a consumer of this process"):
+            await layer.receive(name)
+
+    @pytest.mark.parametrize("message", [None, "text", [("type", "x")]])
+    async def test_only_dictionaries(self, layer: ChannelLayer, message: Event) -> None:
+        """A message is a dictionary."""
+        with pytest.raises(AssertionError, match="is not a dict"):
+            await layer.send("jobs", message)
+        with pytest.raises(AssertionError, match="is not a dict"):
+            await layer.group_send("room", message)
+
+    async def test_reserved_key(self, layer: ChannelLayer) -> None:
+        """The specification reserves __asgi_channel__."""
+        with pytest.raises(AssertionError):
+            await layer.send("jobs", {"type": "x", "__asgi_channel__": "y"})
+
+    async def test_values_that_cannot_cross(self, layer: ChannelLayer) -> None:
+        """The sender is told, nobody receives anything."""
+        name, mailbox = bind(layer)
+        await layer.group_add("room", name)
+        for sending in (
+            layer.send(name, {"type": "x", "value": object()}),
+            layer.group_send("room", {"type": "x", "value": object()}),
+        ):
+            with pytest.raises(MessageNotSerializable, match=r"\$\.value"):
+                await sending
+        assert mailbox.take() is None
+
+
+class TestGroups:
+    async def test_local_and_remote(self, layer: ChannelLayer, bus: RecordingBus) -> None:
+        """A group message goes to the members here and, once, to the bus for those elsewhere."""
+        members = [bind(layer) for _ in range(3)]
+        for name, _ in members:
+            await layer.group_add("room", name)
+        await layer.group_send("room", {"type": "chat.message"})
+        items = [mailbox.take() for _, mailbox in members]
+        assert items[0] is items[1] is items[2]
+        assert bus.published == [("room", {"type": "chat.message"})]
+
+    async def test_interest(self, layer: ChannelLayer, bus: RecordingBus) -> None:
+        """The first member here subscribes, the last one that leaves unsubscribes."""
+        first, second = bind(layer)[0], bind(layer)[0]
+        await layer.group_add("room", first)
+        await layer.group_add("room", second)
+        await layer.group_add("room", second)
+        await layer.group_discard("room", first)
+        await layer.group_discard("room", first)
+        assert bus.calls == [("subscribe", "room")]
+        await layer.unbind(second)
+        assert bus.calls == [("subscribe", "room"), ("unsubscribe", "room")]
+
+    async def test_unbound_channel(self, layer: ChannelLayer) -> None:
+        """A connection that ended is in no group."""
+        name, mailbox = bind(layer)
+        await layer.group_add("room", name)
+        await layer.unbind(name)
+        await layer.group_send("room", {"type": "x"})
+        assert mailbox.take() is None
+
+    async def test_invalid_names(self, layer: ChannelLayer) -> None:
+        """Every verb checks its names."""
+        for call in (
+            layer.group_add("bad name", "a"),
+            layer.group_add("room", "bad name"),
+            layer.group_discard("bad name", "a"),
+            layer.group_discard("room", "bad name"),
+            layer.group_send("bad name", {"type": "x"}),
+            layer.send("bad name", {"type": "x"}),
+            layer.receive("bad name"),
+        ):
+            with pytest.raises(TypeError, match="must be a valid unicode string"):
+                await call
+
+    async def test_close(self, layer: ChannelLayer, bus: RecordingBus) -> None:
+        """Closing forgets the groups and leaves the bus."""
+        name, mailbox = bind(layer)
+        await layer.group_add("room", name)
+        await layer.close()
+        await layer.group_send("room", {"type": "x"})
+        assert mailbox.take() is None
+        assert bus.calls[-1] == ("close",)
+
+
+class TestPrepare:
+    def test_what_asgi_asks_for(self) -> None:
+        """Text or bytes are framed for everybody."""
+        text = prepare({"type": "websocket.send", "text": "hi"})
+        data = prepare({"type": "websocket.send", "bytes": b"hi", "text": None})
+        assert text is not None
+        assert data is not None
+        assert (text.plain, data.plain) == (b"\x81\x02hi", b"\x82\x02hi")
+
+    @pytest.mark.parametrize(
+        "message",
+        [
+            {"type": "websocket.send"},
+            {"type": "websocket.send", "text": "a", "bytes": b"b"},
+            {"type": "websocket.send", "text": 7},
+        ],
+    )
+    def test_everything_else(self, message: Event) -> None:
+        """What is wrong is left to the consumers, which raise what ASGI raises."""
+        assert prepare(message) is None
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda layer: layer.send("a", {}), "send() should be implemented in a channel layer"),
+        (lambda layer: layer.receive("a"), "receive() should be implemented in a channel layer"),
+        (lambda layer: layer.new_channel(), "new_channel() should be implemented in a channel"),
+        (lambda layer: layer.flush(), "flush() not implemented (flush extension)"),
+        (lambda layer: layer.group_add("g", "a"), "group_add() not implemented (groups extension)"),
+        (lambda layer: layer.group_discard("g", "a"), "group_discard() not implemented"),
+        (lambda layer: layer.group_send("g", {}), "group_send() not implemented"),
+    ],
+)
+async def test_the_base_implements_nothing(call: object, text: str) -> None:
+    """A layer of somebody's own that lacks a method says which."""
+    with pytest.raises(NotImplementedError) as caught:
+        await call(BaseChannelLayer())  # type: ignore[operator]  # one of the lambdas
+    assert text in str(caught.value)

@@ -1,0 +1,110 @@
+"""ChannelLayerManager: from CHANNEL_LAYERS to layers."""
+
+import pytest
+from django.test import override_settings
+from pytest_django.fixtures import Settings
+
+from fairway import DEFAULT_CHANNEL_LAYER
+from fairway.exceptions import InvalidChannelLayerError
+from fairway.layers import (
+    ChannelLayerManager,
+    InMemoryChannelLayer,
+    channel_layers,
+    get_channel_layer,
+)
+
+MEMORY = "fairway.layers.InMemoryChannelLayer"
+
+
+@pytest.fixture
+def manager() -> ChannelLayerManager:
+    return ChannelLayerManager()
+
+
+def test_layers_are_made_once(manager: ChannelLayerManager) -> None:
+    """A layer is made on first use and kept."""
+    assert manager.backends == {}
+    layer = manager[DEFAULT_CHANNEL_LAYER]
+    assert isinstance(layer, InMemoryChannelLayer)
+    assert manager[DEFAULT_CHANNEL_LAYER] is layer
+    assert manager.backends == {"default": layer}
+
+
+def test_config(manager: ChannelLayerManager, settings: Settings) -> None:
+    """CONFIG is given to the layer; TEST_CONFIG to the one for tests."""
+    settings.CHANNEL_LAYERS = {
+        "default": {"BACKEND": MEMORY, "CONFIG": {"expiry": 5}, "TEST_CONFIG": {"expiry": 7}}
+    }
+    assert manager.make_backend("default").expiry == 5
+    assert manager.make_test_backend("default").expiry == 7
+
+
+@pytest.mark.parametrize(
+    ("entry", "text"),
+    [
+        ({}, "No BACKEND specified for default"),
+        (
+            {"BACKEND": "nowhere.Layer"},
+            "Cannot import BACKEND 'nowhere.Layer' specified for default",
+        ),
+        (
+            {"BACKEND": MEMORY, "ROUTING": []},
+            "ROUTING key found for default - this is no longer needed in Channels 2.",
+        ),
+    ],
+)
+def test_errors(
+    manager: ChannelLayerManager, settings: Settings, entry: dict[str, object], text: str
+) -> None:
+    """What is wrong with an entry is said with its alias."""
+    settings.CHANNEL_LAYERS = {"default": entry}
+    with pytest.raises(InvalidChannelLayerError) as caught:
+        manager.make_backend("default")
+    assert str(caught.value) == text
+
+
+def test_no_test_config(manager: ChannelLayerManager) -> None:
+    """A layer for tests needs TEST_CONFIG."""
+    with pytest.raises(InvalidChannelLayerError, match=r"^No TEST_CONFIG specified for default$"):
+        manager.make_test_backend("default")
+
+
+def test_unknown_option(manager: ChannelLayerManager, settings: Settings) -> None:
+    """An option that the layer does not have is named with its alias."""
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": MEMORY, "CONFIG": {"hosts": []}}}
+    with pytest.raises(TypeError, match=r"CHANNEL_LAYERS\['default'\]\['CONFIG'\]: .*'hosts'"):
+        manager.make_backend("default")
+
+
+def test_unknown_alias(manager: ChannelLayerManager) -> None:
+    """The manager raises KeyError, get_channel_layer returns None."""
+    with pytest.raises(KeyError):
+        manager["nobody"]
+    assert "nobody" not in manager
+    assert "default" in manager
+    assert get_channel_layer("nobody") is None
+
+
+def test_set(manager: ChannelLayerManager) -> None:
+    """A layer can be put in another's place, which is returned."""
+    old, new = manager["default"], InMemoryChannelLayer()
+    assert manager.set("default", new) is old
+    assert manager["default"] is new
+
+
+def test_settings_may_change() -> None:
+    """A changed CHANNEL_LAYERS setting makes new layers."""
+    layer = get_channel_layer()
+    with override_settings(CHANNEL_LAYERS={"default": {"BACKEND": MEMORY}}):
+        assert channel_layers.backends == {}
+        assert get_channel_layer() is not layer
+        assert channel_layers.backends != {}
+    assert channel_layers.backends == {}
+
+
+def test_without_the_setting(settings: Settings) -> None:
+    """A project that names no layer has one all the same."""
+    del settings.CHANNEL_LAYERS
+    assert isinstance(get_channel_layer(), InMemoryChannelLayer)
+    settings.CHANNEL_LAYERS = {}
+    assert get_channel_layer() is None

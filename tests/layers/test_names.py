@@ -1,0 +1,91 @@
+"""Names and capacities, as Channels' layer specification has them."""
+
+import re
+
+import pytest
+
+from fairway.layers.base import BaseChannelLayer
+
+CHANNEL_ERROR = (
+    "Channel name must be a valid unicode string with length < 100 containing only ASCII "
+    "alphanumerics, hyphens, underscores, or periods."
+)
+GROUP_ERROR = CHANNEL_ERROR.replace("Channel", "Group")
+
+
+@pytest.fixture
+def layer() -> BaseChannelLayer:
+    return BaseChannelLayer()
+
+
+@pytest.mark.parametrize("name", ["a", "chat.room-1_x", "specific.abc!", "specific.abc!x-Y_1.z"])
+def test_valid_channel_names(layer: BaseChannelLayer, name: str) -> None:
+    """Letters, digits, hyphens, underscores and periods, and one exclamation mark."""
+    assert layer.require_valid_channel_name(name) is True
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "!", "!a", "a b", "a!b!c", "ü", "a!ü", "a\n", "a!b\n", "a" * 101, b"bytes", None, 7],
+)
+def test_invalid_channel_names(layer: BaseChannelLayer, name: object) -> None:
+    """Everything else is refused: also a trailing newline, and look-alikes behind the mark."""
+    with pytest.raises(TypeError) as caught:
+        layer.require_valid_channel_name(name)
+    assert str(caught.value) == CHANNEL_ERROR
+
+
+def test_names_of_a_hundred_characters(layer: BaseChannelLayer) -> None:
+    """The specification asks for names of at least 100 bytes."""
+    assert layer.require_valid_channel_name("a" * 100)
+    assert layer.require_valid_group_name("a" * 100)
+
+
+def test_receive_names_end_at_the_mark(layer: BaseChannelLayer) -> None:
+    """A process receives from the name up to the mark."""
+    assert layer.require_valid_channel_name("specific.abc!", receive=True)
+    with pytest.raises(TypeError, match=r"Specific channel names in receive\(\) must end at the !"):
+        layer.require_valid_channel_name("specific.abc!xyz", receive=True)
+
+
+@pytest.mark.parametrize("name", ["", "a!b", "a b", "ü", "a\n", "a" * 101, None])
+def test_invalid_group_names(layer: BaseChannelLayer, name: object) -> None:
+    """Groups have no exclamation mark."""
+    with pytest.raises(TypeError) as caught:
+        layer.require_valid_group_name(name)
+    assert str(caught.value) == GROUP_ERROR
+
+
+def test_lists_of_names(layer: BaseChannelLayer) -> None:
+    """A list is valid if it is not empty and every name in it is."""
+    assert layer.valid_channel_names(["a", "b"]) is True
+    with pytest.raises(TypeError):
+        layer.valid_channel_names(["a", "b c"])
+    with pytest.raises(AssertionError, match="names must be a non-empty list"):
+        layer.valid_channel_names([])
+
+
+def test_non_local_name(layer: BaseChannelLayer) -> None:
+    """What its process reads: up to and including the mark."""
+    assert layer.non_local_name("specific.abc!xyz") == "specific.abc!"
+    assert layer.non_local_name("chat") == "chat"
+
+
+def test_deprecated_names(layer: BaseChannelLayer) -> None:
+    """The names that Channels deprecated still work, and say so."""
+    with pytest.warns(DeprecationWarning, match="require_valid_channel_name"):
+        assert layer.valid_channel_name("a")
+    with pytest.warns(DeprecationWarning, match="require_valid_group_name"):
+        assert layer.valid_group_name("a")
+
+
+def test_capacities_by_pattern() -> None:
+    """The first glob or regular expression that matches counts; others have the default."""
+    layer = BaseChannelLayer(
+        capacity=7,
+        channel_capacity={"http.request": 200, re.compile(r"^websocket\.send!.+"): 20, "web*": 10},
+    )
+    assert [
+        layer.get_capacity(name)
+        for name in ("http.request", "websocket.send!x", "websocket.other", "jobs")
+    ] == [200, 20, 10, 7]
