@@ -62,6 +62,7 @@ format: $(dev) ## Format the code and apply the safe fixes of ruff
 docs: $(dev) ## Build the documentation into docs/_build/html; a warning is an error
 	@echo "== docs: sphinx"
 	@$(bin)/sphinx-build --quiet --nitpicky --fail-on-warning --keep-going -b html docs docs/_build/html
+	@echo "   docs/_build/html/index.html"
 
 test-matrix: ## Run the tests on every supported Python and Django that this machine offers
 	@"$$(tools/find-python)" tools/matrix.py $(ARGS)
