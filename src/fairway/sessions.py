@@ -163,7 +163,7 @@ class InstanceSessionWrapper:
                 "No cookies in scope - SessionMiddleware needs to run inside of CookieMiddleware."
             )
         self.scope["session"] = LazyObject()
-        if scope["type"] == "websocket":
+        if scope.get("type") == "websocket":
             # A new list: the old one belongs to scopes above, which other branches may share.
             self.scope[ACCEPT_HOOKS] = [*scope.get(ACCEPT_HOOKS, ()), self.on_accept]
 
@@ -261,7 +261,7 @@ class SessionMiddleware:
         """
         wrapper = InstanceSessionWrapper(scope, send)
         await wrapper.resolve_session()
-        if scope["type"] != "websocket":
+        if scope.get("type") != "websocket":
             send = wrapper.send
         return await self.inner(wrapper.scope, receive, send)
 
