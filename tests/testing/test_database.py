@@ -1,17 +1,21 @@
 """Under Django's ``TestCase`` a communicator's application shares the test's transaction."""
 
 import asyncio
+from typing import Any
 from unittest import mock
 
 from asgiref.sync import async_to_sync, sync_to_async
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connections, transaction
-from django.test import TestCase, TransactionTestCase
+from django.test import AsyncClient, TestCase, TransactionTestCase
 
 import fairway.db
 from fairway._types import Receive, Scope, Send
+from fairway.auth import AuthMiddlewareStack
 from fairway.db import aclose_old_connections, close_old_connections, database_sync_to_async
-from fairway.testing import ApplicationCommunicator
+from fairway.generic.websocket import AsyncJsonWebsocketConsumer, JsonWebsocketConsumer
+from fairway.testing import ApplicationCommunicator, WebsocketCommunicator
 
 
 def add_user(name: str) -> list[str]:
@@ -35,6 +39,34 @@ async def async_orm(scope: Scope, receive: Receive, send: Send) -> None:
         await User.objects.acreate(username=event["name"])
         names = [name async for name in User.objects.values_list("username", flat=True)]
         await send({"type": "names", "names": sorted(names)})
+
+
+class SyncRoom(JsonWebsocketConsumer):
+    """Adds a user for each message, in sync code."""
+
+    def connect(self) -> None:
+        """Tell who is here."""
+        self.accept()
+        self.send_json(self.scope["user"].username)
+
+    def receive_json(self, content: Any, **kwargs: Any) -> None:
+        """Answer with the names of all."""
+        self.send_json(add_user(content))
+
+
+class AsyncRoom(AsyncJsonWebsocketConsumer):
+    """The same in asynchronous code."""
+
+    async def connect(self) -> None:
+        """Tell who is here."""
+        await self.accept()
+        await self.send_json(self.scope["user"].username)
+
+    async def receive_json(self, content: Any, **kwargs: Any) -> None:
+        """Answer with the names of all."""
+        await User.objects.acreate(username=content)
+        found = [name async for name in User.objects.values_list("username", flat=True)]
+        await self.send_json(sorted(found))
 
 
 class TestInTestCase(TestCase):
@@ -70,6 +102,23 @@ class TestInTestCase(TestCase):
     async def test_async_code(self) -> None:
         """So does the asynchronous ORM."""
         await self.exchange(async_orm)
+
+    async def test_consumers(self) -> None:
+        """So do consumers behind the middleware that loads sessions and users."""
+        user = await User.objects.aget(username="method")
+        client = AsyncClient()
+        await client.aforce_login(user)
+        cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
+        headers = [(b"cookie", f"{settings.SESSION_COOKIE_NAME}={cookie}".encode())]
+        for number, room in enumerate([SyncRoom.as_asgi(), AsyncRoom.as_asgi()]):
+            application = AuthMiddlewareStack(room)
+            communicator = WebsocketCommunicator(application, "/", headers)
+            assert await communicator.connect(timeout=10) == (True, None)
+            assert await communicator.receive_json_from(timeout=10) == "method"
+            await communicator.send_json_to(f"app-{number}")
+            names = await communicator.receive_json_from(timeout=10)
+            assert names[-3:] == [f"app-{number}", "class", "method"]
+            await communicator.disconnect(timeout=10)
 
     def test_a_sync_test(self) -> None:
         """So does an application that a sync test runs by ``async_to_sync``."""
