@@ -95,7 +95,11 @@ class OpeningHandshake:
         """The fields of the 101 response that opens the WebSocket (§4.2.2).
 
         Args:
-            subprotocol: The chosen one, or None.
+            subprotocol: One that the client offers, or None.
+
+        Raises:
+            ValueError: The client does not offer this subprotocol, so it would have to fail the
+                connection (§4.1).
         """
         headers = [
             (b"Upgrade", b"websocket"),
@@ -103,32 +107,31 @@ class OpeningHandshake:
             (b"Sec-WebSocket-Accept", accept_value(self.key)),
         ]
         if subprotocol is not None:
+            if subprotocol not in self.subprotocols:
+                offered = ", ".join(self.subprotocols) or "none"
+                raise ValueError(
+                    f"The client does not offer the subprotocol {subprotocol!r}; "
+                    f"it offers: {offered}."
+                )
             headers.append((b"Sec-WebSocket-Protocol", subprotocol.encode("ascii")))
         return headers
 
     def accept(self, subprotocol: str | None, headers: bytes) -> bytes:
-        """The answer that opens the WebSocket (§4.2.2).
+        """The whole 101 response that opens the WebSocket (§4.2.2).
 
         Args:
             subprotocol: One that the client offers, or None.
             headers: Further header lines, encoded, each ending in CRLF.
 
         Raises:
-            ValueError: The client does not offer this subprotocol, so it would have to fail the
-                connection (§4.1).
+            ValueError: As :meth:`accept_headers`.
         """
-        if subprotocol is not None and subprotocol not in self.subprotocols:
-            offered = ", ".join(self.subprotocols) or "none"
-            raise ValueError(
-                f"The client does not offer the subprotocol {subprotocol!r}; it offers: {offered}."
-            )
-        lines = (
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + accept_value(self.key) + b"\r\n"
-        )
-        if subprotocol is not None:
-            lines += b"Sec-WebSocket-Protocol: " + subprotocol.encode("ascii") + b"\r\n"
-        return lines + headers + b"\r\n"
+        lines = [
+            b"HTTP/1.1 101 Switching Protocols",
+            *(b": ".join(field) for field in self.accept_headers(subprotocol)),
+            headers,
+        ]
+        return b"\r\n".join(lines) + b"\r\n"
 
 
 def accept_value(key: bytes) -> bytes:

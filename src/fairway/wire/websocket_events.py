@@ -12,31 +12,24 @@ class Ping:
         self.payload = payload
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Ping) and other.payload == self.payload
+        return (
+            isinstance(other, Ping) and type(other) is type(self) and other.payload == self.payload
+        )
 
     def __hash__(self) -> int:
-        return hash((Ping, self.payload))
+        return hash((type(self), self.payload))
 
     def __repr__(self) -> str:
-        return f"Ping({self.payload!r})"
+        return f"{type(self).__name__}({self.payload!r})"
 
 
-class Pong:
-    """A Pong from the client, asked for or not (RFC 6455 §5.5.3)."""
+class Pong(Ping):
+    """A Pong from the client, asked for or not (RFC 6455 §5.5.3).
 
-    __slots__ = ("payload",)
+    A kind of Ping, so that whoever cares for neither has one case for both.
+    """
 
-    def __init__(self, payload: bytes) -> None:
-        self.payload = payload
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Pong) and other.payload == self.payload
-
-    def __hash__(self) -> int:
-        return hash((Pong, self.payload))
-
-    def __repr__(self) -> str:
-        return f"Pong({self.payload!r})"
+    __slots__ = ()
 
 
 class Closed:
@@ -66,4 +59,4 @@ class Closed:
 
 #: A text message is a ``str``, a binary one ``bytes``: messages are the many, so they get no
 #: wrapper.
-Event: TypeAlias = str | bytes | Ping | Pong | Closed
+Event: TypeAlias = str | bytes | Ping | Closed
