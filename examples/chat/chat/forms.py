@@ -2,10 +2,9 @@
 
 import unicodedata
 
+from django import forms
 from django.contrib.auth.forms import UserCreationForm
 from django.core.exceptions import ValidationError
-
-from django import forms
 
 from .models import MAX_NAME, MAX_TEXT
 

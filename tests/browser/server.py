@@ -1,0 +1,171 @@
+"""The example chat as its own process, that a test can stop, kill and start again."""
+
+import json
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.docs.snippets import ROOT
+from tests.docs.story import PATIENCE, environment
+
+CHAT = ROOT / "examples" / "chat"
+
+#: What serves the chat, by name; ``{port}`` is 0 at first, and then the one to come back on.
+COMMANDS = {
+    "fairway": ["-m", "fairway", "--port", "{port}", "config.asgi:application"],
+    "runserver": ["manage.py", "runserver", "--noreload", "127.0.0.1:{port}"],
+    "uvicorn": ["-m", "uvicorn", "--port", "{port}", "config.asgi:application"],
+}
+
+_LOG_IN = """
+import json
+from django.contrib.auth import get_user_model
+from django.test import Client
+
+def log_in(user):
+    client = Client()
+    client.force_login(user)
+    return client.cookies["sessionid"].value
+
+print(json.dumps({user.username: log_in(user) for user in get_user_model().objects.all()}))
+"""
+
+_ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
+
+
+def chat_environment(database: Path) -> dict[str, str]:
+    """The variables of a chat with a database of its own."""
+    return {**environment(), "CHAT_DATABASE": str(database), "CHAT_DEBUG": "1"}
+
+
+def manage(database: Path, *arguments: str) -> str:
+    """Run a command of the chat's `manage.py`; return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=CHAT,
+        env=chat_environment(database),
+        check=False,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What every server of the tests starts with.
+
+    Attributes:
+        database: A database with the tables, and the people and rooms of `manage.py demo`.
+        sessions: For each of these people the key of a session in which they are logged in:
+            hashing passwords is slow on purpose.
+    """
+
+    database: Path
+    sessions: Mapping[str, str]
+
+
+def prepare(directory: Path) -> Prepared:
+    """Make the database, as `make chat` does."""
+    database = directory / "prepared.sqlite3"
+    manage(database, "migrate", "--verbosity", "0")
+    manage(database, "demo")
+    printed = manage(database, "shell", "--no-imports", "--command", _LOG_IN)
+    return Prepared(database, json.loads(printed))
+
+
+class ChatServer:
+    """A server of the chat, always at the same address once it has one.
+
+    Args:
+        prepared: What it starts with; the database is copied.
+        directory: Where the copy goes.
+        command: One of ``COMMANDS``.
+
+    Attributes:
+        output: All that the server has printed.
+    """
+
+    def __init__(self, prepared: Prepared, directory: Path, command: str = "fairway") -> None:
+        self.database = directory / "chat.sqlite3"
+        shutil.copy(prepared.database, self.database)
+        self.output: list[str] = []
+        self._command = command
+        self._port = 0
+        self._running: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+
+    @property
+    def address(self) -> str:
+        """Where the server is to be found, without a slash at the end."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Start the server and wait until it says that it serves."""
+        arguments = [each.format(port=self._port) for each in COMMANDS[self._command]]
+        self._running = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=CHAT,
+            env=chat_environment(self.database),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        started = threading.Event()
+        self._reader = threading.Thread(target=self._read, args=(self._running, started))
+        self._reader.start()
+        assert started.wait(PATIENCE), self.output
+        assert self._port, "".join(self.output)
+
+    def stop(self, sign: signal.Signals = signal.SIGTERM) -> None:
+        """End the server: politely by default, or with ``SIGKILL`` as a crash would."""
+        if self._running is not None and self._reader is not None:
+            self._running.send_signal(sign)
+            self._running.wait(PATIENCE)
+            self._reader.join()
+        self._running = None
+
+    def say(self, room: str, author: str, text: str) -> None:
+        """Put a message into the database behind the server's back."""
+        with sqlite3.connect(self.database) as database:
+            database.execute(
+                "INSERT INTO chat_roommessage (text, key, sent_at, room_id, author_id) VALUES "
+                "(?, ?, ?, (SELECT id FROM chat_room WHERE name = ?),"
+                " (SELECT id FROM auth_user WHERE username = ?))",
+                (text, uuid.uuid4().hex, datetime.now(UTC).replace(tzinfo=None), room, author),
+            )
+        database.close()
+
+    def count(self, text: str) -> int:
+        """How many messages with this text all rooms have."""
+        database = sqlite3.connect(self.database)
+        query = "SELECT count(*) FROM chat_roommessage WHERE text = ?"
+        (number,) = database.execute(query, (text,)).fetchone()
+        database.close()
+        return int(number)
+
+    def _read(self, running: subprocess.Popen[str], started: threading.Event) -> None:
+        """Keep what is printed until the end; the first address with a port is the server's."""
+        assert running.stdout is not None
+        with running.stdout as stream:
+            for line in stream:
+                self.output.append(line)
+                match = _ADDRESS.search(line)
+                if match and int(match[1]) and not started.is_set():
+                    self._port = int(match[1])
+                    started.set()
+        started.set()  # it ended before it served: do not let the test wait

@@ -1,0 +1,117 @@
+"""The server goes away and comes back, and so do the pages."""
+
+import json
+import signal
+
+import pytest
+from playwright.sync_api import expect
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
+
+from tests.browser.conftest import Visit
+from tests.browser.people import Person
+from tests.browser.server import ChatServer
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGKILL])
+def test_both_come_back(visit: Visit, server: ChatServer, sign: signal.Signals) -> None:
+    """After a restart or a crash nothing is missing and nothing is there twice."""
+    ada, mei = visit("Ada"), visit("Mei")
+    ada.enter("Harbour")
+    mei.enter("Harbour")
+    ada.say("before")
+    expect(mei.message("before")).to_be_visible()
+
+    server.stop(sign)
+    for person in (ada, mei):
+        expect(person.notice).to_contain_text("Connection lost.")
+    ada.say("meanwhile")
+    expect(ada.waiting).to_have_text(["meanwhile"])
+    server.say("Harbour", "Zoë", "from elsewhere")
+
+    server.start()
+    for person in (ada, mei):
+        expect(person.notice).to_be_hidden()
+        for text in ("before", "from elsewhere", "meanwhile"):
+            expect(person.message(text)).to_have_count(1)
+        expect(person.here).to_have_count(2)
+    expect(ada.waiting).to_have_count(0)
+    assert server.count("meanwhile") == 1
+
+    mei.say("after")
+    expect(ada.message("after")).to_be_visible()
+    for person in (ada, mei):
+        assert person.messages.all_text_contents()[-4:] == [
+            "before",
+            "from elsewhere",
+            "meanwhile",
+            "after",
+        ]
+
+
+def test_many_missed_messages(visit: Visit, server: ChatServer) -> None:
+    """More than one answer's worth of messages is fetched in steps, in order."""
+    ada = visit("Ada")
+    ada.enter("Кухня")
+    expect(ada.messages).to_have_count(1)
+    server.stop(signal.SIGKILL)
+    expect(ada.notice).to_be_visible()
+    texts = [f"dish {number}" for number in range(120)]
+    for text in texts:
+        server.say("Кухня", "Mei", text)
+    server.start()
+    ada.page.get_by_role("button", name="Try now").click()
+    expect(ada.messages).to_have_count(121)
+    assert ada.messages.all_text_contents()[1:] == texts
+
+
+def test_a_logout_ends_the_other_tabs(visit: Visit) -> None:
+    """Who logs out in one tab is asked who they are in the others."""
+    ada = visit("Ada")
+    other = ada.tab()
+    other.goto("/")
+    ada.enter("Harbour")
+    other.get_by_role("button", name="Log out").click()
+    expect(other.get_by_role("heading", name="Come aboard")).to_be_visible()
+    expect(ada.page.get_by_role("heading", name="Come aboard")).to_be_visible()
+
+
+def cookies(person: Person) -> str:
+    """What the browser of someone would send with a handshake."""
+    return "; ".join(f"{each['name']}={each['value']}" for each in person.context.cookies())
+
+
+@pytest.fixture
+def address(server: ChatServer) -> str:
+    """The WebSocket address of a room that exists."""
+    return server.address.replace("http", "ws", 1) + "/ws/rooms/1/"
+
+
+def handshake(address: str, origin: str | None, cookies: str = "") -> ClientConnection:
+    """Open a WebSocket as a page of `origin` would."""
+    headers = {"Cookie": cookies} if cookies else {}
+    return connect(
+        address, origin=Origin(origin) if origin else None, additional_headers=headers, proxy=None
+    )
+
+
+def test_own_pages_only(visit: Visit, server: ChatServer, address: str) -> None:
+    """A page of another site gets no socket, although the browser sends the visitor's cookies."""
+    mine = cookies(visit("Ada"))
+    for foreign in ("http://elsewhere.example", "https://127.0.0.1.elsewhere.example", "null"):
+        with pytest.raises(InvalidStatus) as refusal:
+            handshake(address, foreign, mine)
+        assert refusal.value.response.status_code == 403
+    with handshake(address, server.address, mine) as socket:
+        assert json.loads(socket.recv())["type"] == "welcome"
+
+
+def test_not_anonymous(server: ChatServer, address: str) -> None:
+    """Who is not logged in gets no socket, and a forged session is no login."""
+    for nobody in ("", "sessionid=forged"):
+        with pytest.raises(InvalidStatus) as refusal:
+            handshake(address, server.address, nobody)
+        assert refusal.value.response.status_code == 403
