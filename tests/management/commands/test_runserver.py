@@ -121,7 +121,10 @@ class TestProcess:
             assert get(port, "/static/style.css").text == "body {}\n"
             process.interrupt()
             assert process.finish() == 0
-        assert any(line.startswith("Starting development server at") for line in process.seen)
+        (banner,) = (
+            line for line in process.seen if f" server at http://127.0.0.1:{port}/" in line
+        )
+        assert "Fairway" not in banner
 
     @pytest.mark.parametrize("address", [("[::1]:0",), ("-6", "0"), ("--ipv6", "localhost:0")])
     def test_ipv6(self, project: Project, address: tuple[str, ...]) -> None:
