@@ -21,16 +21,17 @@ and unasked: `welcome`, `people`, `joined`, `left`, `private`, `unread`, `room`.
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db.models import Count, QuerySet
 from django.utils import timezone
+
+from fairway.exceptions import DenyConnection
 from fairway.generic.websocket import AsyncJsonWebsocketConsumer
 
 from .forms import message_text
 from .live import EVERYONE, personal_group, room_group, tell
 from .models import Message, PrivateMessage, Room, RoomMessage
-from .people import describe
+from .people import User, describe
 from .presence import presence
 from .signals import fingerprint
 
@@ -42,19 +43,18 @@ class SiteConsumer(AsyncJsonWebsocketConsumer):
     """The socket of a page without messages of its own, and the base of the others."""
 
     async def connect(self) -> None:
-        """Let in those who are logged in, to a place that exists; refuse the handshake else."""
-        self.me = self.scope["user"]
-        if not self.me.is_authenticated or not await self.find():
-            await self.close()
-            return
+        """Let in those who are logged in; refuse the handshake of anyone else."""
+        self.me: User = self.scope["user"]
+        if not self.me.is_authenticated:
+            raise DenyConnection
+        await self.find()
         for group in self.hears():
             await self.channel_layer.group_add(group, self.channel_name)
         await self.accept()
         await self.greet()
 
-    async def find(self) -> bool:
-        """Look up what the page is about; return whether it is there."""
-        return True
+    async def find(self) -> None:
+        """Look up what the page is about; refuse the handshake if it is not there."""
 
     def hears(self) -> list[str]:
         """Return the groups whose events the page receives. Fairway leaves them at the end."""
@@ -126,11 +126,14 @@ class ThreadConsumer(SiteConsumer):
 class RoomConsumer(ThreadConsumer):
     """The page of a room."""
 
-    async def find(self) -> bool:
+    entered = False
+
+    async def find(self) -> None:
         """Look up the room."""
-        room_id = self.scope["url_route"]["kwargs"]["room_id"]
-        self.room = await Room.objects.filter(pk=room_id).afirst()
-        return self.room is not None
+        try:
+            self.room = await Room.objects.aget(pk=self.scope["url_route"]["kwargs"]["room_id"])
+        except Room.DoesNotExist:
+            raise DenyConnection from None
 
     def hears(self) -> list[str]:
         """Add what is said in the room."""
@@ -141,6 +144,7 @@ class RoomConsumer(ThreadConsumer):
         await super().greet()
         me = describe(self.me)
         came = presence.enter(self.room.pk, me, self.channel_name)
+        self.entered = True
         # Whoever comes or goes after this line is told of as `joined` or `left`, in that order.
         await self.send_json({"type": "people", "people": presence.people(self.room.pk)})
         if came:
@@ -148,10 +152,9 @@ class RoomConsumer(ThreadConsumer):
 
     async def disconnect(self, code: int) -> None:
         """Tell the others, however the connection ended, unless another tab is still here."""
-        if self.me.is_authenticated and self.room is not None:
-            me = describe(self.me)
-            if presence.leave(self.room.pk, me, self.channel_name):
-                await tell(room_group(self.room.pk), {"type": "left", "person": me})
+        if self.entered and presence.leave(self.room.pk, describe(self.me), self.channel_name):
+            left = {"type": "left", "person": describe(self.me)}
+            await tell(room_group(self.room.pk), left)
 
     def messages(self) -> QuerySet[Any]:
         """Return what was said in the room."""
@@ -169,11 +172,13 @@ class RoomConsumer(ThreadConsumer):
 class PrivateConsumer(ThreadConsumer):
     """The page of a conversation with one other person."""
 
-    async def find(self) -> bool:
+    async def find(self) -> None:
         """Look up the other; nobody has a conversation with themselves."""
-        people = get_user_model().objects.exclude(pk=self.me.pk)
-        self.other = await people.filter(pk=self.scope["url_route"]["kwargs"]["user_id"]).afirst()
-        return self.other is not None
+        others = User.objects.exclude(pk=self.me.pk)
+        try:
+            self.other = await others.aget(pk=self.scope["url_route"]["kwargs"]["user_id"])
+        except User.DoesNotExist:
+            raise DenyConnection from None
 
     def messages(self) -> QuerySet[Any]:
         """Return what the two have written to each other."""
@@ -205,16 +210,16 @@ class PrivateConsumer(ThreadConsumer):
             await tell_unread(self.me)
 
 
-async def unread_by(person: Any) -> list[dict[str, Any]]:
+async def unread_by(person: User) -> list[dict[str, Any]]:
     """Return from whom `person` has unread messages, and how many."""
     unread = PrivateMessage.objects.unread_by(person).order_by()
     counts = {
         author: count async for author, count in unread.values_list("author").annotate(Count("id"))
     }
-    authors = get_user_model().objects.filter(pk__in=counts)
+    authors = User.objects.filter(pk__in=counts)
     return [{"person": describe(author), "count": counts[author.pk]} async for author in authors]
 
 
-async def tell_unread(person: Any) -> None:
+async def tell_unread(person: User) -> None:
     """Tell all pages of `person` what is unread. The whole of it: pages never have to count."""
     await tell(personal_group(person.pk), {"type": "unread", "unread": await unread_by(person)})

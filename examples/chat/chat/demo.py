@@ -2,11 +2,10 @@
 
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractUser
 from django.db import transaction
 
 from .models import PrivateMessage, Room, RoomMessage
+from .people import User
 
 PEOPLE = ["Ada", "Kofi", "Mei", "Zoë"]
 PASSWORD = "fair-winds"  # shown on the login page, only while DEBUG is on
@@ -41,9 +40,9 @@ def fill() -> None:
         )
 
 
-def _person(name: str) -> AbstractUser:
-    users = get_user_model().objects
-    return users.filter(username=name).first() or users.create_user(name, password=PASSWORD)
+def _person(name: str) -> User:
+    there = User.objects.filter(username=name).first()
+    return there or User.objects.create_user(name, password=PASSWORD)
 
 
 def _key(text: str) -> UUID:

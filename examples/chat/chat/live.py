@@ -1,4 +1,4 @@
-"""Telling browsers: the names of the groups, and one function that everything uses.
+"""Telling browsers: the names of the groups, and how everything else speaks to them.
 
 An event is a dict with a `type`. It is put into a `websocket.send` message, ASGI's own words for
 "the client receives this", so no consumer needs a handler for it and the frame is built once,
@@ -25,10 +25,19 @@ def personal_group(user_id: int) -> str:
     return group_name("person", str(user_id))
 
 
+async def send(group: str, message: dict[str, Any]) -> None:
+    """Send a message to the consumer of every page in `group`."""
+    layer = get_channel_layer()
+    assert layer is not None, "CHANNEL_LAYERS has no default"
+    await layer.group_send(group, message)
+
+
 async def tell(group: str, event: dict[str, Any]) -> None:
-    """Send `event` to every page in `group`."""
+    """Send an event straight to the browser of every page in `group`."""
     text = json.dumps(event, ensure_ascii=False)
-    await get_channel_layer().group_send(group, {"type": "websocket.send", "text": text})
+    await send(group, {"type": "websocket.send", "text": text})
 
 
-tell_from_sync = async_to_sync(tell)  # for views and signal receivers
+# For views and signal receivers.
+send_from_sync = async_to_sync(send)
+tell_from_sync = async_to_sync(tell)

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from .people import describe
+from .people import User, describe
 
 MAX_NAME = 60  # characters of a room's name
 MAX_TEXT = 2_000  # characters of a message
@@ -75,13 +75,13 @@ class RoomMessage(Message):
 class PrivateMessages(models.QuerySet["PrivateMessage"]):
     """The questions that a private conversation raises."""
 
-    def between(self, one: Any, other: Any) -> "PrivateMessages":
+    def between(self, one: User, other: User) -> "PrivateMessages":
         """Return the conversation of two people."""
         return self.filter(
             Q(author=one, recipient=other) | Q(author=other, recipient=one)
         ).select_related("author", "recipient")
 
-    def unread_by(self, person: Any) -> "PrivateMessages":
+    def unread_by(self, person: User) -> "PrivateMessages":
         """Return what `person` was sent and has not seen yet."""
         return self.filter(recipient=person, read_at=None)
 

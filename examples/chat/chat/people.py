@@ -2,7 +2,10 @@
 
 from typing import TypedDict
 
-from django.contrib.auth.models import AbstractBaseUser
+# With a user model of your own, import it here; the rest of the app takes it from this module.
+from django.contrib.auth.models import User
+
+__all__ = ["HUES", "Person", "User", "describe"]
 
 HUES = 12  # as many as css/avatar.css has colours
 
@@ -16,7 +19,7 @@ class Person(TypedDict):
     hue: int
 
 
-def describe(user: AbstractBaseUser) -> Person:
+def describe(user: User) -> Person:
     """Return what the site shows of `user`."""
     name = user.get_username()
     return {"id": user.pk, "name": name, "initial": name[:1].upper(), "hue": user.pk % HUES}

@@ -2,16 +2,13 @@
 
 from typing import Any
 
-from asgiref.sync import async_to_sync
-from django.contrib.auth.models import AbstractBaseUser
 from django.contrib.auth.signals import user_logged_out
 from django.dispatch import receiver
 from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 
-from fairway.layers import get_channel_layer
-
-from .live import personal_group
+from .live import personal_group, send_from_sync
+from .people import User
 
 
 def fingerprint(session_key: str | None) -> str:
@@ -20,8 +17,8 @@ def fingerprint(session_key: str | None) -> str:
 
 
 @receiver(user_logged_out)
-def close_sockets(request: HttpRequest, user: AbstractBaseUser | None, **kwargs: Any) -> None:
+def close_sockets(request: HttpRequest, user: User | None, **kwargs: Any) -> None:
     """Close the pages that this session still has open in other tabs."""
     if user is not None:
         over = {"type": "session.over", "session": fingerprint(request.session.session_key)}
-        async_to_sync(get_channel_layer().group_send)(personal_group(user.pk), over)
+        send_from_sync(personal_group(user.pk), over)

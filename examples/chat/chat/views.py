@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import get_user_model, login, views
+from django.contrib.auth import login, views
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -13,13 +13,18 @@ from .demo import PASSWORD, PEOPLE
 from .forms import RoomForm, SignUpForm
 from .live import EVERYONE, tell_from_sync
 from .models import MAX_TEXT, Room
+from .people import User
 
-User = get_user_model()
+
+class SignedIn(HttpRequest):
+    """A request behind `login_required`."""
+
+    user: User
 
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
-def home(request: HttpRequest) -> HttpResponse:
+def home(request: SignedIn) -> HttpResponse:
     """Show where one can go; a POST opens a room."""
     form = RoomForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
@@ -36,7 +41,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_safe
-def room(request: HttpRequest, room_id: int) -> HttpResponse:
+def room(request: SignedIn, room_id: int) -> HttpResponse:
     """Show a room; its messages come through its socket."""
     here = get_object_or_404(Room, pk=room_id)
     return render(request, "chat/room.html", {"room": here, "max_text": MAX_TEXT})
@@ -44,7 +49,7 @@ def room(request: HttpRequest, room_id: int) -> HttpResponse:
 
 @login_required
 @require_safe
-def person(request: HttpRequest, user_id: int) -> HttpResponse:
+def person(request: SignedIn, user_id: int) -> HttpResponse:
     """Show the private conversation with one other person."""
     other = get_object_or_404(User.objects.exclude(pk=request.user.pk), pk=user_id)
     return render(request, "chat/person.html", {"other": other, "max_text": MAX_TEXT})

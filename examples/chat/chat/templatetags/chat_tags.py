@@ -3,14 +3,12 @@
 from typing import TypedDict
 
 from django import template
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Count, Q, QuerySet
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from chat.models import PrivateMessage, Room
-from chat.people import describe
+from chat.people import User, describe
 
 MAX_ROOMS = 200  # as many as fit a list that people still read
 
@@ -20,12 +18,12 @@ register = template.Library()
 class Partner(TypedDict):
     """Someone with whom one has talked in private."""
 
-    user: AbstractBaseUser
+    user: User
     unread: int
 
 
 @register.simple_tag
-def avatar(user: AbstractBaseUser) -> SafeString:
+def avatar(user: User) -> SafeString:
     """Return a coloured disc with an initial; js/dom.js makes the same.
 
     It says nothing to screen readers, since the name stands beside it.
@@ -43,12 +41,12 @@ def all_rooms() -> QuerySet[Room]:
 
 
 @register.simple_tag
-def partners_of(me: AbstractBaseUser) -> list[Partner]:
+def partners_of(me: User) -> list[Partner]:
     """Return the people with whom `me` has talked in private, and what is unread from them."""
     messages = PrivateMessage.objects.order_by()
     unread = messages.unread_by(me).values_list("author").annotate(Count("id"))
     counts = dict(unread)
-    partners = get_user_model().objects.filter(
+    partners = User.objects.filter(
         Q(pk__in=messages.filter(author=me).values("recipient"))
         | Q(pk__in=messages.filter(recipient=me).values("author"))
     )

@@ -6,9 +6,9 @@ from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractUser
 from django.test import AsyncClient
 
+from chat.people import User
 from config.asgi import application
 from fairway.testing import WebsocketCommunicator
 
@@ -60,7 +60,7 @@ def socket(
 
 @asynccontextmanager
 async def open_page(
-    user: AbstractUser, path: str = "/ws/", client: AsyncClient | None = None
+    user: User, path: str = "/ws/", client: AsyncClient | None = None
 ) -> AsyncIterator[Page]:
     """Open the WebSocket of a page as `user`, and close it in the end."""
     if client is None:

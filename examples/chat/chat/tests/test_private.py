@@ -1,14 +1,11 @@
 """What two people write to each other."""
 
-from django.contrib.auth import get_user_model
 from django.test import AsyncClient, TestCase
 
 from chat.models import PrivateMessage, Room
-from chat.people import describe
+from chat.people import User, describe
 
 from .pages import open_page, socket
-
-User = get_user_model()
 
 
 class PrivateTests(TestCase):

@@ -2,16 +2,13 @@
 
 from uuid import uuid4
 
-from django.contrib.auth import get_user_model
 from django.test import AsyncClient, TestCase
 
 from chat.consumers import SESSION_OVER
 from chat.models import MAX_TEXT, Room, RoomMessage
-from chat.people import describe
+from chat.people import User, describe
 
 from .pages import open_page, socket
-
-User = get_user_model()
 
 
 class RoomTestCase(TestCase):
@@ -166,7 +163,8 @@ class DoorTests(RoomTestCase):
         client = AsyncClient()
         await client.aforce_login(self.ada)
         foreign = socket(self.path, client, origin="http://elsewhere.example")
-        assert not (await foreign.connect())[0]
+        with self.assertLogs("fairway.security", "WARNING"):
+            assert not (await foreign.connect())[0]
 
     async def test_unknown_room(self) -> None:
         """A room that does not exist cannot be entered."""

@@ -3,16 +3,14 @@
 import re
 from io import StringIO
 
-from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 from django.test import TestCase, override_settings
 
 from chat.demo import PASSWORD, PEOPLE, ROOMS
 from chat.models import PrivateMessage, Room, RoomMessage
+from chat.people import User
 
 from .pages import open_page
-
-User = get_user_model()
 
 
 class PageTests(TestCase):
