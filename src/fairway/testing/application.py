@@ -97,15 +97,16 @@ class ApplicationCommunicator:
 
         Args:
             timeout: Seconds of silence to wait for.
-            interval: Seconds between two looks; the first one comes after one interval.
+            interval: Seconds between two looks. At least one interval passes, however short
+                ``timeout`` is, so the application has had its turn.
         """
         self._raise_failure()
         deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            if not self.output_queue.empty():
-                return False
+        while self.output_queue.empty():
             await asyncio.sleep(interval)
-        return self.output_queue.empty()
+            if time.monotonic() >= deadline:
+                return self.output_queue.empty()
+        return False
 
     async def wait(self, timeout: float | None = 1) -> None:  # noqa: ASYNC109
         """Wait for the application to end by itself, and raise the exception it ended with.
