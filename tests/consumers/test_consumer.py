@@ -1,0 +1,532 @@
+"""AsyncConsumer and SyncConsumer: one loop over one mailbox."""
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+
+from fairway._types import Event, Scope
+from fairway.consumer import AsyncConsumer, SyncConsumer
+from fairway.exceptions import StopConsumer
+from fairway.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
+from fairway.layers import BaseChannelLayer, InMemoryChannelLayer, channel_layers
+from tests.consumers.connections import WEBSOCKET, Connect
+
+MALFORMED = "Malformed type in message (leading underscore)"
+
+
+class Recorder(AsyncWebsocketConsumer):
+    """Remembers what happens to it."""
+
+    groups = ["room"]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log: list[Any] = []
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        self.log.append(text_data)
+        if text_data == "boom":
+            raise RuntimeError("boom")
+        if text_data == "stop":
+            raise StopConsumer
+        await self.send(text_data=f"echo {text_data}")
+
+    async def chat_message(self, event: Event) -> None:
+        self.log.append(event)
+        if event.get("boom"):
+            raise RuntimeError("boom in a group message")
+        await self.send(text_data=event["text"])
+
+    async def disconnect(self, code: int) -> None:
+        self.log.append(("disconnect", code, sorted(self.channel_layer.groups)))
+
+
+class TestEvents:
+    async def test_one_at_a_time_in_order(
+        self, connect: Connect, layer: InMemoryChannelLayer
+    ) -> None:
+        """Client events and group messages are handled one after the other."""
+        running = 0
+        most = 0
+
+        class Slow(AsyncWebsocketConsumer):
+            async def receive(self, *args: Any, **kwargs: Any) -> None:
+                nonlocal running, most
+                running += 1
+                most = max(most, running)
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                running -= 1
+                await self.send(text_data=kwargs["text_data"])
+
+        async with connect(Slow()) as client:
+            for text in "abc":
+                client.text(text)
+            assert [(await client.sent())["text"] for _ in range(3)] == ["a", "b", "c"]
+        assert most == 1
+
+    async def test_scope_and_names(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """A consumer knows its scope, its layer and its channel."""
+        consumer = Recorder()
+        async with connect(consumer):
+            assert consumer.scope["path"] == "/ws/"
+            assert consumer.channel_layer is layer
+            assert layer.channels[consumer.channel_name]
+            assert set(layer.groups["room"]) == {consumer.channel_name}
+
+    async def test_message_to_its_channel(
+        self, connect: Connect, layer: InMemoryChannelLayer
+    ) -> None:
+        """layer.send reaches this one consumer."""
+        one, two = Recorder(), Recorder()
+        async with connect(one) as first, connect(two) as second:
+            await layer.send(one.channel_name, {"type": "chat.message", "text": "for one"})
+            assert await first.sent() == {"type": "websocket.send", "text": "for one"}
+            await second.settle()
+            assert second.quiet
+
+    async def test_without_a_layer(self, connect: Connect, settings: Any) -> None:
+        """With no channel layer a consumer works, and has no channel."""
+        settings.CHANNEL_LAYERS = {}
+        consumer = Recorder()
+        consumer.groups = []
+        async with connect(consumer) as client:
+            client.text("hi")
+            assert await client.sent() == {"type": "websocket.send", "text": "echo hi"}
+        assert consumer.channel_layer is None
+        assert not hasattr(consumer, "channel_name")
+
+    async def test_unknown_event(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """A client's event that the class cannot handle is an error."""
+        async with connect(Recorder()) as client:
+            client.put({"type": "something.else"})
+            with pytest.raises(ValueError, match=r"No handler for message type something\.else"):
+                await client.sent()
+
+
+class TestDisconnect:
+    """disconnect() runs exactly once for every connection that reached connect()."""
+
+    async def test_client_goes(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """The client's code arrives, the groups are left, and the application ends."""
+        consumer = Recorder()
+        async with connect(consumer) as client:
+            client.disconnect(1001)
+            await client.task
+        assert consumer.log == [("disconnect", 1001, [])]
+        assert (layer.groups, layer.channels) == ({}, {})
+
+    async def test_handler_raises(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """An exception ends this connection with 1011, after its disconnect() has run."""
+        consumer = Recorder()
+        async with connect(consumer) as client:
+            client.text("boom")
+            with pytest.raises(RuntimeError, match="boom") as caught:
+                await client.task
+        assert consumer.log == ["boom", ("disconnect", 1011, [])]
+        assert caught.value.__notes__ == [
+            "In tests.consumers.test_consumer.Recorder, serving '/ws/'"
+        ]
+        assert layer.groups == {}
+
+    async def test_connect_raises(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """It ran even if connect() itself failed."""
+
+        class Failing(Recorder):
+            async def connect(self) -> None:
+                raise RuntimeError("no")
+
+        consumer = Failing()
+        async with connect(consumer, accepted=False) as client:
+            client.put({"type": "websocket.connect"})
+            with pytest.raises(RuntimeError, match="no"):
+                await client.task
+        assert consumer.log == [("disconnect", 1011, [])]
+
+    async def test_cancelled(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """The server cancels a handler that hangs after its client has gone."""
+
+        class Hanging(Recorder):
+            async def receive(self, *args: Any, **kwargs: Any) -> None:
+                await asyncio.Event().wait()
+
+        consumer = Hanging()
+        async with connect(consumer) as client:
+            client.text("hang")
+            await client.settle()
+            client.disconnect(1006)
+            await client.settle()
+            client.task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await client.task
+        assert consumer.log == [("disconnect", 1006, [])]
+
+    async def test_consumer_stops(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """A consumer that stops by itself has ended normally."""
+        consumer = Recorder()
+        async with connect(consumer) as client:
+            client.text("stop")
+            await client.task
+        assert consumer.log == ["stop", ("disconnect", 1000, [])]
+
+    async def test_disconnect_raises(
+        self,
+        connect: Connect,
+        layer: InMemoryChannelLayer,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """An exception in a late disconnect() is logged and hides nothing."""
+
+        class Failing(Recorder):
+            async def disconnect(self, code: int) -> None:
+                raise ValueError("bad goodbye")
+
+        async with connect(Failing()) as client:
+            client.text("boom")
+            with pytest.raises(RuntimeError, match="boom"):
+                await client.task
+        assert "Failing raised in its disconnect" in caplog.text
+        assert "bad goodbye" in caplog.text
+
+    async def test_not_connected(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """Where nothing was connected, nothing is disconnected."""
+        consumer = Recorder()
+        async with connect(consumer, accepted=False) as client:
+            client.put({"type": "nonsense"})
+            with pytest.raises(ValueError, match="nonsense"):
+                await client.task
+        assert consumer.log == []
+
+
+class TestErrors:
+    async def test_unknown_layer_message(
+        self,
+        connect: Connect,
+        layer: InMemoryChannelLayer,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """A mistyped group_send is logged and closes nobody (pain 10)."""
+        async with connect(Recorder()) as client:
+            await layer.group_send("room", {"type": "chat.mesage", "text": "typo"})
+            await layer.group_send("room", {"text": "no type"})
+            await layer.group_send("room", {"type": "_private"})
+            await layer.group_send("room", {"type": "chat.message", "text": "right"})
+            assert await client.sent() == {"type": "websocket.send", "text": "right"}
+        name = "tests.consumers.test_consumer.Recorder"
+        assert [record.getMessage() for record in caplog.records] == [
+            f"{name} ignores a channel layer message: No handler for message type chat.mesage",
+            f"{name} ignores a channel layer message: Incoming message has no 'type' attribute",
+            f"{name} ignores a channel layer message: {MALFORMED}",
+        ]
+
+    async def test_malformed_layer_message_in_a_test(
+        self, connect: Connect, layer: InMemoryChannelLayer
+    ) -> None:
+        """Where no server called us but a test, a malformed message is raised, as Channels does."""
+        scope: Scope = {key: value for key, value in WEBSOCKET.items() if key != "asgi"}
+        async with connect(Recorder(), scope) as client:
+            await layer.group_send("room", {"type": "_private"})
+            with pytest.raises(ValueError, match="Malformed type in message"):
+                await client.sent()
+
+    async def test_protected_methods(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """No layer message calls what is for the consumer itself."""
+        consumer = Recorder()
+        async with connect(consumer) as client:
+            for kind in ("disconnect", "websocket.disconnect", "accept", "close", "dispatch"):
+                await layer.group_send("room", {"type": kind, "code": 1000})
+            await layer.group_send("room", {"type": "chat.message", "text": "alive"})
+            assert await client.sent() == {"type": "websocket.send", "text": "alive"}
+            assert consumer.log == [{"type": "chat.message", "text": "alive"}]
+
+    async def test_one_member_fails(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """A member whose handler raises takes no other member with it."""
+
+        class Fragile(Recorder):
+            async def chat_message(self, event: Event) -> None:
+                raise RuntimeError("mine alone")
+
+        async with connect(Fragile()) as fragile, connect(Recorder()) as sturdy:
+            await layer.group_send("room", {"type": "chat.message", "text": "hi"})
+            assert await sturdy.sent() == {"type": "websocket.send", "text": "hi"}
+            with pytest.raises(RuntimeError, match="mine alone"):
+                await fragile.task
+            sturdy.text("still here")
+            assert await sturdy.sent() == {"type": "websocket.send", "text": "echo still here"}
+
+    async def test_on_error(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """on_error decides: here it replies and goes on."""
+
+        class Polite(Recorder):
+            async def on_error(self, exception: Exception, event: Event) -> None:
+                await self.send(text_data=f"sorry: {exception} ({event['type']})")
+
+        async with connect(Polite()) as client:
+            client.text("boom")
+            assert (await client.sent())["text"] == "sorry: boom (websocket.receive)"
+            await layer.group_send("room", {"type": "chat.message", "boom": True})
+            text = (await client.sent())["text"]
+            assert text == "sorry: boom in a group message (chat.message)"
+            client.text("go on")
+            assert (await client.sent())["text"] == "echo go on"
+
+    async def test_client_is_gone(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """What is sent to a client that has just gone is dropped, and the handler goes on."""
+
+        class Sender(Recorder):
+            async def receive(self, *args: Any, **kwargs: Any) -> None:
+                self.base_send = self.broken
+                await self.send(text_data="nobody reads this")
+                self.log.append("went on")
+
+            async def broken(self, event: Event) -> None:
+                raise ConnectionResetError
+
+        consumer = Sender()
+        async with connect(consumer) as client:
+            client.text("go")
+            await client.settle()
+            client.disconnect(1006)
+            await client.task
+        assert consumer.log == ["went on", ("disconnect", 1006, [])]
+
+
+class TestWebsocketSend:
+    """A group message of type websocket.send is what the clients receive."""
+
+    EVENT = {"type": "websocket.send", "text": "to all"}
+
+    async def test_reaches_the_client(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """No handler is needed, async or sync, and order is kept."""
+        async with connect(Recorder()) as client:
+            await layer.group_send("room", {"type": "chat.message", "text": "1"})
+            await layer.group_send("room", {**self.EVENT, "text": "2"})
+            await layer.group_send("room", {"type": "chat.message", "text": "3"})
+            assert [(await client.sent())["text"] for _ in range(3)] == ["1", "2", "3"]
+            await client.settle()
+            await layer.group_send("room", self.EVENT)
+            assert await client.sent() == self.EVENT
+
+    async def test_overridden_send_sees_it(
+        self, connect: Connect, layer: InMemoryChannelLayer
+    ) -> None:
+        """A class that overrides send, dispatch or websocket_send gets to see the message."""
+        seen: list[Any] = []
+
+        class Send(Recorder):
+            async def send(self, *args: Any, **kwargs: Any) -> None:
+                seen.append(kwargs)
+                await super().send(*args, **kwargs)
+
+        class Dispatch(Recorder):
+            async def dispatch(self, message: Event) -> None:
+                if message["type"] == "websocket.send":
+                    seen.append(message)
+                await super().dispatch(message)
+
+        class Handler(Recorder):
+            async def websocket_send(self, message: Event) -> None:
+                seen.append(message["text"])
+                await super().websocket_send(message)
+
+        for cls in (Send, Dispatch, Handler):
+            async with connect(cls()) as client:
+                await client.settle()
+                await layer.group_send("room", self.EVENT)
+                assert await client.sent() == self.EVENT
+        assert seen == [{"text_data": "to all", "bytes_data": None}, self.EVENT, "to all"]
+
+    async def test_replaced_base_send_sees_it(
+        self, connect: Connect, layer: InMemoryChannelLayer
+    ) -> None:
+        """So does whoever replaces base_send on the consumer."""
+        seen: list[Event] = []
+        consumer = Recorder()
+
+        async def replacement(event: Event) -> None:
+            seen.append(event)
+
+        async with connect(consumer) as client:
+            consumer.base_send = replacement
+            await client.settle()
+            await layer.group_send("room", self.EVENT)
+            await client.settle()
+        assert seen == [self.EVENT]
+
+    async def test_close(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """websocket.close to a group closes every member with its code."""
+        async with connect(Recorder()) as client:
+            await layer.group_send(
+                "room", {"type": "websocket.close", "code": 4001, "reason": "moved"}
+            )
+            assert await client.sent() == {
+                "type": "websocket.close",
+                "code": 4001,
+                "reason": "moved",
+            }
+
+
+class TestOverflow:
+    async def test_slow_reader_is_closed(
+        self, connect: Connect, layer: InMemoryChannelLayer
+    ) -> None:
+        """A socket whose handler is too slow for its group is closed with 1013."""
+        release = asyncio.Event()
+
+        class Slow(Recorder):
+            async def receive(self, *args: Any, **kwargs: Any) -> None:
+                await release.wait()
+
+        consumer = Slow()
+        async with connect(consumer) as client:
+            client.text("block")
+            await client.settle()
+            for _ in range(3):
+                await layer.group_send("room", {"type": "chat.message", "text": "x" * 400_000})
+            assert await client.sent() == {
+                "type": "websocket.close",
+                "code": 1013,
+                "reason": "Too many messages were waiting.",
+            }
+            release.set()
+            client.disconnect(1013)
+            await client.task
+        assert consumer.log == [("disconnect", 1013, [])]
+
+
+class ForeignLayer(BaseChannelLayer):
+    """A layer as third parties write them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queue: asyncio.Queue[Event] = asyncio.Queue()
+        self.groups: dict[str, set[str]] = {}
+
+    async def new_channel(self, prefix: str = "specific") -> str:
+        return "specific.foreign!one"
+
+    async def receive(self, channel: str) -> Event:
+        assert channel == "specific.foreign!one"
+        return await self.queue.get()
+
+    async def group_add(self, group: str, channel: str) -> None:
+        self.groups.setdefault(group, set()).add(channel)
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        self.groups[group].discard(channel)
+
+
+async def test_foreign_layer(connect: Connect, layer: InMemoryChannelLayer) -> None:
+    """Our consumers accept any Channels layer; its messages have no more rights than others."""
+    foreign = ForeignLayer()
+    channel_layers.set("default", foreign)
+    consumer = Recorder()
+    async with connect(consumer) as client:
+        assert foreign.groups == {"room": {"specific.foreign!one"}}
+        foreign.queue.put_nowait({"type": "disconnect", "code": 1})
+        foreign.queue.put_nowait({"type": "chat.message", "text": "hello"})
+        assert await client.sent() == {"type": "websocket.send", "text": "hello"}
+        client.disconnect(1000)
+        await client.task
+    assert foreign.groups == {"room": set()}
+    assert consumer.log[-1][:2] == ("disconnect", 1000)
+
+
+class TestAsAsgi:
+    def test_attributes(self) -> None:
+        """The application tells which class it makes, and with what."""
+        app: Any = Recorder.as_asgi()
+        assert (app.consumer_class, app.consumer_initkwargs) == (Recorder, {})
+        assert app.__name__ == "Recorder"
+        assert app.__doc__ == Recorder.__doc__
+
+    async def test_an_instance_for_each_connection(
+        self, connect: Connect, layer: InMemoryChannelLayer
+    ) -> None:
+        """Connections share no state, and the constructor gets what as_asgi was given."""
+        made: list[AsyncConsumer] = []
+
+        class Counting(AsyncWebsocketConsumer):
+            def __init__(self, name: str) -> None:
+                super().__init__()
+                made.append(self)
+                self.name = name
+
+        app = Counting.as_asgi(name="x")
+        async with connect(app), connect(app):
+            pass
+        assert [consumer.name for consumer in made] == ["x", "x"]  # type: ignore[attr-defined]  # Counting
+        assert made[0] is not made[1]
+
+
+class SyncRecorder(WebsocketConsumer):
+    """Remembers what happens to it, and in which thread."""
+
+    groups = ["room"]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log: list[Any] = []
+
+    def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        self.log.append(threading.get_ident())
+        if text_data == "boom":
+            raise RuntimeError("boom")
+        self.send(text_data=f"echo {text_data}")
+
+    def chat_message(self, event: Event) -> None:
+        self.send(text_data=event["text"])
+
+    def disconnect(self, code: int) -> None:
+        self.log.append(("disconnect", code, sorted(self.channel_layer.groups)))
+
+
+@pytest.mark.django_db(transaction=True)
+class TestSync:
+    async def test_in_a_thread(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """Handlers are ordinary functions and do not run on the event loop's thread."""
+        consumer = SyncRecorder()
+        async with connect(consumer) as client:
+            client.text("hi")
+            assert await client.sent() == {"type": "websocket.send", "text": "echo hi"}
+            await layer.group_send("room", {"type": "chat.message", "text": "group"})
+            assert await client.sent() == {"type": "websocket.send", "text": "group"}
+            await layer.group_send("room", {"type": "websocket.send", "text": "direct"})
+            assert await client.sent() == {"type": "websocket.send", "text": "direct"}
+            client.disconnect(1001)
+            await client.task
+        assert consumer.log[0] != threading.get_ident()
+        assert consumer.log[1:] == [("disconnect", 1001, [])]
+
+    async def test_exception(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """An exception ends the connection after its disconnect() has run."""
+        consumer = SyncRecorder()
+        async with connect(consumer) as client:
+            client.text("boom")
+            with pytest.raises(RuntimeError, match="boom"):
+                await client.task
+        assert consumer.log[1:] == [("disconnect", 1011, [])]
+
+    async def test_on_error(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """on_error is an ordinary function too."""
+
+        class Polite(SyncRecorder):
+            def on_error(self, exception: Exception, event: Event) -> Any:
+                self.send(text_data=f"sorry: {exception}")
+
+        async with connect(Polite()) as client:
+            client.text("boom")
+            assert (await client.sent())["text"] == "sorry: boom"
+
+    async def test_bare_sync_consumer(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """A SyncConsumer handles any protocol's events."""
+
+        class Bare(SyncConsumer):
+            def test_ping(self, event: Event) -> None:
+                self.send({"type": "test.pong", "value": event["value"]})
+
+        async with connect(Bare(), {"type": "test"}, accepted=False) as client:
+            client.put({"type": "test.ping", "value": 7})
+            assert await client.sent() == {"type": "test.pong", "value": 7}

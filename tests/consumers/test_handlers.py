@@ -1,0 +1,125 @@
+"""Handler tables: which message reaches which method, decided when the class is made."""
+
+import pytest
+
+from fairway._types import Event
+from fairway.consumer import get_handler_name, handles
+from fairway.generic.websocket import AsyncWebsocketConsumer
+from fairway.handlers import HandlerTable, NoHandler, is_ours
+
+
+class Chat(AsyncWebsocketConsumer):
+    async def chat_message(self, event: Event) -> None: ...
+
+    async def connect(self) -> None: ...
+
+    async def disconnect(self, code: int) -> None: ...
+
+    async def _secret(self, event: Event) -> None: ...
+
+    not_callable = "chat"
+
+
+class Marked(AsyncWebsocketConsumer):
+    @handles("chat.message", "chat.notice")
+    async def on_chat(self, event: Event) -> None: ...
+
+    async def chat_other(self, event: Event) -> None: ...
+
+
+class TestGetHandlerName:
+    def test_dots_become_underscores(self) -> None:
+        """A type names its method."""
+        assert get_handler_name({"type": "chat.room.message"}) == "chat_room_message"
+
+    @pytest.mark.parametrize("kind", ["_secret", ".secret", "__init__"])
+    def test_leading_underscore(self, kind: str) -> None:
+        """A type cannot name a private method, in either spelling."""
+        with pytest.raises(ValueError, match=r"^Malformed type in message \(leading underscore\)$"):
+            get_handler_name({"type": kind})
+
+    def test_no_type(self) -> None:
+        """A message without a type is refused."""
+        with pytest.raises(ValueError, match=r"^Incoming message has no 'type' attribute$"):
+            get_handler_name({"text": "x"})
+
+
+class TestFromTheLayer:
+    """A message from a channel layer may come from anybody who can send to a group."""
+
+    @pytest.mark.parametrize(
+        ("kind", "method"),
+        [
+            ("chat.message", "chat_message"),
+            ("chat_message", "chat_message"),
+            ("websocket.receive", "websocket_receive"),
+            ("websocket.send", "websocket_send"),
+            ("websocket.close", "websocket_close"),
+        ],
+    )
+    def test_reachable(self, kind: str, method: str) -> None:
+        """Public methods of users' classes, and three of ours."""
+        assert HandlerTable(Chat).find({"type": kind}, from_layer=True) == method
+
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            "send",
+            "accept",
+            "close",
+            "dispatch",
+            "connect",
+            "disconnect",
+            "receive",
+            "on.error",
+            "as.asgi",
+            "websocket.connect",
+            "websocket.disconnect",
+            "channel.layer",
+            "not.callable",
+            "chat.unknown",
+        ],
+    )
+    def test_out_of_reach(self, kind: str) -> None:
+        """Nothing that the package itself defines or calls, overridden or not."""
+        with pytest.raises(NoHandler) as caught:
+            HandlerTable(Chat).find({"type": kind}, from_layer=True)
+        assert str(caught.value) == f"No handler for message type {kind}"
+
+    @pytest.mark.parametrize("kind", ["chat.message", "chat.notice"])
+    def test_marked_methods(self, kind: str) -> None:
+        """A marked method handles the types that it names."""
+        assert HandlerTable(Marked).find({"type": kind}, from_layer=True) == "on_chat"
+
+    @pytest.mark.parametrize("kind", ["chat.other", "on.chat"])
+    def test_marks_close_the_rest(self, kind: str) -> None:
+        """Once a class marks any method, its other methods are out of reach."""
+        with pytest.raises(NoHandler):
+            HandlerTable(Marked).find({"type": kind}, from_layer=True)
+
+
+class TestFromTheClient:
+    @pytest.mark.parametrize(
+        ("kind", "method"),
+        [
+            ("websocket.connect", "websocket_connect"),
+            ("websocket.disconnect", "websocket_disconnect"),
+            ("chat.message", "chat_message"),
+        ],
+    )
+    def test_protocol_events(self, kind: str, method: str) -> None:
+        """Events of the protocol, ASGI's or one of the user's own."""
+        assert HandlerTable(Chat).find({"type": kind}, from_layer=False) == method
+
+    def test_unknown(self) -> None:
+        """An event without a handler is a mistake."""
+        with pytest.raises(ValueError, match=r"^No handler for message type http\.request$"):
+            HandlerTable(Chat).find({"type": "http.request"}, from_layer=False)
+
+
+def test_is_ours() -> None:
+    """The package knows its own classes and functions from others."""
+    assert is_ours(AsyncWebsocketConsumer)
+    assert is_ours(AsyncWebsocketConsumer.send)
+    assert not is_ours(Chat)
+    assert not is_ours(Chat.chat_message)
