@@ -36,11 +36,11 @@ class Contender:
 
 
 def fairway(*, refresh: bool) -> Contender:
-    """This checkout, with its defaults."""
+    """This checkout with its defaults, but for the access log, which the peer does without too."""
     environment = fairway_environment(refresh=refresh)
     return Contender(
         name=FAIRWAY,
-        words=(str(environment.python), "-m", "fairway", "--port", "{port}", APPLICATION),
+        words=f"{environment.python} -m fairway {APPLICATION} --port {{port}} -v 0".split(),
         environment={**DJANGO, "BENCH_STACK": "fairway"},
         versions=environment.versions,
     )
