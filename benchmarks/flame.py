@@ -76,9 +76,8 @@ def _record(
         "--output",
         str(path),
     ]
-    command += ["--rate", str(RATE), "--duration", str(arguments.seconds), "--nonblocking"]
+    command += ["--rate", str(RATE), "--duration", str(arguments.seconds)]
     if arguments.native:
-        command.remove("--nonblocking")  # py-spy unwinds C only in a process that stands still
         command.append("--native")
     processor = Processors.choose().generator
     subprocess.run(
