@@ -10,6 +10,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -141,22 +142,25 @@ class ChatServer:
 
     def say(self, room: str, author: str, text: str) -> None:
         """Put a message into the database behind the server's back."""
-        with sqlite3.connect(self.database) as database:
+        with closing(sqlite3.connect(self.database)) as database, database:
             database.execute(
                 "INSERT INTO chat_roommessage (text, key, sent_at, room_id, author_id) VALUES "
                 "(?, ?, ?, (SELECT id FROM chat_room WHERE name = ?),"
                 " (SELECT id FROM auth_user WHERE username = ?))",
                 (text, uuid.uuid4().hex, datetime.now(UTC).replace(tzinfo=None), room, author),
             )
-        database.close()
 
     def count(self, text: str) -> int:
         """How many messages with this text all rooms have."""
-        database = sqlite3.connect(self.database)
         query = "SELECT count(*) FROM chat_roommessage WHERE text = ?"
-        (number,) = database.execute(query, (text,)).fetchone()
-        database.close()
+        with closing(sqlite3.connect(self.database)) as database:
+            (number,) = database.execute(query, (text,)).fetchone()
         return int(number)
+
+    def end_sessions(self) -> None:
+        """Log everyone out, behind the server's back too."""
+        with closing(sqlite3.connect(self.database)) as database, database:
+            database.execute("DELETE FROM django_session")
 
     def _read(self, running: subprocess.Popen[str], started: threading.Event) -> None:
         """Keep what is printed until the end; the first address with a port is the server's."""

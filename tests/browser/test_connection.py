@@ -4,7 +4,7 @@ import json
 import signal
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import WebSocketRoute, expect
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
@@ -66,6 +66,53 @@ def test_many_missed_messages(visit: Visit, server: ChatServer) -> None:
     ada.page.get_by_role("button", name="Try now").click()
     expect(ada.messages).to_have_count(121)
     assert ada.messages.all_text_contents()[1:] == texts
+
+
+def test_a_network_that_vanishes(visit: Visit) -> None:
+    """A connection on which nothing comes any more is given up, although nobody has closed it."""
+    ada = visit("Ada")
+    ada.page.clock.install()
+    ada.page.route_web_socket("**/ws/**", answer_once)
+    ada.page.goto("/rooms/1/")
+    expect(ada.page.get_by_text("Calm water.")).to_be_visible()
+    ada.page.clock.fast_forward(25_000)  # the page asks whether anyone is there
+    expect(ada.notice).to_be_hidden()
+    ada.page.clock.fast_forward(8_000)
+    expect(ada.notice).to_contain_text("Connection lost.")
+
+
+def answer_once(socket: WebSocketRoute) -> None:
+    """Be a server that vanishes when it has said that the room is empty."""
+    empty = {"type": "messages", "part": "latest", "messages": [], "more": False}
+
+    def answer(event: str | bytes) -> None:
+        if json.loads(event)["type"] == "load":
+            socket.send(json.dumps(empty))
+
+    socket.on_message(answer)
+
+
+def test_waits_grow_and_differ(visit: Visit) -> None:
+    """Attempts are spread, and get rarer, up to a limit."""
+    waits = visit("Ada").page.evaluate(
+        """async () => {
+            const { backOff } = await import("/static/chat/js/socket.js");
+            const range = (n) => [backOff(n, () => 0), backOff(n, () => 1)];
+            return [0, 1, 2, 5, 1000].map(range);
+        }"""
+    )
+    assert waits == [[250, 500], [500, 1000], [1000, 2000], [7500, 15_000], [7500, 15_000]]
+
+
+def test_a_session_that_ended_meanwhile(visit: Visit, server: ChatServer) -> None:
+    """Who may not come back is asked to log in, instead of trying for ever."""
+    ada = visit("Ada")
+    ada.enter("Harbour")
+    server.stop()
+    server.end_sessions()
+    server.start()
+    expect(ada.page.get_by_role("heading", name="Come aboard")).to_be_visible()
+    expect(ada.page).to_have_url(f"{server.address}/login/?next=/rooms/1/")
 
 
 def test_a_logout_ends_the_other_tabs(visit: Visit) -> None:
