@@ -1,9 +1,6 @@
 """The newcomer's path: a fresh copy of the repository, `make chat`, a page, a chat.
 
-Everything is done for real, the installation too. While working on something else, one can save
-that by naming an environment that has what is needed::
-
-    NEWCOMER_VENV=$PWD/.venv make pytest ARGS=tests/test_newcomer.py
+Everything is done for real, the installation too.
 """
 
 import asyncio
@@ -42,12 +39,8 @@ def fresh_copy(directory: Path) -> None:
             shutil.copy2(ROOT / name, directory / name)
 
 
-def make_chat() -> list[str]:
-    """The newcomer's command, on a port that is free."""
-    command = ["make", "chat", "PORT=0"]
-    if venv := os.environ.get("NEWCOMER_VENV"):
-        command.append(f"VENV={Path(venv).resolve()}")
-    return command
+#: The newcomer's command, on a port that is free.
+MAKE_CHAT = ["make", "chat", "PORT=0"]
 
 
 def newcomer_environment() -> dict[str, str]:
@@ -89,7 +82,7 @@ async def log_in(client: httpx.AsyncClient, name: str, password: str) -> str:
 async def test_newcomer(tmp_path: Path) -> None:
     """On a fresh copy `make chat` gives a page to log in to, and a room where words are heard."""
     fresh_copy(tmp_path)
-    with serving(make_chat(), tmp_path, newcomer_environment()) as server:
+    with serving(MAKE_CHAT, tmp_path, newcomer_environment()) as server:
         async with httpx.AsyncClient(base_url=server.address, follow_redirects=True) as client:
             home = await log_in(client, *demo_login(server))
             room = re.search(r'href="/(rooms/\d+/)"', home)
