@@ -22,7 +22,7 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from fairway.exceptions import DenyConnection
@@ -34,6 +34,7 @@ from .models import Message, PrivateMessage, Room, RoomMessage
 from .people import User, describe
 from .presence import presence
 from .signals import fingerprint
+from .unread import tell_unread, unread_by
 
 PAGE = 50  # messages in one answer to `load`
 SESSION_OVER = 4401  # close code: log in again; 4000 to 4999 are the application's own
@@ -208,18 +209,3 @@ class PrivateConsumer(ThreadConsumer):
         unread = PrivateMessage.objects.unread_by(self.me).filter(author=self.other)
         if await unread.aupdate(read_at=timezone.now()):
             await tell_unread(self.me)
-
-
-async def unread_by(person: User) -> list[dict[str, Any]]:
-    """Return from whom `person` has unread messages, and how many."""
-    unread = PrivateMessage.objects.unread_by(person).order_by()
-    counts = {
-        author: count async for author, count in unread.values_list("author").annotate(Count("id"))
-    }
-    authors = User.objects.filter(pk__in=counts)
-    return [{"person": describe(author), "count": counts[author.pk]} async for author in authors]
-
-
-async def tell_unread(person: User) -> None:
-    """Tell all pages of `person` what is unread. The whole of it: pages never have to count."""
-    await tell(personal_group(person.pk), {"type": "unread", "unread": await unread_by(person)})
