@@ -1,7 +1,10 @@
 """Hub: channels and groups of one process."""
 
 import asyncio
+import os
 import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -21,6 +24,12 @@ def attach_queue(hub: Hub, name: str, capacity: int = 10) -> ChannelQueue:
     queue = ChannelQueue(name, capacity, 60, lambda: 0.0)
     hub.attach(name, queue)
     return queue
+
+
+async def settle() -> None:
+    """Let what was posted to this loop arrive."""
+    for _ in range(10):
+        await asyncio.sleep(0)
 
 
 class TestMembership:
@@ -194,6 +203,77 @@ class TestPublish:
         await asyncio.to_thread(thread.join)
         assert counts == [SLICE + 1]
         assert take_all(near) == [b"x"]
+
+    async def test_order_across_threads(self) -> None:
+        """Two messages of another thread keep their order, also where a group shrinks between."""
+        hub = Hub()
+        boxes = [attach(hub, f"c{index}") for index in range(2 * SLICE + 1)]
+        for index in range(len(boxes)):
+            hub.join("room", f"c{index}")
+
+        async def send() -> None:
+            await hub.publish("room", b"1")
+            for index in range(SLICE):
+                hub.leave("room", f"c{index}")
+            await hub.publish("room", b"2")
+
+        thread = threading.Thread(target=asyncio.run, args=(send(),))
+        thread.start()
+        thread.join()  # the loop has had no turn: both are waiting
+        await settle()
+        assert [take_all(box) for box in boxes[:SLICE]] == [[b"1"]] * SLICE
+        assert [take_all(box) for box in boxes[SLICE:]] == [[b"1", b"2"]] * (SLICE + 1)
+
+    async def test_failing_member(self, caplog: pytest.LogCaptureFixture) -> None:
+        """An error at one member's delivery does not hold up what is posted afterwards."""
+        hub = Hub()
+        broken, near = attach(hub, "broken", max_messages=0), attach(hub, "near")
+
+        def fail() -> None:
+            raise RuntimeError("no more of it")
+
+        broken.on_overflow = fail
+
+        def send() -> None:
+            hub.put("broken", b"x")
+            hub.put("near", b"y")
+
+        await asyncio.to_thread(send)
+        await settle()
+        assert take_all(near) == [b"y"]
+        assert "could not be delivered" in caplog.text
+
+    async def test_loop_that_closes_meanwhile(self) -> None:
+        """What was posted to a loop that was then closed is counted as lost."""
+        hub = Hub()
+        loop = asyncio.new_event_loop()
+        hub.attach("far", Mailbox(loop))
+        hub.put("far", b"1")
+        loop.close()
+        hub.put("far", b"2")
+        assert (hub.channels, hub.dropped, hub._posted) == ({}, 2, {})
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="This system has no fork().")
+def test_fork() -> None:
+    """A forked process has no readers and no groups, even if it was forked with the lock held."""
+    hub = Hub()
+    attach_queue(hub, "jobs")
+    hub.join("room", "jobs")
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(hub.lock.acquire).result()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads is the case
+            child = os.fork()
+        if not child:
+            try:
+                alone = hub.lock.acquire(timeout=5) and not (hub.channels or hub.groups)
+                os._exit(0 if alone else 1)
+            finally:
+                os._exit(2)
+        pool.submit(hub.lock.release).result()
+    assert os.waitpid(child, 0)[1] == 0
+    assert list(hub.channels) == ["jobs"]
 
 
 class TestPrepared:

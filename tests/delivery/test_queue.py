@@ -126,3 +126,52 @@ def test_reader_whose_loop_was_closed() -> None:
     queue.put_message(b"kept")
     assert asyncio.run(queue.get()) == b"kept"
     reader.get_coro().close()  # it will never run
+
+
+async def test_one_line_for_each_burst(caplog: pytest.LogCaptureFixture) -> None:
+    """A reader that stays behind is one burst, until it has caught up."""
+    queue = new_queue(capacity=2)
+    for _ in range(5):
+        while queue.put_message(b"x"):
+            pass
+        await queue.get()
+    assert len(caplog.records) == 1
+    await queue.get()
+    while queue.put_message(b"x"):
+        pass
+    assert len(caplog.records) == 2
+
+
+async def test_expired_messages_are_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    """What nobody received in time is one line in the log, until somebody receives again."""
+    clock = Clock()
+    queue = new_queue(clock=clock)
+    for _ in range(3):
+        queue.put_message(b"x")
+        queue.put_message(b"x")
+        clock.now += 61
+        queue.drop_expired()
+    assert [record.getMessage() for record in caplog.records] == [
+        "Channel jobs: 2 messages were dropped, since nobody received them within 60 s ('expiry')."
+    ]
+    assert queue.expired == 6
+
+
+async def test_clear() -> None:
+    """Cleared, it holds nothing; who waits for a message gets the next one."""
+    queue = new_queue()
+    queue.put_message(b"old")
+    queue.clear()
+    reader = asyncio.ensure_future(queue.get())
+    await asyncio.sleep(0)
+    queue.clear()
+    queue.put_message(b"new")
+    assert await reader == b"new"
+
+
+def test_reading() -> None:
+    """A queue that somebody is about to read is not idle."""
+    queue = new_queue()
+    with queue.reading():
+        assert not queue.idle
+    assert queue.idle

@@ -125,6 +125,14 @@ class TestChannels:
                 await sending
         assert mailbox.take() is None
 
+    @pytest.mark.parametrize("prefix", ["p" * 90, "not valid"])
+    async def test_invalid_prefix(self, layer: ChannelLayer, prefix: str) -> None:
+        """A prefix that makes no valid name is refused at once, and not by every later call."""
+        with pytest.raises(TypeError, match=r"^Channel name must be"):
+            await layer.new_channel(prefix)
+        with pytest.raises(TypeError, match=r"^Channel name must be"):
+            layer.bind(Mailbox(asyncio.get_running_loop()), prefix)
+
 
 class TestGroups:
     async def test_local_and_remote(self, layer: ChannelLayer, bus: RecordingBus) -> None:
@@ -220,3 +228,11 @@ async def test_the_base_implements_nothing(call: object, text: str) -> None:
     with pytest.raises(NotImplementedError) as caught:
         await call(BaseChannelLayer())  # type: ignore[operator]  # one of the lambdas
     assert text in str(caught.value)
+
+
+async def test_flush_ends_the_interest(layer: ChannelLayer, bus: RecordingBus) -> None:
+    """Without members there is nothing to receive from other processes."""
+    name, _ = bind(layer)
+    await layer.group_add("room", name)
+    await layer.flush()
+    assert bus.calls == [("subscribe", "room"), ("unsubscribe", "room")]

@@ -1,5 +1,7 @@
 """ChannelLayerManager: from CHANNEL_LAYERS to layers."""
 
+import threading
+
 import pytest
 from django.test import override_settings
 from pytest_django.fixtures import Settings
@@ -7,6 +9,7 @@ from pytest_django.fixtures import Settings
 from fairway import DEFAULT_CHANNEL_LAYER
 from fairway.exceptions import InvalidChannelLayerError
 from fairway.layers import (
+    BaseChannelLayer,
     ChannelLayerManager,
     InMemoryChannelLayer,
     channel_layers,
@@ -28,6 +31,30 @@ def test_layers_are_made_once(manager: ChannelLayerManager) -> None:
     assert isinstance(layer, InMemoryChannelLayer)
     assert manager[DEFAULT_CHANNEL_LAYER] is layer
     assert manager.backends == {"default": layer}
+
+
+def test_layers_are_made_once_for_all_threads() -> None:
+    """Two threads that ask first at the same time get the same layer."""
+    threads: list[threading.Thread] = []
+    found: list[object] = []
+
+    class Interrupted(ChannelLayerManager):
+        def make_backend(self, name: str) -> BaseChannelLayer:
+            if not threads:  # another thread asks while this one makes the layer
+                threads.append(
+                    threading.Thread(target=lambda: found.append(interrupted["default"]))
+                )
+                threads[0].start()
+                threads[0].join(0.1)
+            return super().make_backend(name)
+
+    def ask() -> None:
+        found.append(interrupted["default"])
+
+    interrupted = Interrupted()
+    layer = interrupted["default"]
+    threads[0].join()
+    assert found == [layer]
 
 
 def test_config(manager: ChannelLayerManager, settings: Settings) -> None:

@@ -1,13 +1,14 @@
 """InMemoryChannelLayer: the contract of channel layers, sentence by sentence."""
 
 import asyncio
+import functools
 import threading
 
 import pytest
 from asgiref.sync import async_to_sync
 
 from fairway._types import Event
-from fairway.delivery import Mailbox
+from fairway.delivery import ChannelQueue, Mailbox
 from fairway.exceptions import ChannelFull
 from fairway.layers import InMemoryChannelLayer
 
@@ -208,7 +209,48 @@ class TestGroups:
         assert (layer.channels, layer.groups) == ({}, {})
 
 
+class TestReaders:
+    async def test_overtaken_reader(self, layer: InMemoryChannelLayer) -> None:
+        """A reader whose message another one took waits for the next, and gets it."""
+        waiting = asyncio.ensure_future(layer.receive("jobs"))
+        await asyncio.sleep(0)
+        await layer.send("jobs", message(1))
+        assert await layer.receive("jobs") == message(1)
+        await asyncio.sleep(0)
+        await layer.send("jobs", message(2))
+        assert await waiting == message(2)
+
+    async def test_flush(self, layer: InMemoryChannelLayer) -> None:
+        """Who waits for a message while the layer is flushed gets the next one."""
+        waiting = asyncio.ensure_future(layer.receive("jobs"))
+        await asyncio.sleep(0)
+        await layer.flush()
+        await layer.send("jobs", message(1))
+        assert await waiting == message(1)
+        assert layer.channels == {}
+
+
 class TestThreadsAndLoops:
+    def test_first_message_from_two_threads(self) -> None:
+        """Threads that send to a new channel at once share one queue."""
+        threads: list[threading.Thread] = []
+
+        class Interrupted(InMemoryChannelLayer):
+            def _new_queue(self, name: str) -> ChannelQueue:
+                if not threads:  # another thread sends while this one makes the queue
+                    threads.append(threading.Thread(target=send))
+                    threads[0].start()
+                    threads[0].join(0.1)
+                return super()._new_queue(name)
+
+        layer = Interrupted()
+        send = functools.partial(async_to_sync(layer.send), "jobs", message(1))
+        send()
+        threads[0].join()
+        queue = layer.channels["jobs"]
+        assert isinstance(queue, ChannelQueue)
+        assert queue.qsize() == 2
+
     def test_from_sync_code(self, layer: InMemoryChannelLayer) -> None:
         """Each call may come from an event loop of its own."""
         async_to_sync(layer.send)("test_channel", {"type": "hello"})

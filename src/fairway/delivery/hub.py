@@ -1,13 +1,19 @@
 """Which channel is read where in this process, and who is in which group."""
 
 import asyncio
+import logging
+import os
 import threading
+import weakref
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias
 
 from fairway.delivery.mailbox import Mailbox
 from fairway.delivery.queue import ChannelQueue
 from fairway.wire.frames import PreparedMessage
+
+logger = logging.getLogger("fairway.delivery")
 
 #: What a channel name can stand for in this process.
 Endpoint: TypeAlias = Mailbox | ChannelQueue
@@ -17,6 +23,7 @@ Endpoint: TypeAlias = Mailbox | ChannelQueue
 SLICE: Final = 500
 
 _Lane: TypeAlias = tuple[asyncio.AbstractEventLoop | None, Sequence[Endpoint]]
+_Delivery: TypeAlias = tuple[Sequence[Endpoint], bytes, PreparedMessage | None]
 
 
 class Group(dict[str, Endpoint]):
@@ -58,13 +65,16 @@ class Hub:
         channels: What each channel name stands for here.
         groups: The groups that have members here; an empty group is not kept.
         dropped: How many messages found their channel full, or its event loop gone.
+        lock: Held wherever channels or groups change; for those who look first and change then.
     """
 
     def __init__(self) -> None:
         self.channels: dict[str, Endpoint] = {}
         self.groups: dict[str, Group] = {}
         self.dropped = 0
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
+        self._posted: dict[asyncio.AbstractEventLoop, deque[_Delivery]] = {}
+        _hubs.add(self)
 
     # ------------------------------------------------------------------ membership
 
@@ -72,12 +82,12 @@ class Hub:
         """Let ``channel`` stand for ``endpoint`` from now on."""
         if isinstance(endpoint, Mailbox):
             endpoint.channel = channel
-        with self._lock:
+        with self.lock:
             self.channels[channel] = endpoint
 
     def detach(self, channel: str) -> list[str]:
         """Forget a channel and let it leave its groups; returns those that are now empty here."""
-        with self._lock:
+        with self.lock:
             endpoint = self.channels.pop(channel, None)
             if endpoint is None:
                 return []
@@ -90,7 +100,7 @@ class Hub:
         Raises:
             KeyError: No such channel is read in this process.
         """
-        with self._lock:
+        with self.lock:
             endpoint = self.channels[channel]
             entry = self.groups.get(group)
             first = entry is None
@@ -104,7 +114,7 @@ class Hub:
 
     def leave(self, group: str, channel: str) -> bool:
         """Take a channel out of a group; says whether the group is now empty here."""
-        with self._lock:
+        with self.lock:
             endpoint = self.channels.get(channel)
             if endpoint is None or group not in endpoint.groups:
                 return False
@@ -112,13 +122,25 @@ class Hub:
             return self._discard(group, channel)
 
     def clear(self) -> None:
-        """Forget every queue and group; mailboxes stay, since their connections are still there."""
-        with self._lock:
+        """Forget every group and every waiting message of a queue.
+
+        Mailboxes stay, since their connections are still there, and so do queues that are read.
+        """
+        with self.lock:
             for name, endpoint in list(self.channels.items()):
                 endpoint.groups = []
                 if isinstance(endpoint, ChannelQueue):
-                    del self.channels[name]
+                    endpoint.clear()
+                    if endpoint.idle:
+                        del self.channels[name]
             self.groups.clear()
+
+    def forget_parent(self) -> None:
+        """Begin anew in a forked process: every reader lives in the parent, and so may the lock."""
+        self.lock = threading.RLock()
+        self.channels.clear()
+        self.groups.clear()
+        self._posted.clear()
 
     def _discard(self, group: str, channel: str) -> bool:
         entry = self.groups.get(group)
@@ -165,7 +187,7 @@ class Hub:
         Returns:
             How many members it was handed to.
         """
-        with self._lock:
+        with self.lock:
             entry = self.groups.get(group)
             lanes = entry.lanes() if entry is not None else []
         reached = 0
@@ -204,21 +226,65 @@ class Hub:
         payload: bytes,
         prepared: PreparedMessage | None,
     ) -> None:
-        """Deliver on another thread's loop, a slice per turn of it."""
-
-        def deliver(start: int) -> None:
-            self._deliver(members[start : start + SLICE], payload, prepared)
-            if start + SLICE < len(members):
-                loop.call_soon(deliver, start + SLICE)
-
+        """Deliver on another thread's loop, after everything that was posted to it before."""
+        with self.lock:
+            waiting = self._posted.setdefault(loop, deque())
+            waiting.append((members, payload, prepared))
+            if len(waiting) > 1 and not loop.is_closed():
+                return
         try:
-            loop.call_soon_threadsafe(deliver, 0)
+            loop.call_soon_threadsafe(self._deliver_posted, loop, 0)
         except RuntimeError:
-            # The loop was closed and its connections with it, without a chance to say so.
-            self.dropped += len(members)
-            for member in members:
-                if isinstance(member, Mailbox) and member.channel is not None:
-                    self.detach(member.channel)
+            self._give_up(loop)
+
+    def _deliver_posted(self, loop: asyncio.AbstractEventLoop, start: int) -> None:
+        """Deliver what was posted to this loop, a slice per turn of it.
+
+        Args:
+            loop: The running loop.
+            start: How many members the first delivery has already reached.
+        """
+        waiting = self._posted.get(loop)
+        room = SLICE
+        while waiting and room > 0:
+            members, payload, prepared = waiting[0]
+            part = members[start : start + room]
+            try:
+                self._deliver(part, payload, prepared)
+            except Exception:
+                # The posters have long gone on, and what others posted must not wait for ever.
+                logger.exception("A message could not be delivered to all of its receivers")
+            start += len(part)
+            room -= max(len(part), 1)
+            if start >= len(members):
+                start = 0
+                with self.lock:
+                    waiting.popleft()
+                    if not waiting:
+                        self._posted.pop(loop, None)
+        if waiting:
+            loop.call_soon(self._deliver_posted, loop, start)
+
+    def _give_up(self, loop: asyncio.AbstractEventLoop) -> None:
+        """A loop was closed and its connections with it, without a chance to say so."""
+        with self.lock:
+            for members, _, _ in self._posted.pop(loop, ()):
+                self.dropped += len(members)
+                for member in members:
+                    if isinstance(member, Mailbox) and member.channel is not None:
+                        self.detach(member.channel)
+
+
+_hubs: "weakref.WeakSet[Hub]" = weakref.WeakSet()
+
+
+def _forget_parent() -> None:
+    for hub in list(_hubs):
+        hub.forget_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_parent)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

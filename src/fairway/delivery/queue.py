@@ -4,7 +4,8 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 logger = logging.getLogger("fairway.delivery")
@@ -29,10 +30,12 @@ class ChannelQueue:
     __slots__ = (
         "_capacity",
         "_clock",
+        "_expiring",
         "_expiry",
         "_items",
         "_lock",
         "_overflowing",
+        "_readers",
         "_waiters",
         "expired",
         "groups",
@@ -52,14 +55,27 @@ class ChannelQueue:
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._lock = threading.Lock()
         self._overflowing = False
+        self._expiring = False
+        self._readers = 0
 
     def __len__(self) -> int:
         return len(self._items)
 
     @property
     def idle(self) -> bool:
-        """Whether nothing waits in it and nobody waits for it."""
-        return not self._items and not self._waiters
+        """Whether nothing waits in it and nobody reads it."""
+        return not self._items and not self._readers and not self._waiters
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Somebody reads it: it is not idle, also while the reader is between two waits."""
+        with self._lock:
+            self._readers += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._readers -= 1
 
     def qsize(self) -> int:
         """How many messages wait, under the name that :class:`asyncio.Queue` uses."""
@@ -72,7 +88,8 @@ class ChannelQueue:
             if len(self._items) >= self._capacity:
                 self._log_overflow()
                 return False
-            self._overflowing = False
+            if not self._items:
+                self._overflowing = False
             self._items.append((self._clock() + self._expiry, payload))
             self._wake_one()
         return True
@@ -81,6 +98,11 @@ class ChannelQueue:
         """Drop the messages that nobody took in time; says whether there were any."""
         with self._lock:
             return self._drop_expired()
+
+    def clear(self) -> None:
+        """Drop every message; readers go on waiting."""
+        with self._lock:
+            self._items.clear()
 
     async def get(self) -> bytes:
         """Take the next message, waiting for one if need be.
@@ -92,6 +114,7 @@ class ChannelQueue:
             with self._lock:
                 self._drop_expired()
                 if self._items:
+                    self._expiring = False
                     return self._items.popleft()[1]
                 waiter = loop.create_future()
                 self._waiters.append(waiter)
@@ -107,7 +130,7 @@ class ChannelQueue:
 
     def _log_overflow(self) -> None:
         if not self._overflowing:
-            self._overflowing = True  # one line per burst
+            self._overflowing = True  # one line per burst: it ends when the queue is empty
             logger.warning(
                 "Channel %s holds %d messages, which is its capacity; what is sent to it now is "
                 "refused. Receive faster, or raise 'capacity' or 'channel_capacity'.",
@@ -120,7 +143,18 @@ class ChannelQueue:
         while self._items and self._items[0][0] <= now:
             self._items.popleft()
             self.expired += 1
-        return self.expired > before
+        if self.expired == before:
+            return False
+        if not self._expiring:
+            self._expiring = True  # one line per burst: it ends when somebody takes a message
+            logger.warning(
+                "Channel %s: %d messages were dropped, since nobody received them within %g s "
+                "('expiry').",
+                self.name,
+                self.expired - before,
+                self._expiry,
+            )
+        return True
 
     def _wake_one(self) -> None:
         while self._waiters:

@@ -107,13 +107,21 @@ class ChannelLayer(BaseChannelLayer):
     # ------------------------------------------------------------------ channels
 
     async def new_channel(self, prefix: str = "specific") -> str:
-        """A new channel name that this process alone can receive from."""
+        """A new channel name that this process alone can receive from.
+
+        Raises:
+            TypeError: With this prefix it is no valid name, or too long.
+        """
         name = self._new_name(prefix)
         self._hub.attach(name, self._new_queue(name))
         return name
 
     def bind(self, mailbox: Mailbox, prefix: str = "specific") -> str:
-        """Give a mailbox a channel name; messages to it go straight into the mailbox."""
+        """Give a mailbox a channel name; messages to it go straight into the mailbox.
+
+        Raises:
+            TypeError: With this prefix it is no valid name, or too long.
+        """
         name = self._new_name(prefix)
         self._hub.attach(name, mailbox)
         return name
@@ -136,7 +144,10 @@ class ChannelLayer(BaseChannelLayer):
         assert "__asgi_channel__" not in message
         payload = encode(message)
         if isinstance(self._hub.channels.get(channel), Mailbox):
-            taken = self._hub.put(channel, payload)
+            try:
+                taken = self._hub.put(channel, payload)
+            except KeyError:
+                return  # another thread has just ended it: what is sent to it is lost
         else:
             taken = await self._bus.push(
                 channel, payload, capacity=self.get_capacity(channel), expiry=self.expiry
@@ -160,7 +171,9 @@ class ChannelLayer(BaseChannelLayer):
         return decode(await self._bus.pop(channel))
 
     def _new_name(self, prefix: str) -> str:
-        return f"{prefix.rstrip('.')}.{self._process}!{secrets.token_hex(8)}"
+        name = f"{prefix.rstrip('.')}.{self._process}!{secrets.token_hex(8)}"
+        self.require_valid_channel_name(name)
+        return name
 
     def _new_queue(self, name: str) -> ChannelQueue:
         return ChannelQueue(name, self.get_capacity(name), self.expiry, self._clock)
@@ -177,9 +190,11 @@ class ChannelLayer(BaseChannelLayer):
         """
         self.require_valid_group_name(group)
         self.require_valid_channel_name(channel)
-        if channel not in self._hub.channels:
-            self._hub.attach(channel, self._new_queue(channel))
-        if self._hub.join(group, channel):
+        with self._hub.lock:
+            if channel not in self._hub.channels:
+                self._hub.attach(channel, self._new_queue(channel))
+            first = self._hub.join(group, channel)
+        if first:
             await self._bus.subscribe(group)
 
     async def group_discard(self, group: str, channel: str) -> None:
@@ -215,7 +230,10 @@ class ChannelLayer(BaseChannelLayer):
 
     async def flush(self) -> None:
         """Forget every message and every membership."""
+        groups = list(self._hub.groups)
         self._hub.clear()
+        for group in groups:
+            await self._bus.unsubscribe(group)
 
     async def close(self) -> None:
         """Leave: flush, and end the connections to other processes."""

@@ -1,5 +1,6 @@
 """From the ``CHANNEL_LAYERS`` setting to channel layers: the one place here that knows Django."""
 
+import threading
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ class ChannelLayerManager:
 
     def __init__(self) -> None:
         self.backends: dict[str, BaseChannelLayer] = {}
+        self._making = threading.RLock()
         setting_changed.connect(self._reset_backends)
 
     def _reset_backends(self, setting: str, **kwargs: Any) -> None:
@@ -87,9 +89,13 @@ class ChannelLayerManager:
         return layer
 
     def __getitem__(self, key: str) -> BaseChannelLayer:
-        if key not in self.backends:
-            self.backends[key] = self.make_backend(key)
-        return self.backends[key]
+        found = self.backends.get(key)
+        if found is not None:
+            return found
+        with self._making:  # two threads must not get two layers that know nothing of each other
+            if key not in self.backends:
+                self.backends[key] = self.make_backend(key)
+            return self.backends[key]
 
     def __contains__(self, key: str) -> bool:
         return key in self.configs

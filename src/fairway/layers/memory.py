@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from contextlib import ExitStack
+from typing import Final
 
 from fairway._types import Event
 from fairway.delivery import ChannelQueue, Hub
@@ -38,11 +39,16 @@ class MemoryBus(Bus):
 
     async def push(self, queue: str, payload: bytes, *, capacity: int, expiry: float) -> bool:
         """Add to a queue; False when it is full."""
-        return self._queue(queue).put_message(payload)
+        with self._hub.lock:  # nobody drops the queue as idle in between
+            return self._queue(queue).put_message(payload)
 
     async def pop(self, queue: str) -> bytes:
         """Take the next payload from a queue, waiting for one if need be."""
-        return await self._queue(queue).get()
+        with ExitStack() as stack:
+            with self._hub.lock:
+                found = self._queue(queue)
+                stack.enter_context(found.reading())
+            return await found.get()
 
     async def close(self) -> None:
         """There is nothing to leave."""
@@ -119,7 +125,7 @@ class InMemoryChannelLayer(ChannelLayer):
     async def group_add(self, group: str, channel: str) -> None:
         """Put a channel into a group; see :meth:`ChannelLayer.group_add`."""
         await super().group_add(group, channel)
-        if isinstance(self.channels[channel], ChannelQueue):
+        if isinstance(self.channels.get(channel), ChannelQueue):
             self._joined[group, channel] = self._clock()
 
     async def group_discard(self, group: str, channel: str) -> None:
@@ -161,6 +167,7 @@ class InMemoryChannelLayer(ChannelLayer):
 
     def _drop_if_idle(self, channel: str) -> None:
         """Forget a queue that holds nothing, that nobody waits for and that is in no group."""
-        queue: Any = self.channels.get(channel)
-        if isinstance(queue, ChannelQueue) and queue.idle and not queue.groups:
-            self._hub.detach(channel)
+        with self._hub.lock:
+            queue = self.channels.get(channel)
+            if isinstance(queue, ChannelQueue) and queue.idle and not queue.groups:
+                self._hub.detach(channel)
