@@ -195,11 +195,20 @@ class TestLayerBudget:
         assert take_all(mailbox) == [b"67890", b"abc"]
 
     async def test_message_larger_than_the_budget(self) -> None:
-        """What can never fit is refused, and pushes nothing out."""
+        """Where others wait it is refused, and pushes nothing out."""
         mailbox = new_mailbox(max_bytes=10, overflow=Overflow.DROP_OLDEST)
         mailbox.put_message(b"12345")
         assert mailbox.put_message(b"x" * 11) is False
         assert take_all(mailbox) == [b"12345"]
+
+    @pytest.mark.parametrize("overflow", Overflow)
+    async def test_large_message_alone(self, overflow: Overflow) -> None:
+        """One message of any size is taken while no other waits: the reader is not slow."""
+        mailbox = new_mailbox(max_bytes=10, overflow=overflow)
+        for _ in range(2):
+            assert mailbox.put_message(b"x" * 11) is True
+            assert take_all(mailbox) == [b"x" * 11]
+        assert mailbox.dropped == 0
 
     async def test_client_flood_does_not_push_out_messages(self) -> None:
         """The budgets are apart: a flood of client events costs no group message."""

@@ -51,7 +51,8 @@ class Mailbox:
 
     Two budgets keep it bounded. Client events beyond :data:`INPUT_HIGH_WATER` pause the socket's
     reading, so a flooding client waits for its own application and never pushes out group messages.
-    Layer messages beyond ``max_messages`` or ``max_bytes`` meet the overflow policy.
+    Layer messages beyond ``max_messages`` or ``max_bytes`` meet the overflow policy; but a message
+    for which no other waits is taken, however large it is: its reader is not slow.
 
     Args:
         loop: The event loop of the reader.
@@ -209,6 +210,8 @@ class Mailbox:
 
     def _make_room(self, size: int) -> bool:
         """Apply the overflow policy; says whether a message of ``size`` bytes may now be put in."""
+        if not self._message_count and self._max_messages:
+            return True
         if not self._overflowing:
             self._overflowing = True  # one line per burst: it ends when the reader has caught up
             logger.warning(
