@@ -122,3 +122,9 @@ def test_garbage(payload: bytes) -> None:
     """Bytes that are no message raise ValueError and nothing else."""
     with contextlib.suppress(ValueError):
         decode(payload)
+
+
+@pytest.mark.parametrize("value", [{(1, 2)}, frozenset({(1, (2, 3)), "x"})])
+def test_tuples_in_sets(value: Any) -> None:
+    """A tuple in a set stays one: a list could not be in a set."""
+    assert decode(encode({"value": value})) == {"value": value}

@@ -2,8 +2,8 @@
 
 MessagePack carries text, bytes, numbers, booleans, None, lists and dictionaries; extension types
 carry what Django projects send besides (dates, UUIDs, decimals, sets), so that every value comes
-back as it was. Tuples come back as lists, and times with their offset but without the name of
-their zone.
+back as it was. Tuples come back as lists (in sets as tuples), and times with their offset but
+without the name of their zone.
 """
 
 import datetime
@@ -88,18 +88,23 @@ def _decode_extension(tag: int, data: bytes) -> Any:
         case 6:
             return decimal.Decimal(data.decode())
         case 7:
-            return set(_decode_list(data))
+            return set(_decode_members(data))
         case 8:
-            return frozenset(_decode_list(data))
+            return frozenset(_decode_members(data))
         case _:
             raise ValueError(f"A layer message holds an unknown extension type {tag}.")
 
 
-def _decode_list(data: bytes) -> list[Any]:
+def _decode_members(data: bytes) -> list[Any]:
     items: list[Any] = ormsgpack.unpackb(
         data, ext_hook=_decode_extension, option=ormsgpack.OPT_NON_STR_KEYS
     )
-    return items
+    return [_hashable(item) for item in items]
+
+
+def _hashable(value: Any) -> Any:
+    """A member of a set as it was: no list was one, so what looks like one was a tuple."""
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value
 
 
 def _find_culprit(value: Any, path: str, depth: int) -> tuple[str, Any]:
