@@ -14,6 +14,10 @@ _HOUSE: Final = "fairway."
 #: Handlers of ours that a message from a channel layer may reach. Every other method of ours is for
 #: the client's events or for the consumer itself.
 _OPEN_TO_LAYER: Final = frozenset({"websocket_receive", "websocket_send", "websocket_close"})
+#: What only a server may tell, also where a project's own class defines the handler.
+_SERVER_ONLY: Final = frozenset(
+    {"websocket_connect", "websocket_disconnect", "http_request", "http_disconnect"}
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,11 +34,14 @@ def get_handler_name(message: Event) -> str:
     """The name of the method that handles a message: its type, with ``_`` for ``.``.
 
     Raises:
-        ValueError: It has no type, or one that begins with an underscore.
+        ValueError: It has no type, or one that is no text or begins with an underscore.
     """
     if "type" not in message:
         raise MalformedType("Incoming message has no 'type' attribute")
-    name = str(message["type"]).replace(".", "_")
+    kind = message["type"]
+    if not isinstance(kind, str):
+        raise MalformedType(f"Malformed type in message (not text but {type(kind).__name__})")
+    name = kind.replace(".", "_")
     if name.startswith("_"):
         raise MalformedType("Malformed type in message (leading underscore)")
     return name
@@ -67,7 +74,7 @@ class HandlerTable:
         marked: dict[str, str] = {}
         for name in dir(consumer_class):
             method = inspect.getattr_static(consumer_class, name)
-            if name.startswith("_") or not callable(getattr(method, "__func__", method)):
+            if name.startswith("_") or not _is_method(method):
                 continue
             client[name] = name
             marked |= dict.fromkeys(getattr(method, _MARK, ()), name)
@@ -78,7 +85,7 @@ class HandlerTable:
             for name in vars(base)
         }
         open_names = {name: name for name in _OPEN_TO_LAYER if name in client}
-        theirs = {name: name for name in client if name not in ours}
+        theirs = {name: name for name in client if name not in ours | _SERVER_ONLY}
         self._client = client | marked
         self._layer = open_names | (marked or theirs)
 
@@ -98,6 +105,12 @@ class HandlerTable:
         if found is None:
             raise NoHandler(f"No handler for message type {message['type']}")
         return found
+
+
+def _is_method(attribute: Any) -> bool:
+    """Whether what stands in a class can be called with a message; a nested class is no method."""
+    function = getattr(attribute, "__func__", attribute)
+    return callable(function) and not isinstance(function, type)
 
 
 def is_ours(thing: Any) -> bool:

@@ -3,7 +3,7 @@
 import pytest
 
 from fairway._types import Event
-from fairway.consumer import get_handler_name, handles
+from fairway.consumer import AsyncConsumer, get_handler_name, handles
 from fairway.generic.websocket import AsyncWebsocketConsumer
 from fairway.handlers import HandlerTable, NoHandler, is_ours
 
@@ -85,6 +85,31 @@ class TestFromTheLayer:
         with pytest.raises(NoHandler) as caught:
             HandlerTable(Chat).find({"type": kind}, from_layer=True)
         assert str(caught.value) == f"No handler for message type {kind}"
+
+    @pytest.mark.parametrize(
+        "kind",
+        ["websocket.connect", "websocket.disconnect", "http.request", "http.disconnect", "Form"],
+    )
+    def test_out_of_reach_of_bare_consumers(self, kind: str) -> None:
+        """Only a server tells what a server tells, also a class that defines it all by itself."""
+
+        class Bare(AsyncConsumer):
+            class Form:
+                """Callable, but no method."""
+
+            async def websocket_connect(self, event: Event) -> None: ...
+            async def websocket_disconnect(self, event: Event) -> None: ...
+            async def http_request(self, event: Event) -> None: ...
+            async def http_disconnect(self, event: Event) -> None: ...
+
+        with pytest.raises(NoHandler):
+            HandlerTable(Bare).find({"type": kind}, from_layer=True)
+
+    @pytest.mark.parametrize("kind", [None, 5, ["chat.message"], {"chat.message": 1}])
+    def test_type_that_is_no_text(self, kind: object) -> None:
+        """What cannot be a type has no handler, like any unknown one."""
+        with pytest.raises(NoHandler, match=r"^Malformed type in message"):
+            HandlerTable(Chat).find({"type": kind}, from_layer=True)
 
     @pytest.mark.parametrize("kind", ["chat.message", "chat.notice"])
     def test_marked_methods(self, kind: str) -> None:
