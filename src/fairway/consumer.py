@@ -6,7 +6,7 @@ import inspect
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from asgiref.sync import async_to_sync
 
@@ -32,6 +32,9 @@ from fairway.wire.frames import CloseCode
 __all__ = ["AsyncConsumer", "SyncConsumer", "get_handler_name", "handles"]
 
 logger = logging.getLogger("fairway.consumer")
+
+#: Events that a consumer handles before other connections get a turn, if more are waiting.
+TURN: Final = 100
 
 
 class AsyncConsumer:
@@ -66,7 +69,11 @@ class AsyncConsumer:
 
     _send: Any = None
     _mailbox: Mailbox | None = None
+    #: Where the mailbox is bound; the public names beside it may be changed by anyone.
+    _bound: tuple[ChannelLayer, str] | None = None
     _from_layer = False
+    #: The connection has been closed from here: what is still sent is dropped.
+    _closing = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -104,59 +111,76 @@ class AsyncConsumer:
         self, scope: Scope, receive: Receive, send: Send
     ) -> AsyncIterator[Mailbox]:
         """Everything for this connection in one mailbox, under whatever server and layer."""
-        pumps: list[asyncio.Task[None]] = []
-        if isinstance(receive, Mailbox):
-            mailbox = receive
-        else:
-            mailbox = Mailbox(asyncio.get_running_loop())
-            pumps.append(pump_client(receive, mailbox))
+        mailbox = receive if isinstance(receive, Mailbox) else Mailbox(asyncio.get_running_loop())
+        self._mailbox = mailbox
         self._send = async_to_sync(send) if self._sync else send
-        if isinstance(receive, Mailbox) and isinstance(send, Outbox) and self._writes_direct:
+        if mailbox is receive and isinstance(send, Outbox) and self._writes_direct:
             mailbox.direct = send
         if scope.get("type") == "websocket":
             mailbox.on_overflow = functools.partial(self._overflowed, send)
         else:
             mailbox.overflow = Overflow.DROP_NEWEST
-        self._mailbox = mailbox
-        layer = self.channel_layer = layers.get_channel_layer(self.channel_layer_alias)
-        if isinstance(layer, ChannelLayer):
-            self.channel_name = layer.bind(mailbox)
-            self.channel_receive = functools.partial(layer.receive, self.channel_name)
-        elif layer is not None:
-            self.channel_name = await layer.new_channel()
-            self.channel_receive = functools.partial(layer.receive, self.channel_name)
-            pumps.append(pump_layer(self.channel_receive, mailbox))
+        pumps: list[asyncio.Task[None]] = []
         try:
+            await self._join_layer(mailbox, pumps)
+            if mailbox is not receive:
+                pumps.append(pump_client(receive, mailbox))
             yield mailbox
         finally:
-            await self._leave_layer()
             for pump in pumps:
                 pump.cancel()
-            if pumps:
-                await asyncio.gather(*pumps, return_exceptions=True)
+            mailbox.direct = mailbox.on_overflow = None  # no circle for the collector to find
+            try:
+                await self._leave_layer()
+            finally:
+                if pumps:
+                    await asyncio.gather(*pumps, return_exceptions=True)
+
+    async def _join_layer(self, mailbox: Mailbox, pumps: list["asyncio.Task[None]"]) -> None:
+        """Get a channel whose messages come into ``mailbox``."""
+        layer = self.channel_layer = layers.get_channel_layer(self.channel_layer_alias)
+        if layer is None:
+            return
+        if isinstance(layer, ChannelLayer):
+            self.channel_name = layer.bind(mailbox)
+            self._bound = (layer, self.channel_name)
+        else:
+            self.channel_name = await layer.new_channel()
+        self.channel_receive = functools.partial(layer.receive, self.channel_name)
+        if self._bound is None:
+            pumps.append(pump_layer(self.channel_receive, mailbox))
 
     async def _serve(self, mailbox: Mailbox) -> None:
         connected = disconnected = False
+        handled = 0
         from_layer = self.scope.get("type") == "channel"  # a worker hands on what a layer carried
         code = CloseCode.INTERNAL_ERROR
         try:
             while True:
+                if handled == TURN:
+                    handled = 0
+                    await asyncio.sleep(0)
                 item = mailbox.take()
+                handled += 1
                 if item is None:
                     if mailbox.disconnected:
                         return
+                    handled = 0
                     await mailbox.park()
                 elif isinstance(item, bytes):
                     await self._handle_layer(decode(item))
-                elif from_layer or isinstance(item, LayerMessage):
+                elif isinstance(item, LayerMessage):
+                    item.taken.set()
+                    await self._handle_layer(dict(item))
+                elif from_layer:
                     await self._handle_layer(item)
                 else:
                     kind = item.get("type")
                     if kind == "websocket.connect":
                         connected = True
                     elif kind == "websocket.disconnect":
-                        disconnected = True
                         await self._leave_layer()
+                        disconnected = True
                     await self._handle(item)
         except StopConsumer:
             code = CloseCode.NORMAL_CLOSURE
@@ -194,7 +218,10 @@ class AsyncConsumer:
 
     async def _disconnect_late(self, mailbox: Mailbox, code: CloseCode) -> None:
         """Handle ``websocket.disconnect`` for a connection that ended without handling it."""
-        await self._leave_layer()
+        try:
+            await self._leave_layer()
+        except Exception:
+            logger.exception("%s could not leave its groups", name_that_thing(self))
         event = mailbox.last_event or {
             "type": "websocket.disconnect",
             "code": int(code),
@@ -208,8 +235,9 @@ class AsyncConsumer:
             logger.exception("%s raised in its disconnect", name_that_thing(self))
 
     async def _leave_layer(self) -> None:
-        if isinstance(self.channel_layer, ChannelLayer):
-            await self.channel_layer.unbind(self.channel_name)
+        if self._bound is not None:
+            layer, name = self._bound
+            await layer.unbind(name)
 
     def _overflowed(self, send: Send) -> None:
         """Too many layer messages wait: end the connection, whatever its handler is doing."""
@@ -219,6 +247,7 @@ class AsyncConsumer:
             "reason": "Too many messages were waiting.",
         }
         assert self._mailbox is not None
+        self._closing = True
         closing = self._mailbox.loop.create_task(_send_quietly(send, event))
         self._closing_task = closing  # the loop itself keeps only a weak reference
 

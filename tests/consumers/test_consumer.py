@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fairway._types import Event, Scope
-from fairway.consumer import AsyncConsumer, SyncConsumer
+from fairway.consumer import TURN, AsyncConsumer, SyncConsumer
 from fairway.exceptions import StopConsumer
 from fairway.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from fairway.layers import BaseChannelLayer, InMemoryChannelLayer, channel_layers
@@ -198,6 +198,69 @@ class TestDisconnect:
             with pytest.raises(ValueError, match="nonsense"):
                 await client.task
         assert consumer.log == []
+
+    async def test_renamed(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """Whatever a consumer calls its channel, the layer keeps nothing of it."""
+
+        class Renaming(Recorder):
+            async def connect(self) -> None:
+                await self.accept()
+                self.channel_name = "mine"
+
+        async with connect(Renaming()) as client:
+            client.disconnect()
+            await client.task
+        assert (layer.channels, layer.groups) == ({}, {})
+
+    async def test_cancelled_while_leaving(
+        self, connect: Connect, layer: InMemoryChannelLayer
+    ) -> None:
+        """disconnect() runs also if the server's patience ends while the groups are being left."""
+        leaving = asyncio.Event()
+
+        class Slow(InMemoryChannelLayer):
+            async def unbind(self, channel: str) -> None:
+                await super().unbind(channel)
+                if not leaving.is_set():
+                    leaving.set()
+                    await asyncio.Event().wait()
+
+        channel_layers.set("default", Slow())
+        consumer = Recorder()
+        async with connect(consumer) as client:
+            client.disconnect(1001)
+            await leaving.wait()
+            client.task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await client.task
+        assert consumer.log == [("disconnect", 1001, [])]
+
+    @pytest.mark.parametrize("late", [False, True])
+    async def test_layer_fails_in_leaving(
+        self,
+        connect: Connect,
+        layer: InMemoryChannelLayer,
+        caplog: pytest.LogCaptureFixture,
+        late: bool,
+    ) -> None:
+        """disconnect() runs also if the layer has lost its connection."""
+
+        class Failing(InMemoryChannelLayer):
+            async def unbind(self, channel: str) -> None:
+                await super().unbind(channel)
+                raise ConnectionError("no bus")
+
+        channel_layers.set("default", Failing())
+        consumer = Recorder()
+        async with connect(consumer) as client:
+            if late:
+                client.text("stop")
+            else:
+                client.disconnect(1001)
+            with pytest.raises(ConnectionError, match="no bus"):
+                await client.task
+        assert consumer.log[-1] == ("disconnect", 1000 if late else 1001, [])
+        assert "could not leave its groups" in caplog.text
 
 
 class TestErrors:
@@ -395,6 +458,53 @@ class TestOverflow:
             await client.task
         assert consumer.log == [("disconnect", 1013, [])]
 
+    async def test_sends_afterwards_are_dropped(
+        self, connect: Connect, layer: InMemoryChannelLayer
+    ) -> None:
+        """What the slow handler still sends is no error of its own: it did not close anything."""
+        release = asyncio.Event()
+
+        class Slow(Recorder):
+            async def receive(self, *args: Any, **kwargs: Any) -> None:
+                await release.wait()
+                await self.send(text_data="late")
+
+        async with connect(Slow()) as client:
+            client.text("block")
+            await client.settle()
+            for _ in range(3):
+                await layer.group_send("room", {"type": "chat.message", "text": "x" * 400_000})
+            assert (await client.sent())["code"] == 1013
+            release.set()
+            client.disconnect(1013)
+            await client.task
+            assert client.quiet
+
+
+async def test_long_queues_give_way(connect: Connect, layer: InMemoryChannelLayer) -> None:
+    """A consumer with much to handle lets others have their turn in between."""
+    release = asyncio.Event()
+
+    class Counting(Recorder):
+        async def receive(self, *args: Any, **kwargs: Any) -> None:
+            await release.wait()
+
+        async def chat_message(self, event: Event) -> None:
+            self.log.append(event)
+
+    consumer = Counting()
+    async with connect(consumer) as client:
+        client.text("block")
+        await client.settle()
+        for _ in range(10 * TURN):
+            await layer.group_send("room", {"type": "chat.message"})
+        release.set()
+        turns = 0
+        while len(consumer.log) < 10 * TURN:
+            turns += 1
+            await asyncio.sleep(0)
+        assert turns >= 10
+
 
 class ForeignLayer(BaseChannelLayer):
     """A layer as third parties write them."""
@@ -432,6 +542,64 @@ async def test_foreign_layer(connect: Connect, layer: InMemoryChannelLayer) -> N
         await client.task
     assert foreign.groups == {"room": set()}
     assert consumer.log[-1][:2] == ("disconnect", 1000)
+
+
+async def test_foreign_layer_keeps_what_is_not_handled(
+    connect: Connect, layer: InMemoryChannelLayer
+) -> None:
+    """A slow handler leaves messages where they are, and the client's input is not held up."""
+    foreign = ForeignLayer()
+    channel_layers.set("default", foreign)
+    release = asyncio.Event()
+
+    class Slow(Recorder):
+        async def chat_message(self, event: Event) -> None:
+            await release.wait()
+            self.log.append(event)
+
+    consumer = Slow()
+    async with connect(consumer) as client:
+        for number in range(5):
+            foreign.queue.put_nowait({"type": "chat.message", "number": number})
+        await client.settle()
+        assert foreign.queue.qsize() == 3
+        release.set()
+        await client.settle()
+        assert [event["number"] for event in consumer.log] == [0, 1, 2, 3, 4]
+        assert {type(event) for event in consumer.log} == {dict}
+
+
+async def test_foreign_layer_fails(connect: Connect, layer: InMemoryChannelLayer) -> None:
+    """A layer that fails leaves no task behind, and disconnect() is called where it began."""
+
+    class Failing(ForeignLayer):
+        async def group_discard(self, group: str, channel: str) -> None:
+            raise ConnectionError("no layer")
+
+    channel_layers.set("default", Failing())
+    consumer = Recorder()
+    async with connect(consumer) as client:
+        client.disconnect(1001)
+        with pytest.raises(ConnectionError, match="no layer"):
+            await client.task
+    assert consumer.log[-1][:2] == ("disconnect", 1001)
+
+
+async def test_foreign_layer_without_a_channel(
+    connect: Connect, layer: InMemoryChannelLayer
+) -> None:
+    """A connection that cannot have a channel ends, and no task stays behind."""
+
+    class Failing(ForeignLayer):
+        async def new_channel(self, prefix: str = "specific") -> str:
+            raise ConnectionError("no layer")
+
+    channel_layers.set("default", Failing())
+    before = asyncio.all_tasks()
+    async with connect(Recorder(), accepted=False) as client:
+        with pytest.raises(ConnectionError, match="no layer"):
+            await client.task
+    assert asyncio.all_tasks() == before
 
 
 class TestAsAsgi:

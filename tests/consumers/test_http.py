@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from fairway._types import Event
 from fairway.generic.http import AsyncHttpConsumer
 from fairway.layers import InMemoryChannelLayer
 from tests.consumers.connections import Connect
@@ -90,6 +91,25 @@ async def test_handle_fails(connect: Connect, layer: InMemoryChannelLayer) -> No
         client.put({"type": "http.request", "body": b""})
         with pytest.raises(RuntimeError, match="no answer"):
             await client.task
+    assert consumer.ends == 1
+
+
+async def test_on_error_goes_on(connect: Connect, layer: InMemoryChannelLayer) -> None:
+    """disconnect() runs once, also if on_error() answers for a handle() that failed."""
+
+    class Failing(Answer):
+        async def handle(self, body: bytes) -> None:
+            raise RuntimeError("no answer")
+
+        async def on_error(self, exception: Exception, event: Event) -> None:
+            await self.send_response(500, b"sorry")
+
+    consumer = Failing()
+    async with connect(consumer, HTTP, accepted=False) as client:
+        client.put({"type": "http.request", "body": b""})
+        assert (await client.sent())["status"] == 500
+        client.put({"type": "http.disconnect"})
+        await client.task
     assert consumer.ends == 1
 
 

@@ -64,6 +64,21 @@ async def test_layer_messages_are_marked() -> None:
     pump.cancel()
 
 
+async def test_layer_messages_wait_in_the_layer() -> None:
+    """The next message is received when the reader has taken the one before."""
+    mailbox = new_mailbox()
+    queue: asyncio.Queue[Event] = asyncio.Queue()
+    for number in range(3):
+        queue.put_nowait({"type": "chat.message", "number": number})
+    pump = pump_layer(queue.get, mailbox)
+    for number in range(3):
+        message = await mailbox()
+        assert isinstance(message, LayerMessage)
+        assert (message["number"], queue.qsize()) == (number, 2 - number)
+        message.taken.set()
+    pump.cancel()
+
+
 @pytest.mark.parametrize("pump", [pump_client, pump_layer])
 async def test_failing_source(pump: object) -> None:
     """An exception of the source is the reader's to handle."""

@@ -15,9 +15,17 @@ DISCONNECTS: Final = frozenset({"http.disconnect", "websocket.disconnect"})
 
 
 class LayerMessage(dict[str, object]):
-    """A message that came from a foreign channel layer, to be told from the client's events."""
+    """A message that came from a foreign channel layer, to be told from the client's events.
 
-    __slots__ = ()
+    Attributes:
+        taken: To be set by the reader; the next message is not received from the layer before.
+    """
+
+    __slots__ = ("taken",)
+
+    def __init__(self, message: Event) -> None:
+        super().__init__(message)
+        self.taken = asyncio.Event()
 
 
 class Gate:
@@ -66,13 +74,16 @@ def pump_client(receive: Callable[[], Awaitable[Event]], mailbox: Mailbox) -> "a
 def pump_layer(receive: Callable[[], Awaitable[Event]], mailbox: Mailbox) -> "asyncio.Task[None]":
     """Put the messages of a foreign layer's channel into ``mailbox`` until cancelled.
 
-    If ``receive`` raises, the reader of the mailbox gets that exception.
+    One at a time: what else there is stays in the layer, where its capacity and expiry apply. If
+    ``receive`` raises, the reader of the mailbox gets that exception.
     """
 
     async def pump() -> None:
         try:
             while True:
-                mailbox.put_event(LayerMessage(await receive()))
+                message = LayerMessage(await receive())
+                mailbox.put_event(message)
+                await message.taken.wait()
         except Exception as error:  # noqa: BLE001  it is the reader's to handle
             mailbox.fail(error)
 

@@ -20,6 +20,8 @@ class AsyncHttpConsumer(AsyncConsumer):
         body: The pieces of the request's body that have arrived.
     """
 
+    _over = False
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.body: list[bytes] = []
 
@@ -71,7 +73,13 @@ class AsyncHttpConsumer(AsyncConsumer):
         raise NotImplementedError("Subclasses of AsyncHttpConsumer must provide a handle() method.")
 
     async def disconnect(self) -> None:
-        """Called when the request is over, whatever ended it; does nothing unless overridden."""
+        """Called once when the request is over; does nothing unless overridden."""
+
+    async def _end(self) -> None:
+        # An on_error() that goes on after handle() failed meets the client's disconnect as well.
+        if not self._over:
+            self._over = True
+            await self.disconnect()
 
     async def http_request(self, message: Event) -> None:
         """A piece of the request's body: with the last one, :meth:`handle` is called."""
@@ -81,10 +89,10 @@ class AsyncHttpConsumer(AsyncConsumer):
             try:
                 await self.handle(b"".join(self.body))
             finally:
-                await self.disconnect()
+                await self._end()
             raise StopConsumer
 
     async def http_disconnect(self, message: Event) -> None:
         """The client is gone before its request was complete."""
-        await self.disconnect()
+        await self._end()
         raise StopConsumer

@@ -51,7 +51,6 @@ class _WebSocketState:
     groups: Any = None
 
     channel_layer: Any
-    _closing = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if self.groups is None:
@@ -153,10 +152,12 @@ class WebsocketConsumer(_WebSocketState, SyncConsumer):
     def websocket_disconnect(self, message: Event) -> None:
         """The connection is over: leave :attr:`groups`, then :meth:`disconnect`."""
         self._closing = True
-        self._require_groups()
-        for group in self.groups or ():
-            async_to_sync(self.channel_layer.group_discard)(group, self.channel_name)
-        self.disconnect(message.get("code", CloseCode.NO_STATUS_RECEIVED))
+        try:
+            self._require_groups()
+            for group in self.groups or ():
+                async_to_sync(self.channel_layer.group_discard)(group, self.channel_name)
+        finally:
+            self.disconnect(message.get("code", CloseCode.NO_STATUS_RECEIVED))
         raise StopConsumer
 
     def disconnect(self, code: int) -> None:
@@ -296,10 +297,12 @@ class AsyncWebsocketConsumer(_WebSocketState, AsyncConsumer):
     async def websocket_disconnect(self, message: Event) -> None:
         """The connection is over: leave :attr:`groups`, then :meth:`disconnect`."""
         self._closing = True
-        self._require_groups()
-        for group in self.groups or ():
-            await self.channel_layer.group_discard(group, self.channel_name)
-        await self.disconnect(message.get("code", CloseCode.NO_STATUS_RECEIVED))
+        try:
+            self._require_groups()
+            for group in self.groups or ():
+                await self.channel_layer.group_discard(group, self.channel_name)
+        finally:
+            await self.disconnect(message.get("code", CloseCode.NO_STATUS_RECEIVED))
         raise StopConsumer
 
     async def disconnect(self, code: int) -> None:
