@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from fairway.wire.http1 import Request
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AccessRecord:
@@ -51,6 +53,13 @@ _DJANGO_WORDS = {
 }
 
 
+def path_of(request: Request) -> str:
+    """The path of a request with its query string, as people read it in logs."""
+    path = request.path.decode("latin-1")
+    query = request.query_string.decode("latin-1")
+    return f"{path}?{query}" if query else path
+
+
 def format_common(record: AccessRecord, when: float) -> str:
     """A line in the common log format, with a word of its own for each step of a WebSocket.
 
@@ -60,21 +69,23 @@ def format_common(record: AccessRecord, when: float) -> str:
     """
     stamp = time.strftime("%d/%b/%Y:%H:%M:%S %z", time.localtime(when))
     host = record.client.rpartition(":")[0] or "-"
+    # A quote in a path would otherwise end the field, and the client could write the rest itself.
+    path = record.path.replace("\\", "\\\\").replace('"', '\\"')
     if record.protocol == "http":
-        request = f"{record.method} {record.path} HTTP/{record.http_version}"
+        request = f"{record.method} {path} HTTP/{record.http_version}"
         return f'{host} - - [{stamp}] "{request}" {record.status} {record.size}'
     status = record.status or "-"
-    return f'{host} - - [{stamp}] "{_WORDS[record.action]} {record.path}" {status} -'
+    return f'{host} - - [{stamp}] "{_WORDS[record.action]} {path}" {status} -'
 
 
 def format_django(record: AccessRecord) -> str:
     """A line as people know it from ``runserver``."""
+    client = record.client or "-"
     if record.protocol == "http":
         return (
-            f"HTTP {record.method} {record.path} {record.status} "
-            f"[{record.duration:.2f}, {record.client}]"
+            f"HTTP {record.method} {record.path} {record.status} [{record.duration:.2f}, {client}]"
         )
-    return f"WebSocket {_DJANGO_WORDS[record.action]} {record.path} [{record.client}]"
+    return f"WebSocket {_DJANGO_WORDS[record.action]} {record.path} [{client}]"
 
 
 class AccessLogStream:

@@ -1,10 +1,14 @@
 """The command line: ``fairway [options] module:application``."""
 
 import argparse
+import contextlib
 import importlib
+import inspect
 import logging
 import os
 import sys
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NoReturn, TextIO
 
@@ -16,6 +20,9 @@ from fairway.server.lifespan import LifespanFailed
 from fairway.server.server import Server
 
 logger = logging.getLogger("fairway.server")
+
+#: Seconds that threads and exit handlers of the process have after the server has ended.
+EXIT_TIMEOUT: Final = 5.0
 
 _LEVELS: Final = {0: logging.WARNING, 1: logging.INFO}
 
@@ -35,11 +42,21 @@ class ApplicationNotFound(Exception):
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Serve what the command line names, until a signal ends it.
+    """Serve what the command line names, until a signal ends it; then end the process.
 
     Exits with 0 after a clean end, 1 when the server cannot start, 2 for a wrong command line.
     """
-    sys.exit(run(sys.argv[1:] if argv is None else argv))
+    code = run(sys.argv[1:] if argv is None else argv)
+    threading.Thread(target=_exit_late, args=(code,), daemon=True).start()
+    sys.exit(code)
+
+
+def _exit_late(code: int) -> None:
+    """End the process even if code in a thread never returns, which Python would wait for."""
+    time.sleep(EXIT_TIMEOUT)
+    logger.error("Code in a thread did not end; it was cut off")
+    logging.shutdown()
+    os._exit(code)
 
 
 def run(argv: Sequence[str]) -> int:
@@ -51,39 +68,64 @@ def run(argv: Sequence[str]) -> int:
         arguments["server_name"] = ""
     sys.path.insert(0, ".")
     try:
-        # Only to complain early about what was typed; the project's settings are not known yet.
-        config = Config.from_mapping(arguments)
-        configure_logging(config)
+        # What was typed is complained about at once; the project's settings are not known yet.
+        typed = Config.from_mapping(arguments)
+        configure_logging(typed)
         application = load_application(path)
-        config = Config.from_mapping({**project_options(), **arguments})
+        config = _merge(project_options(), arguments)
+        if (config.verbosity, config.log_fmt) != (typed.verbosity, typed.log_fmt):
+            configure_logging(config)
     except (ApplicationNotFound, ConfigError) as error:
-        print(f"fairway: {error}", file=sys.stderr)  # noqa: T201
-        return 1
-    return serve(application, config)
+        return _complain(str(error))
+    return _serve(application, config)
 
 
-def serve(application: ASGIApplication, config: Config) -> int:
-    """Run the server in the foreground; returns the exit code."""
-    stream = open_access_log(config)
-    log = AccessLogStream(stream, config.access_log_format) if stream else None
-    server = Server(application, config, access_log=log)
-
-    def announce() -> None:
-        for address in server.addresses:
-            logger.info("Fairway %s serves %s", fairway.__version__, address)
-
-    server.ready = announce
+def _serve(application: ASGIApplication, config: Config) -> int:
     try:
-        server.run()
-    except (OSError, LifespanFailed) as error:
-        what = "The application cannot start: " if isinstance(error, LifespanFailed) else ""
-        text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        print(f"fairway: {what}{text}", file=sys.stderr)  # noqa: T201
-        return 1
-    finally:
-        if stream not in (None, sys.stdout):
-            stream.close()
+        serve(application, config)
+    except ConfigError as error:
+        return _complain(str(error))
+    except LifespanFailed as error:
+        return _complain(f"The application cannot start: {error}")
+    except OSError as error:
+        return _complain(error.strerror or str(error))
     return 0
+
+
+def _complain(text: str) -> int:
+    print(f"fairway: {text}", file=sys.stderr)  # noqa: T201
+    return 1
+
+
+def _merge(settings: Mapping[str, Any], typed: Mapping[str, Any]) -> Config:
+    try:
+        Config.from_mapping(settings)
+    except ConfigError as error:
+        raise ConfigError(f"In the setting FAIRWAY: {error}") from None
+    return Config.from_mapping({**settings, **typed})
+
+
+def serve(application: ASGIApplication, config: Config) -> None:
+    """Run the server in the foreground until a signal ends it.
+
+    Raises:
+        OSError: A socket cannot be bound.
+        ConfigError: The configuration names something that does not exist.
+        LifespanFailed: The application said that it cannot start.
+    """
+    with contextlib.ExitStack() as stack:
+        stream = open_access_log(config)
+        if stream is not None and stream is not sys.stdout:
+            stack.enter_context(stream)
+        log = AccessLogStream(stream, config.access_log_format) if stream else None
+        server = Server(application, config, access_log=log)
+
+        def announce() -> None:
+            for address in server.addresses:
+                logger.info("Fairway %s serves %s", fairway.__version__, address)
+
+        server.ready = announce
+        server.run()
 
 
 def load_application(path: str) -> ASGIApplication:
@@ -93,8 +135,8 @@ def load_application(path: str) -> ASGIApplication:
         ApplicationNotFound: In one line, what is missing. An exception inside the module itself is
             not caught: its traceback shows the way.
     """
-    module_name, colon, attributes = path.partition(":")
-    if not module_name or not colon or not attributes:
+    module_name, _, attributes = path.partition(":")
+    if not attributes or not all(part.isidentifier() for part in module_name.split(".")):
         raise ApplicationNotFound(
             f"{path!r} does not name an application: write module:object, "
             "such as mysite.asgi:application."
@@ -115,31 +157,56 @@ def load_application(path: str) -> ASGIApplication:
             raise ApplicationNotFound(
                 f"Module {module_name!r} has no {attributes!r}. Is the name right?"
             ) from None
-    if not callable(found):
-        raise ApplicationNotFound(
-            f"{path!r} is {type(found).__name__}, which is not an ASGI application."
-        )
+    _check_application(found, path)
     application: ASGIApplication = found
     return application
+
+
+def _check_application(found: object, path: str) -> None:
+    """Refuse what cannot be called with scope, receive and send, as far as its signature tells."""
+    if not callable(found):
+        raise ApplicationNotFound(
+            f"{path!r} is of type {type(found).__name__}, which is not an ASGI application."
+        )
+    try:
+        inspect.signature(found).bind("scope", "receive", "send")
+    except TypeError:
+        raise ApplicationNotFound(
+            f"{path!r} is not an ASGI application: "
+            "it cannot be called with a scope, receive and send."
+        ) from None
+    except ValueError:  # written in C, and it does not say
+        return
 
 
 def project_options() -> Mapping[str, Any]:
     """The ``FAIRWAY`` setting, if the application that was loaded is a Django project.
 
     The server does not import Django: whoever serves something else does not need it.
+
+    Raises:
+        ConfigError: It is no dictionary.
     """
     django_conf = sys.modules.get("django.conf")
     if django_conf is None or not django_conf.settings.configured:
         return {}
-    found: Mapping[str, Any] = getattr(django_conf.settings, "FAIRWAY", {})
+    found = getattr(django_conf.settings, "FAIRWAY", None) or {}
+    if not isinstance(found, Mapping):
+        raise ConfigError(f"The setting FAIRWAY must be a dictionary, not {found!r}.")
     return found
 
 
 def configure_logging(config: Config) -> None:
-    """Records to standard error, in the format and detail that were asked for."""
-    logging.basicConfig(
-        level=_LEVELS.get(config.verbosity, logging.DEBUG), format=config.log_fmt, force=True
-    )
+    """Records to standard error, in the format and detail that were asked for.
+
+    Raises:
+        ConfigError: The format is none.
+    """
+    level = _LEVELS.get(config.verbosity, logging.DEBUG)
+    try:
+        logging.basicConfig(level=level, format=config.log_fmt, force=True)
+    except ValueError as error:
+        raise ConfigError(f"log_fmt is no format for log records: {error}.") from None
     logging.getLogger("asyncio").setLevel(
         logging.DEBUG if config.verbosity >= 3 else logging.WARNING
     )

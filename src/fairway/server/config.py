@@ -6,6 +6,7 @@ reference page in the documentation are all made from the fields of :class:`Conf
 
 import dataclasses
 import difflib
+import math
 import os
 import types
 import typing
@@ -37,6 +38,7 @@ class Option:
         help: One or two sentences.
         choices: The values it may take, where they can be listed.
         minimum: The smallest number it may be.
+        maximum: The largest.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Option:
     help: str
     choices: tuple[str, ...]
     minimum: float | None
+    maximum: float | None
 
 
 def _option(
@@ -61,6 +64,7 @@ def _option(
     metavar: str = "",
     choices: tuple[str, ...] = (),
     minimum: float | None = None,
+    maximum: float | None = None,
 ) -> Any:
     metadata = {
         "flags": flags,
@@ -70,6 +74,7 @@ def _option(
         "metavar": metavar,
         "choices": choices,
         "minimum": minimum,
+        "maximum": maximum,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -100,7 +105,7 @@ class Config:
         help="Address to listen on; 127.0.0.1 if neither a socket nor a descriptor is named.",
     )  # fmt: skip
     port: int | None = _option(
-        None, "-p", "--port", group=_BIND, metavar="PORT", minimum=0,
+        None, "-p", "--port", group=_BIND, metavar="PORT", minimum=0, maximum=65535,
         help="Port to listen on, 8000 unless named; 0 takes any free one.",
     )  # fmt: skip
     unix_socket: str | None = _option(
@@ -217,7 +222,7 @@ class Config:
         help="How long requests and WebSockets may take to end after SIGTERM.",
     )  # fmt: skip
     write_buffer_size: int = _option(
-        64 * KIB, "--write-buffer-size", group=_PROCESS, unit="bytes", minimum=0,
+        64 * KIB, "--write-buffer-size", group=_PROCESS, unit="bytes", minimum=1,
         help="Bytes that may wait for a slow reader before send() waits too.",
     )  # fmt: skip
     lifespan: str = _option(
@@ -251,6 +256,8 @@ class Config:
     def __post_init__(self) -> None:
         for option in options():
             _check(option, getattr(self, option.name))
+        for name in ("server_name", "proxy_headers_host", "proxy_headers_port"):
+            _check_header(name, getattr(self, name))
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "Config":
@@ -307,9 +314,7 @@ def _describe(field: "dataclasses.Field[Any]", hint: Any) -> Option:
 def _check(option: Option, value: object) -> None:
     if value is None and option.optional:
         return
-    accepted: tuple[type, ...] = (int, float) if option.type is float else (option.type,)
-    is_bool = isinstance(value, bool)
-    if not isinstance(value, accepted) or (is_bool and option.type is not bool):
+    if not _has_type(option.type, value):
         wanted = {"str": "text", "int": "a whole number", "float": "a number of seconds",
                   "bool": "True or False", "tuple": "a list of texts"}  # fmt: skip
         raise ConfigError(f"{option.name} must be {wanted[option.type.__name__]}, not {value!r}.")
@@ -317,5 +322,26 @@ def _check(option: Option, value: object) -> None:
         raise ConfigError(
             f"{option.name} must be one of {', '.join(option.choices)}, not {value!r}."
         )
-    if option.minimum is not None and isinstance(value, (int, float)) and value < option.minimum:
-        raise ConfigError(f"{option.name} must be at least {option.minimum:g}, not {value!r}.")
+    if isinstance(value, (int, float)):
+        if option.minimum is not None and value < option.minimum:
+            raise ConfigError(f"{option.name} must be at least {option.minimum:g}, not {value!r}.")
+        if option.maximum is not None and value > option.maximum:
+            raise ConfigError(f"{option.name} must be at most {option.maximum:g}, not {value!r}.")
+
+
+def _has_type(kind: type, value: object) -> bool:
+    if isinstance(value, bool) or kind is bool:
+        return isinstance(value, bool) and kind is bool
+    if kind is float:  # what is not finite is no moment: 0 stands for "no limit"
+        return isinstance(value, (int, float)) and math.isfinite(value)
+    if kind is tuple:
+        return isinstance(value, tuple) and all(isinstance(item, str) for item in value)
+    return isinstance(value, kind)
+
+
+def _check_header(name: str, value: str) -> None:
+    """Refuse what would break every response, or match no request."""
+    if not (value.isascii() and (value.isprintable() or not value)):
+        raise ConfigError(
+            f"{name} must be printable ASCII, as it stands in headers, not {value!r}."
+        )

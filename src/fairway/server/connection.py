@@ -4,11 +4,12 @@ Above this module: sockets, timers, tasks. Below it (:mod:`fairway.wire.http1`):
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Final, cast
 
-from fairway.server.context import Context
+from fairway.server.context import LINGER, Context
 from fairway.server.http_stream import HTTPStream
 from fairway.server.proxy import Address
 from fairway.server.websocket_stream import WebSocketStream
@@ -21,10 +22,13 @@ from fairway.wire.http1 import (
     error_response,
 )
 
-#: Seconds that a client has for reading our last words after we have said them.
-LINGER: Final = 5.0
-#: Seconds in which a client that has closed its sending side can still get its answer. A killed
-#: client looks the same at first, so the application learns of its disconnect this much later.
+logger = logging.getLogger("fairway.server")
+
+#: Seconds without progress after which a client that does not read our last words is given up.
+STALLED: Final = 60.0
+#: Seconds in which a client that has closed its sending side can still get its answer, unless more
+#: of it goes out all the time. A killed client looks the same at first, so the application learns
+#: of its disconnect this much later.
 HALF_CLOSED: Final = 1.0
 
 
@@ -43,6 +47,8 @@ class Connection(asyncio.Protocol):
         "_expire",
         "_http",
         "_paused",
+        "_progress",
+        "_writing_paused",
         "client",
         "context",
         "scheme",
@@ -66,15 +72,17 @@ class Connection(asyncio.Protocol):
         self._discarding = False
         self._eof = False
         self._paused = False
+        self._writing_paused = False
+        self._progress = 0  # how far writing was when the deadline was set
         self._deadline: float | None = None
-        self._expire: Callable[[], None] = self.close
+        self._expire: Callable[[], None] = _nothing
 
     # ------------------------------------------------------------------ asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client is there; the clock for its first request runs."""
         # uvloop's transports are what asyncio.Transport describes, but do not inherit from it.
-        self.transport = transport = cast(asyncio.Transport, transport)
+        self.transport = transport = cast("asyncio.Transport", transport)
         transport.set_write_buffer_limits(high=self.context.config.write_buffer_size)
         self.client = _address(transport.get_extra_info("peername"))
         self.server = _server_address(transport.get_extra_info("sockname"))
@@ -102,19 +110,24 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The client sends no more: it has gone, or, rarely, waits for its answer half-closed."""
         self._eof = True
-        if self._discarding or self.stream is None:
+        if self._discarding:
             return False
         events = self._http.receive_eof()
-        if events:
+        if self._backlog:
+            self._backlog.extend(events)
+        elif events:
             self._handle(events)
-            return not self.transport.is_closing()
-        self._set_deadline(HALF_CLOSED, self.transport.abort)
+        if self.stream is None:
+            return False
+        self._watch_half_closed()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, whoever ended it."""
         self.context.unregister(self)
+        self.context.deadlines.disarm(self)
         self._deadline = None
+        self._expire = _nothing  # it refers to this object, which need not wait for the collector
         self._backlog.clear()
         if self.stream is not None:
             stream, self.stream = self.stream, None
@@ -122,11 +135,13 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client reads too slowly: the application's sends wait."""
+        self._writing_paused = True
         if self.stream is not None:
             self.stream.pause_writing()
 
     def resume_writing(self) -> None:
         """The client has caught up."""
+        self._writing_paused = False
         if self.stream is not None:
             self.stream.resume_writing()
 
@@ -138,6 +153,7 @@ class Connection(asyncio.Protocol):
                 if self.stream is not None:
                     more = index + 1 == len(events) or events[index + 1] is not END_OF_MESSAGE
                     self.stream.feed(event, more=more)
+                    self._time_application(self.stream)  # not for how slow the upload is
             elif event is END_OF_MESSAGE:
                 if self.stream is not None:
                     self.stream.end_of_body()
@@ -165,16 +181,27 @@ class Connection(asyncio.Protocol):
         if request.upgrade == b"websocket":
             self._upgrade(request, client, scheme)
             return
-        self.stream = HTTPStream(self, request, client, scheme)
-        self._set_deadline(self.context.config.http_timeout or 0, self.stream.time_out)
-        self.stream.start()
+        stream = self.stream = HTTPStream(self, request, client, scheme)
+        self._time_application(stream)
+        if self._writing_paused:
+            stream.pause_writing()
+        if self._eof:
+            self._watch_half_closed()
+        stream.start()
+
+    def _time_application(self, stream: HTTPStream) -> None:
+        self._set_deadline(self.context.config.http_timeout or 0, stream.time_out)
 
     def _upgrade(self, request: Request, client: Address | None, scheme: str) -> None:
-        stream = WebSocketStream(self.context, self.transport, request, client, self.server, scheme)
+        stream = WebSocketStream(self.context, self.transport, request, client)
         self.context.register(stream)
         self.context.unregister(self)
+        self.context.deadlines.disarm(self)
+        self._expire = _nothing
         self.transport.set_protocol(stream)
-        stream.start(self._http.upgraded_data)
+        if self._writing_paused:
+            stream.pause_writing()
+        stream.start(self._http.upgraded_data, scheme, self.server)
 
     def stream_ended(self, *, keep_alive: bool) -> None:
         """The stream's response is complete: go on with the next request or end."""
@@ -185,8 +212,8 @@ class Connection(asyncio.Protocol):
             # What the client still sends belongs to a request that has its answer (RFC 9112 §9.6):
             # closing at once would reset the connection before the answer was read.
             self.close(linger=True)
-        elif not keep_alive or self._eof or self.context.draining:
-            self.close()
+        elif not keep_alive or self.context.draining or (self._eof and not self._backlog):
+            self.close(linger=self._paused)  # paused: it has sent more, which nobody will read
         else:
             self._set_deadline(self.context.config.keep_alive_timeout, self.close)
             self._resume()
@@ -199,10 +226,11 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, status: int, detail: str) -> None:
         """Answer input that is no request; the connection cannot be used after it."""
+        logger.info("Refused a request with %d: %s", status, detail)
         stream, self.stream = self.stream, None
         if stream is not None:
             started = stream.response_started
-            stream.client_lost()
+            stream.client_lost(status)
             if started:
                 self.transport.abort()
                 return
@@ -229,11 +257,13 @@ class Connection(asyncio.Protocol):
             self.transport.write_eof()
         else:
             self.transport.close()
-        self._set_deadline(LINGER, self.transport.abort)
+        self._watch_end()
 
     def shut_down(self) -> None:
         """The server ends: an idle connection closes, a busy one after its response."""
-        if self.stream is None:
+        if self.stream is not None:
+            self.stream.last_of_connection()
+        elif not self._discarding:
             self.close()
 
     def abort(self) -> None:
@@ -261,6 +291,27 @@ class Connection(asyncio.Protocol):
             self._paused = False
             self.transport.resume_reading()
 
+    def _watch_half_closed(self) -> None:
+        assert self.stream is not None
+        self._progress = self.stream.size
+        self._set_deadline(HALF_CLOSED, self._check_half_closed)
+
+    def _check_half_closed(self) -> None:
+        if self.stream is not None and self.stream.size > self._progress:
+            self._watch_half_closed()
+        else:
+            self.transport.abort()
+
+    def _watch_end(self) -> None:
+        self._progress = unsent = self.transport.get_write_buffer_size()
+        self._set_deadline(STALLED if unsent else LINGER, self._check_end)
+
+    def _check_end(self) -> None:
+        if self.transport.get_write_buffer_size() < self._progress:
+            self._watch_end()
+        else:
+            self.transport.abort()
+
     def _set_deadline(self, seconds: float, expire: Callable[[], None]) -> None:
         self._expire = expire
         if seconds <= 0:
@@ -275,6 +326,10 @@ class Connection(asyncio.Protocol):
             self._deadline = None
             self._expire()
         return self._deadline
+
+
+def _nothing() -> None:
+    """What there is to do at a deadline that nobody has set."""
 
 
 def _address(peername: object) -> Address | None:

@@ -5,22 +5,25 @@ import logging
 import time
 from collections.abc import Coroutine
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from fairway._types import ASGIApplication
-from fairway.server.access import AccessLog
+from fairway.server.access import AccessLog, AccessRecord, path_of
 from fairway.server.config import Config
 from fairway.server.deadlines import Deadlines
-from fairway.server.proxy import TrustedProxies
-from fairway.server.stacks import format_stack
-from fairway.server.threads import ThreadPool
-from fairway.wire.http1 import HTTP1Limits
+from fairway.server.proxy import Address, TrustedProxies
+from fairway.server.stacks import format_stack, format_thread
+from fairway.server.threads import LentThread, ThreadPool
+from fairway.wire.http1 import HTTP1Limits, Request
 
 if TYPE_CHECKING:
     from fairway.server.connection import Connection
     from fairway.server.websocket_stream import WebSocketStream
 
 logger = logging.getLogger("fairway.server")
+
+#: Seconds that a client has for closing the connection after we have said our last words.
+LINGER: Final = 5.0
 
 
 class Context:
@@ -33,12 +36,16 @@ class Context:
         time: Its clock, in seconds.
         deadlines: Their one timer.
         threads: Where their sync code runs.
-        access_log: Told what happened, or None.
+        access_log: Told what happened, or None. Tell it through :meth:`log`.
         proxies: Whose headers are believed, or None without ``--proxy-headers``.
         state: What the lifespan left for every connection.
         connections: Every open HTTP connection and WebSocket.
-        tasks: Every application task with what it serves, such as ``"GET /"``.
+        tasks: Every application task with the executor of its sync code, which is labelled with
+            what the task serves, such as ``"GET /"``.
         draining: Set when the server ends: no connection is kept for another request.
+
+    Raises:
+        ConfigError: ``trusted_proxies`` names something that is no network.
     """
 
     def __init__(
@@ -65,8 +72,9 @@ class Context:
         self.server_header = config.server_name.encode("latin-1") or None
         self.state: dict[str, Any] = {}
         self.connections: set[Connection | WebSocketStream] = set()
-        self.tasks: dict[asyncio.Task[None], str] = {}
+        self.tasks: dict[asyncio.Task[None], LentThread] = {}
         self.draining = False
+        self._access_log_broken = False
         self._quiet = asyncio.Event()
         self._date = b""
         self._date_second = 0
@@ -79,10 +87,62 @@ class Context:
             self._date = formatdate(now, usegmt=True).encode("ascii")
         return self._date
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None], label: str) -> "asyncio.Task[None]":
-        """Run an application in a task of its own, known to the server until it ends."""
+    def log(
+        self,
+        action: str,
+        status: int,
+        request: Request,
+        client: Address | None,
+        started_at: float,
+        size: int = 0,
+    ) -> None:
+        """Tell the access log; that it cannot be written is logged once and harms no request.
+
+        Args:
+            action: As in :class:`~fairway.server.access.AccessRecord`, like the others.
+            status: As there.
+            request: What was asked.
+            client: Who asked.
+            started_at: When, by the loop's clock.
+            size: As there.
+        """
+        if self.access_log is None:
+            return
+        record = AccessRecord(
+            protocol="http" if action == "complete" else "websocket",
+            action=action,
+            method=request.method,
+            path=path_of(request),
+            http_version=request.http_version,
+            status=int(status),
+            client=f"{client[0]}:{client[1]}" if client else "",
+            size=size,
+            duration=self.loop.time() - started_at,
+        )
+        try:
+            self.access_log(record)
+        except Exception:
+            if not self._access_log_broken:
+                logger.exception("The access log cannot be written; the server goes on without it")
+            self._access_log_broken = True
+        else:
+            self._access_log_broken = False
+
+    def log_exception(self, label: str, error: BaseException) -> None:
+        """Log what an application raised while it served ``label``, such as ``"GET /"``."""
+        logger.error("Exception inside application for %s: %r", label, error, exc_info=error)
+
+    def spawn(
+        self, coroutine: Coroutine[Any, Any, None], executor: LentThread
+    ) -> "asyncio.Task[None]":
+        """Run an application in a task of its own, known to the server until it ends.
+
+        Args:
+            coroutine: What the task runs.
+            executor: Where the application's sync code runs.
+        """
         task = self.loop.create_task(coroutine)
-        self.tasks[task] = label
+        self.tasks[task] = executor
         task.add_done_callback(self._forget)
         return task
 
@@ -90,16 +150,24 @@ class Context:
         """Give a task whose client is gone ``application_close_timeout`` to end, then cancel it."""
         timeout = self.config.application_close_timeout
         if timeout > 0 and not task.done():
-            self.deadlines.arm(_Straggler(self, task), self.loop.time() + timeout)
+            straggler = _Straggler(self, task, self.loop.time() + timeout)
+            self.deadlines.arm(straggler, straggler.when)
+            task.add_done_callback(straggler.forget)
 
     def cancel(self, task: "asyncio.Task[None]", why: str) -> None:
-        """Cancel an application task and log where it hung."""
-        logger.warning(
-            "Application for %s %s; it was cancelled. It was waiting here:\n%s",
-            self.tasks.get(task, "?"),
-            why,
-            format_stack(task),
-        )
+        """Cancel an application task and log where it hung, in a thread too.
+
+        Sync code cannot be cancelled: its task ends when it returns.
+        """
+        executor = self.tasks.get(task)
+        if executor is None:
+            return
+        text = f"Application for {executor.label} {why}; it was cancelled. It was waiting here:\n"
+        text += format_stack(task)
+        thread = executor.thread
+        if thread is not None and (calls := format_thread(thread)):
+            text += f"\nIts sync code, which cannot be cancelled, was here:\n{calls}"
+        logger.warning("%s", text)
         task.cancel()
 
     def register(self, connection: "Connection | WebSocketStream") -> None:
@@ -109,9 +177,13 @@ class Context:
     def unregister(self, connection: "Connection | WebSocketStream") -> None:
         """A client is gone, or has become another kind of connection."""
         self.connections.discard(connection)
-        self.deadlines.disarm(connection)
         if self.draining and self.quiet:
             self._quiet.set()
+
+    def close(self) -> None:
+        """Stop the clock and let the threads end."""
+        self.deadlines.close()
+        self.threads.close()
 
     @property
     def quiet(self) -> bool:
@@ -131,18 +203,24 @@ class Context:
 class _Straggler:
     """Waits for one task that should have ended."""
 
-    __slots__ = ("_context", "_task", "slot")
+    __slots__ = ("_context", "_task", "slot", "when")
 
-    def __init__(self, context: Context, task: "asyncio.Task[None]") -> None:
+    def __init__(self, context: Context, task: "asyncio.Task[None]", when: float) -> None:
         self.slot = 0
+        self.when = when
         self._context = context
         self._task = task
 
+    def forget(self, task: "asyncio.Task[None]") -> None:
+        """The task has ended."""
+        self._context.deadlines.disarm(self)
+
     def on_deadline(self, now: float) -> float | None:
-        """Cancel the task if it still runs."""
-        if not self._task.done():
-            timeout = self._context.config.application_close_timeout
-            self._context.cancel(
-                self._task, f"went on for more than {timeout:g} s after its client had gone"
-            )
+        """Cancel the task if its time is over."""
+        if now < self.when:
+            return self.when
+        timeout = self._context.config.application_close_timeout
+        self._context.cancel(
+            self._task, f"went on for more than {timeout:g} s after its client had gone"
+        )
         return None

@@ -10,8 +10,11 @@ import heapq
 import math
 from typing import Final, Protocol
 
-#: Seconds that are treated as one moment. No deadline comes early; it may come this much late.
+#: Seconds that are treated as one moment: a deadline may come this much late.
 RESOLUTION: Final = 0.05
+#: The farthest moment, in seconds from now, that is kept. What is due later is asked earlier, too:
+#: else connections that come and go would leave a day full of moments at which nobody waits.
+HORIZON: Final = 60.0
 
 
 class Timed(Protocol):
@@ -24,7 +27,11 @@ class Timed(Protocol):
     slot: int
 
     def on_deadline(self, now: float) -> float | None:
-        """Do what is due at ``now``; returns the moment of the next deadline, or None."""
+        """Do what is due at ``now``, which may be nothing yet.
+
+        Returns:
+            The moment of the next deadline, or None.
+        """
 
 
 class Deadlines:
@@ -47,7 +54,7 @@ class Deadlines:
             if target.slot <= slot:
                 return
             self.disarm(target)
-        target.slot = slot
+        target.slot = slot = min(slot, math.ceil((self._loop.time() + HORIZON) / RESOLUTION))
         entries = self._slots.get(slot)
         if entries is None:
             entries = self._slots[slot] = {}
@@ -81,10 +88,20 @@ class Deadlines:
         self._timer = None
         now = self._loop.time()
         while self._order and self._order[0] * RESOLUTION <= now:
-            for target in self._slots.pop(heapq.heappop(self._order)):
-                target.slot = 0
-                when = target.on_deadline(now)
-                if when is not None:
-                    self.arm(target, max(when, now + RESOLUTION))
+            slot = heapq.heappop(self._order)
+            for target in self._slots.pop(slot):
+                if target.slot == slot:  # not disarmed by one that was asked before it
+                    self._ask(target, now)
         if self._order:
             self._set_timer()
+
+    def _ask(self, target: Timed, now: float) -> None:
+        target.slot = 0
+        try:
+            when = target.on_deadline(now)
+        except Exception as error:  # noqa: BLE001  one must not stop the clock for all others
+            message = f"Exception at the deadline of {target!r}"
+            self._loop.call_exception_handler({"message": message, "exception": error})
+            return
+        if when is not None:
+            self.arm(target, max(when, now + RESOLUTION))

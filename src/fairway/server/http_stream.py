@@ -12,7 +12,7 @@ from asgiref.sync import ThreadSensitiveContext
 from fairway._types import Event
 from fairway.delivery import Mailbox
 from fairway.exceptions import ClientDisconnected, WrongState
-from fairway.server.access import AccessRecord
+from fairway.server.access import path_of
 from fairway.server.proxy import Address
 from fairway.server.scope import http_scope
 from fairway.server.threads import LentThread
@@ -32,6 +32,7 @@ class HTTPStream:
     Attributes:
         body_complete: The whole request body has arrived.
         response_started: Something of the response has been written.
+        size: Bytes of the response's body that the application has sent so far.
     """
 
     __slots__ = (
@@ -47,12 +48,12 @@ class HTTPStream:
         "_request",
         "_response",
         "_scheme",
-        "_size",
         "_started_at",
         "_status",
         "_task",
         "body_complete",
         "response_started",
+        "size",
     )
 
     def __init__(
@@ -60,6 +61,7 @@ class HTTPStream:
     ) -> None:
         self.body_complete = not request.has_body
         self.response_started = False
+        self.size = 0
         self._connection = connection
         self._context = connection.context
         self._request = request
@@ -69,7 +71,6 @@ class HTTPStream:
         keep_alive = request.keep_alive and not self._context.draining
         self._response = Response(request.method, request.http_version, keep_alive)
         self._status = 0
-        self._size = 0
         self._started_at = self._context.loop.time()
         self._head: Event | None = None
         self._head_timer: asyncio.Handle | None = None
@@ -87,9 +88,10 @@ class HTTPStream:
             # "100 (Continue)" once the application asks for the body, so that it can refuse before
             # the client sends it (RFC 9110 §10.1.1).
             self._mailbox.on_park = self._send_continue
-        self._task = self._context.spawn(self._run(), f"{request.method} {self._path()}")
+        executor = LentThread(self._context.threads, self._label())
+        self._task = self._context.spawn(self._run(executor), executor)
 
-    async def _run(self) -> None:
+    async def _run(self, executor: LentThread) -> None:
         connection, context = self._connection, self._context
         scope = http_scope(
             self._request,
@@ -100,44 +102,46 @@ class HTTPStream:
             context.state,
         )
         try:
-            async with ThreadSensitiveContext(executor=LentThread(context.threads)):
+            async with ThreadSensitiveContext(executor=executor):
                 await context.application(scope, self._mailbox, self._send)
-        except asyncio.CancelledError:
-            self._fail(503, "The server is shutting down.")
-            raise
-        except ClientDisconnected:
+        except asyncio.CancelledError as error:
+            if self._gone or context.draining:
+                self._fail(503, "The server is shutting down.")
+                raise
+            context.log_exception(executor.label, error)
+        except ClientDisconnected as error:
             if not self._gone:
-                logger.exception("Exception inside application for %s", self._label())
-                self._fail(500, "The application failed.")
-        except Exception as error:
-            logger.error(
-                "Exception inside application for %s: %s", self._label(), error, exc_info=error
-            )
-            self._fail(500, "The application failed.")
+                context.log_exception(executor.label, error)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  it ends this request, not the server
+            context.log_exception(executor.label, error)
         else:
             if not self._complete and not self._gone:
-                logger.error("The application returned without a response to %s", self._label())
-                self._fail(500, "The application returned without a response.")
+                logger.error("The application returned without a response to %s", executor.label)
+        self._fail(500, "The application failed.")
 
     def _fail(self, status: int, detail: str) -> None:
         """Answer for an application that did not; a response that has begun can only be cut off."""
         if self._complete or self._gone:
             return
-        connection = self._connection
+        connection, context = self._connection, self._context
+        self._gone = True  # for the application, which can send nothing more
         self._cancel_head()
+        self.resume_writing()
         if self.response_started:
             self._finish()
             connection.transport.abort()
             return
-        context = self._context
         self._status = status
         answer = error_response(status, detail, server=context.server_header, date=context.date())
+        if self._request.method == "HEAD":
+            answer = answer[: answer.index(b"\r\n\r\n") + 4]
         connection.transport.write(answer)
         self._finish()
         connection.stream_ended(keep_alive=False)
 
     def _finish(self) -> None:
         self._complete = True
+        self._mailbox.flow = None  # the connection may belong to the next request from now on
         self._mailbox.put_disconnect(_DISCONNECT)
         self._log()
 
@@ -156,16 +160,26 @@ class HTTPStream:
             self.body_complete = True
             self._mailbox.put_event({"type": "http.request", "body": b"", "more_body": False})
 
-    def client_lost(self) -> None:
-        """The client is gone; the application is told, and given a while to end."""
+    def client_lost(self, status: int = 0) -> None:
+        """The client is gone; the application is told, and given a while to end.
+
+        Args:
+            status: What the client was told, if it broke a rule and got no other response.
+        """
         self._gone = True
         self._cancel_head()
+        self._mailbox.flow = None
         self._mailbox.put_disconnect(_DISCONNECT)
         self.resume_writing()
         if self._task is not None:
             self._context.reap(self._task)
-        if not self._complete and self.response_started:
+        if not self._complete and (self.response_started or status):
+            self._status = status or self._status
             self._log()
+
+    def last_of_connection(self) -> None:
+        """The connection ends after this response; it says so unless its head has been sent."""
+        self._response.keep_alive = False
 
     def time_out(self) -> None:
         """The application took longer than ``http_timeout``."""
@@ -188,12 +202,10 @@ class HTTPStream:
     async def _send(self, event: Event) -> None:
         """The ASGI ``send`` of this request."""
         kind = event["type"]
+        while self._drained is not None:
+            await self._drained.wait()
         if self._gone:
             raise ClientDisconnected(f"Cannot send {kind!r}: the client is gone.")
-        if self._drained is not None:
-            await self._drained.wait()
-            if self._gone:
-                raise ClientDisconnected(f"Cannot send {kind!r}: the client is gone.")
         if kind == "http.response.body" and self._status and not self._complete:
             self._send_body(event)
         elif kind == "http.response.start" and not self._status:
@@ -237,6 +249,8 @@ class HTTPStream:
             # There is no send() to raise it from, so it ends the response here.
             logger.error("Bad response headers for %s: %s", self._label(), error)
             self._fail(500, "The application failed.")
+            if self._task is not None:
+                self._context.reap(self._task)
             return
         self.response_started = True
         self._connection.transport.write(head)
@@ -251,11 +265,13 @@ class HTTPStream:
         body = event.get("body", b"")
         more = event.get("more_body", False)
         if self._head is not None and not more:
+            if not self.body_complete:
+                self.last_of_connection()  # nobody will read what is left of the request
             data = self._take_head(body)
         else:
             data = self._take_head() + self._response.body(body, more)
         self.response_started = True
-        self._size += len(body)
+        self.size += len(body)
         if data:
             self._connection.transport.write(data)
         if not more:
@@ -286,28 +302,11 @@ class HTTPStream:
 
     # ------------------------------------------------------------------ for people
 
-    def _path(self) -> str:
-        request = self._request
-        path = request.path.decode("latin-1")
-        query = request.query_string.decode("latin-1")
-        return f"{path}?{query}" if query else path
-
     def _label(self) -> str:
-        return f"{self._request.method} {self._path()}"
+        return f"{self._request.method} {path_of(self._request)}"
 
     def _log(self) -> None:
-        if self._context.access_log is None:
-            return
-        self._context.access_log(
-            AccessRecord(
-                protocol="http",
-                action="complete",
-                method=self._request.method,
-                path=self._path(),
-                http_version=self._request.http_version,
-                status=self._status,
-                client=f"{self._client[0]}:{self._client[1]}" if self._client else "",
-                size=self._size,
-                duration=self._context.loop.time() - self._started_at,
-            )
+        size = 0 if self._request.method == "HEAD" else self.size
+        self._context.log(
+            "complete", self._status, self._request, self._client, self._started_at, size
         )

@@ -5,19 +5,16 @@ See https://asgi.readthedocs.io/en/latest/specs/lifespan.html.
 
 import asyncio
 import logging
-from collections.abc import Awaitable
 from typing import Any, Final
 
 from fairway._types import ASGIApplication, Event, Scope
 from fairway.exceptions import WrongState
+from fairway.server.stacks import format_stack
 
 logger = logging.getLogger("fairway.server")
 
-_ANSWERS: Final = frozenset(
-    f"lifespan.{phase}.{outcome}"
-    for phase in ("startup", "shutdown")
-    for outcome in ("complete", "failed")
-)
+#: Seconds that an application gets to end in, after its last answer or when it was cancelled.
+LAST_WORDS: Final = 2.0
 
 
 class LifespanFailed(Exception):
@@ -42,6 +39,7 @@ class Lifespan:
         self._application = application
         self._mode = mode
         self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._asked = ""  # "startup" or "shutdown" until that is answered
         self._answer: asyncio.Future[Event] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -54,18 +52,11 @@ class Lifespan:
         """
         if self._mode == "off":
             return
-        scope: Scope = {
-            "type": "lifespan",
-            "asgi": {"version": "3.0", "spec_version": "2.0"},
-            "state": self.state,
-        }
-        self._task = asyncio.create_task(
-            self._run(self._application(scope, self._events.get, self._send))
-        )
+        self._task = asyncio.create_task(self._run())
         answer = await self._ask("startup")
         if answer["type"] == "lifespan.startup.failed":
-            await self._task
-            raise LifespanFailed(answer.get("message") or "the application gave no reason")
+            await self._wait_for_end()
+            raise LifespanFailed(answer.get("message") or "it gave no reason.")
 
     async def shutdown(self) -> None:
         """Tell the application to end and wait until it has; a failure is logged."""
@@ -73,42 +64,81 @@ class Lifespan:
             return
         answer = await self._ask("shutdown")
         if answer["type"] == "lifespan.shutdown.failed":
-            logger.error("Application shutdown failed: %s", answer.get("message", ""))
-        await self._task
+            reason = answer.get("message") or "it gave no reason."
+            logger.error("The application did not shut down cleanly: %s", reason)
+        await self._wait_for_end()
+
+    async def abandon(self, why: str) -> None:
+        """Cancel the application's lifespan if it still runs, and log where it hung.
+
+        Args:
+            why: What it did, such as ``"did not end within 15 s"``.
+        """
+        task = self._task
+        if task is None or task.done():
+            return
+        logger.warning(
+            "The application's lifespan %s; it was cancelled. It was waiting here:\n%s",
+            why,
+            format_stack(task),
+        )
+        task.cancel()
+        await asyncio.wait([task], timeout=LAST_WORDS)
 
     async def _ask(self, what: str) -> Event:
+        self._asked = what
         self._answer = asyncio.get_running_loop().create_future()
         self._events.put_nowait({"type": f"lifespan.{what}"})
         return await self._answer
 
-    async def _run(self, application: Awaitable[None]) -> None:
-        why = "it returned"
-        try:
-            await application
-        except Exception as error:
-            why = f"{type(error).__name__}: {error}"
-            if self._mode == "on" or self._answered:
-                logger.exception("Exception in the application's lifespan")
-        if not self._answered:
-            # "If an exception is raised when calling the application callable with a
-            # lifespan.startup message … the server must continue but not send any lifespan events."
-            logger.debug("The application does not answer lifespan events (%s)", why)
-            outcome = "failed" if self._mode == "on" else "complete"
-            self._resolve({"type": f"lifespan.startup.{outcome}", "message": why})
-
-    @property
-    def _answered(self) -> bool:
-        return self._answer is None or self._answer.done()
-
     def _resolve(self, answer: Event) -> None:
-        if self._answer is not None:
+        self._asked = ""
+        if self._answer is not None and not self._answer.done():  # done: nobody waits any more
             self._answer.set_result(answer)
 
+    async def _wait_for_end(self) -> None:
+        assert self._task is not None
+        await asyncio.wait([self._task], timeout=LAST_WORDS)
+        await self.abandon(f"did not end within {LAST_WORDS:g} s after its last answer")
+
+    async def _run(self) -> None:
+        scope: Scope = {
+            "type": "lifespan",
+            "asgi": {"version": "3.0", "spec_version": "2.0"},
+            "state": self.state,
+        }
+        try:
+            await self._application(scope, self._events.get, self._send)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it is, it is logged
+            self._ended(error)
+        else:
+            self._ended(None)
+
+    def _ended(self, error: BaseException | None) -> None:
+        """The application returned or raised: log what is no answer, and go on without one."""
+        asked = self._asked
+        unknown = not self._events.empty() or isinstance(error, WrongState)
+        if asked == "startup" and self._mode == "auto" and unknown:
+            # It did not look at the event, or answered as if it were a request: it does not know
+            # the protocol. "the server must continue but not send any lifespan events"
+            logger.debug("The application does not take part in the lifespan protocol: %r", error)
+        elif error is not None:
+            logger.error("Exception in the application's lifespan: %s", error, exc_info=error)
+        if asked == "startup" and self._mode == "on":
+            why = "it returned" if error is None else f"{type(error).__name__}: {error}"
+            self._resolve({"type": "lifespan.startup.failed", "message": why})
+        elif asked:
+            self._resolve({"type": f"lifespan.{asked}.complete"})
+
     async def _send(self, event: Event) -> None:
-        if event["type"] not in _ANSWERS:
+        """The ASGI ``send`` of the lifespan."""
+        kind, asked = event["type"], self._asked
+        if not asked:
+            raise WrongState(f"Cannot send {kind!r}: the lifespan takes nothing until it is asked.")
+        answers = (f"lifespan.{asked}.complete", f"lifespan.{asked}.failed")
+        if kind not in answers:
             raise WrongState(
-                f"Cannot send {event['type']!r} in a lifespan, which takes {sorted(_ANSWERS)}."
+                f"Cannot send {kind!r}: the lifespan was asked for its {asked} "
+                f"and takes {answers[0]!r} or {answers[1]!r}."
             )
-        if self._answered:
-            raise WrongState(f"Cannot send {event['type']!r}: nothing was asked or it is answered.")
         self._resolve(event)

@@ -48,6 +48,8 @@ class TrustedProxies:
             address = ipaddress.ip_address(host)
         except ValueError:
             return False
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped  # how a socket for both families shows IPv4 peers
         return any(address in network for network in self._networks)
 
     def resolve(
@@ -69,7 +71,8 @@ class TrustedProxies:
                 hosts += value.split(b",")
             elif name == self._port_header:
                 last = value.rpartition(b",")[2].strip()
-                port = int(last) if last.isdigit() and int(last) < 65536 else 0
+                port = int(last) if last.isdigit() and len(last) <= 5 else 0
+                port = port if port < 65536 else 0
             elif name == b"x-forwarded-proto":
                 last = value.rpartition(b",")[2].strip().lower()
                 if last in _SCHEMES:

@@ -2,26 +2,24 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
-import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any, Final
 
 from fairway._types import ASGIApplication
 from fairway.server.access import AccessLog
-from fairway.server.config import Config
+from fairway.server.config import Config, ConfigError
 from fairway.server.connection import Connection
 from fairway.server.context import Context
-from fairway.server.lifespan import Lifespan
-from fairway.server.listener import display, open_sockets
+from fairway.server.lifespan import LAST_WORDS, Lifespan
+from fairway.server.listener import SocketFile, close_sockets, display, open_sockets
 
 logger = logging.getLogger("fairway.server")
 
-#: Seconds that cancelled applications get for their last words.
-LAST_WORDS: Final = 2.0
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -56,8 +54,8 @@ class Server:
         self.ready = ready
         self._sockets = sockets
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
-        self._hurry: asyncio.Event | None = None
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._stops = 0
 
     def run(self) -> None:
@@ -67,52 +65,95 @@ class Server:
 
         Raises:
             OSError: A socket cannot be bound.
+            ConfigError: The configuration names something that does not exist.
             LifespanFailed: The application said that it cannot start.
         """
-        debug = self._config.verbosity >= 3
-        with asyncio.Runner(debug=debug, loop_factory=loop_factory(self._config.loop)) as runner:
-            runner.run(self.serve())
+        loop = loop_factory(self._config.loop)()
+        loop.set_debug(self._config.verbosity >= 3)
+        try:
+            loop.run_until_complete(self.serve())
+        finally:
+            # Not asyncio.Runner: it waits for every task and thread, and sync code that hangs
+            # would keep the server from ending.
+            tasks = asyncio.all_tasks(loop)
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                loop.run_until_complete(asyncio.wait(tasks, timeout=LAST_WORDS))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
 
     async def serve(self) -> None:
-        """Serve until :meth:`stop` on the running event loop.
+        """Serve until :meth:`stop` on the running event loop. Cancelled, it ends at once.
 
         Raises:
             OSError: A socket cannot be bound.
+            ConfigError: The configuration names something that does not exist.
             LifespanFailed: The application said that it cannot start.
         """
         loop = self._loop = asyncio.get_running_loop()
-        self._stop, self._hurry = asyncio.Event(), asyncio.Event()
-        if self._stops:
-            self._stop.set()
-        sockets = list(self._sockets) if self._sockets is not None else open_sockets(self._config)
+        for event in (self._stop, self._hurry)[: self._stops]:
+            event.set()
         context = Context(self._application, self._config, loop, self._access_log)
-        lifespan = Lifespan(self._application, self._config.lifespan)
+        if self._sockets is None:
+            sockets = open_sockets(self._config)
+            file = SocketFile(self._config.unix_socket)
+        else:
+            sockets, file = list(self._sockets), SocketFile(None)
         try:
-            await lifespan.startup()
-            context.state = lifespan.state
-            listeners = [
-                await loop.create_server(
-                    lambda: Connection(context), sock=sock, backlog=self._config.backlog
-                )
-                for sock in sockets
-            ]
-            self.addresses = [display(sock) for sock in sockets]
             with self._signals(loop):
-                if self.ready is not None:
-                    self.ready()
-                await self._stop.wait()
-                await self._drain(context, listeners)
-            await lifespan.shutdown()
+                await self._live(context, sockets, file)
         finally:
-            context.deadlines.close()
-            context.threads.close()
+            context.close()
+            close_sockets(sockets)
+            file.remove()
+
+    async def _live(
+        self, context: Context, sockets: Sequence[socket.socket], file: SocketFile
+    ) -> None:
+        """Start the application, serve until told to stop, and end it."""
+        lifespan = Lifespan(self._application, self._config.lifespan)
+        listeners: list[asyncio.Server] = []
+        try:
+            if not await self._start(lifespan):
+                return
+            context.state = lifespan.state
             for sock in sockets:
-                _close_socket(sock)
+                listeners.append(await _listen(context, sock))  # noqa: PERF401  one may fail
+            self.addresses = [display(sock) for sock in sockets]
+            if self.ready is not None:
+                self.ready()
+            await self._stop.wait()
+        except asyncio.CancelledError:
+            self._hurry.set()
+            raise
+        finally:
+            context.draining = True
+            for listener in listeners:
+                listener.close()
+            file.remove()
+            await self._end(context, lifespan)
+
+    async def _start(self, lifespan: Lifespan) -> bool:
+        """Start the application; says whether it has, before the server was told to stop."""
+        if self._stop.is_set():
+            return False
+        starting = asyncio.ensure_future(lifespan.startup())
+        try:
+            await _first_of(starting, self._stop.wait(), None)
+            if starting.done():
+                starting.result()
+                return True
+            return False
+        finally:
+            if not starting.done():
+                starting.cancel()
+                await lifespan.abandon("was still starting when the server was told to end")
 
     def stop(self) -> None:
         """End gracefully; from any thread, a signal handler or the loop. Again: end at once."""
         self._stops += 1
-        if self._loop is None or self._stop is None or self._hurry is None:
+        if self._loop is None:
             return
         event = self._stop if self._stops == 1 else self._hurry
         with contextlib.suppress(RuntimeError):  # the loop has ended in the meantime
@@ -138,36 +179,63 @@ class Server:
                     loop.remove_signal_handler(number)
                 signal.signal(number, handler)
 
-    async def _drain(self, context: Context, listeners: Sequence[asyncio.Server]) -> None:
-        """Accept nobody new, let requests end, say goodbye to sockets, all within the deadline."""
-        assert self._hurry is not None
-        context.draining = True
-        for listener in listeners:
-            listener.close()
+    async def _end(self, context: Context, lifespan: Lifespan) -> None:
+        """Let requests end, say goodbye to sockets, end the application, within the deadline."""
+        timeout = self._config.graceful_timeout
+        until = context.time() + timeout if timeout > 0 else None
         for connection in tuple(context.connections):
             connection.shut_down()
         if not context.quiet:
-            endings = [
-                asyncio.ensure_future(context.wait_until_quiet()),
-                asyncio.ensure_future(self._hurry.wait()),
-            ]
-            timeout = max(self._config.graceful_timeout, 0)
-            await asyncio.wait(endings, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-            for ending in endings:
-                ending.cancel()
+            quiet = asyncio.ensure_future(context.wait_until_quiet())
+            await _first_of(quiet, self._hurry.wait(), until)
+            quiet.cancel()
             await self._cut(context)
+        ending = asyncio.ensure_future(lifespan.shutdown())
+        await _first_of(ending, self._hurry.wait(), until)
+        await asyncio.wait([ending], timeout=LAST_WORDS)
+        if not ending.done():
+            ending.cancel()
+            await lifespan.abandon("did not end in time")
 
     async def _cut(self, context: Context) -> None:
         """End what did not end by itself, and say what it was."""
+        why = f"did not end within {self._config.graceful_timeout:g} s"
+        if self._hurry.is_set():
+            why = "was still running when the server was told to end at once"
         for task in tuple(context.tasks):
-            context.cancel(task, f"did not end within {self._config.graceful_timeout:g} s")
+            context.cancel(task, why)
         if context.tasks:
             await asyncio.wait(context.tasks, timeout=LAST_WORDS)
-        for label in context.tasks.values():
-            logger.error("Application for %s did not end even when it was cancelled", label)
+        for executor in context.tasks.values():
+            logger.error(
+                "Application for %s did not end even when it was cancelled", executor.label
+            )
         for connection in tuple(context.connections):
             connection.abort()
         await asyncio.sleep(0)  # connection_lost() runs in the next turn of the loop
+
+
+async def _first_of(
+    task: "asyncio.Future[None]", other: Coroutine[Any, Any, Any], until: float | None
+) -> None:
+    """Wait until one of the two is done, or for a moment of the loop's clock."""
+    second: asyncio.Future[Any] = asyncio.ensure_future(other)
+    timeout = None if until is None else max(until - asyncio.get_running_loop().time(), 0)
+    both: list[asyncio.Future[Any]] = [task, second]
+    try:
+        await asyncio.wait(both, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        second.cancel()
+
+
+async def _listen(context: Context, sock: socket.socket) -> asyncio.Server:
+    loop, backlog = context.loop, context.config.backlog
+    factory = functools.partial(Connection, context)
+    if sock.family == socket.AF_UNIX and not isinstance(loop, asyncio.BaseEventLoop):
+        # uvloop takes it only here; asyncio's, from Python 3.13 on, would remove the socket's file,
+        # which need not be ours.
+        return await loop.create_unix_server(factory, sock=sock, backlog=backlog)
+    return await loop.create_server(factory, sock=sock, backlog=backlog)
 
 
 def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
@@ -177,23 +245,15 @@ def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
         name: ``"auto"``, ``"uvloop"`` or ``"asyncio"``.
 
     Raises:
-        ModuleNotFoundError: uvloop was asked for by name and is not installed.
+        ConfigError: uvloop was asked for by name and is not installed.
     """
     if name != "asyncio":
         try:
             import uvloop  # noqa: PLC0415  optional: there is none for Windows
         except ModuleNotFoundError:
             if name == "uvloop":
-                raise
+                raise ConfigError("loop is 'uvloop', which is not installed.") from None
         else:
             factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
             return factory
     return asyncio.new_event_loop
-
-
-def _close_socket(sock: socket.socket) -> None:
-    path = sock.getsockname() if sock.fileno() >= 0 and sock.family == socket.AF_UNIX else ""
-    sock.close()
-    if path and isinstance(path, str):
-        with contextlib.suppress(OSError):
-            os.unlink(path)

@@ -2,6 +2,8 @@
 
 import asyncio
 import linecache
+import sys
+import traceback
 from types import CodeType
 from typing import Any
 
@@ -24,3 +26,14 @@ def format_stack(task: "asyncio.Task[Any]") -> str:
                 lines.append(f"    {source}")
         awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
     return "\n".join(lines) or "  (no Python frame)"
+
+
+def format_thread(identifier: int) -> str:
+    """The calls of a running thread as indented text, innermost last; empty once it has ended.
+
+    Args:
+        identifier: What ``threading.get_ident()`` gave in that thread.
+    """
+    # The interpreter's own debugging aid: the one way to look into another thread.
+    frame = sys._current_frames().get(identifier)  # noqa: SLF001
+    return "".join(traceback.format_stack(frame)).rstrip() if frame is not None else ""
