@@ -75,7 +75,7 @@ def assert_sound(outcome: Outcome, *, closing: bool) -> None:
         assert events == closed
         assert replies == b""
     else:
-        pongs = [unmasked(PONG, event.payload) for event in events if isinstance(event, Ping)]
+        pongs = [unmasked(PONG, event.payload) for event in events if type(event) is Ping]
         assert replies == b"".join(pongs) + last
 
 

@@ -184,7 +184,7 @@ class WebSocketConnection:
         while position < end:
             if self._left is None:
                 # A whole short frame that is a whole message is nearly all that chats and games
-                # send: measured at 0.5 µs this way against 2.3 µs through the general one.
+                # send: measured at 0.5 µs this way against 1.7 µs through the general one (30 bytes).
                 if self._short_frames and end - position > 5 and self._message is None:
                     first = data[position]
                     length = data[position + 1] - MASK_BIT
@@ -358,7 +358,6 @@ class WebSocketConnection:
     def _end(self, state: State, code: int, reason: str) -> Closed:
         """Enter a final state; what was received of a message is let go."""
         self.state = state
-        self._buffer = b""
         self._message = self._payload = self._utf8 = None
         return Closed(code, reason)
 
