@@ -184,7 +184,7 @@ class WebSocketConnection:
         while position < end:
             if self._left is None:
                 # A whole short frame that is a whole message is nearly all that chats and games
-                # send: measured at 0.5 µs this way against 1.7 µs through the general one (30 bytes).
+                # send: 30 bytes take 0.5 µs this way against 1.7 µs through the general one.
                 if self._short_frames and end - position > 5 and self._message is None:
                     first = data[position]
                     length = data[position + 1] - MASK_BIT
