@@ -69,7 +69,7 @@ def server(
         yield server
     finally:
         server.stop()
-    assert "Traceback" not in "".join(server.output), "".join(server.output)
+    assert server.errors() == ""
 
 
 @pytest.fixture

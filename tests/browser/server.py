@@ -140,6 +140,13 @@ class ChatServer:
             self._reader.join()
         self._running = None
 
+    def errors(self) -> str:
+        """What the server has printed from just before its first traceback on; nothing if none."""
+        for number, line in enumerate(self.output):
+            if line.startswith("Traceback"):
+                return "".join(self.output[max(0, number - 3) :])
+        return ""
+
     def say(self, room: str, author: str, text: str) -> None:
         """Put a message into the database behind the server's back."""
         with closing(sqlite3.connect(self.database)) as database, database:
