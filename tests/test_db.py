@@ -3,16 +3,30 @@
 import asyncio
 import inspect
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Any
 from unittest import mock
 
 import pytest
-from asgiref.sync import SyncToAsync, iscoroutinefunction, sync_to_async
+from asgiref.sync import (
+    SyncToAsync,
+    ThreadSensitiveContext,
+    iscoroutinefunction,
+    sync_to_async,
+)
 from django.contrib.auth.models import User
 from django.db import connection, connections
 
 from fairway import db
-from fairway.db import DatabaseSyncToAsync, aclose_old_connections, database_sync_to_async
+from fairway.db import (
+    CHECK_INTERVAL,
+    DatabaseSyncToAsync,
+    TimedCheck,
+    aclose_old_connections,
+    connection_turns,
+    database_sync_to_async,
+    keep_connections,
+)
 from fairway.utils import name_that_thing
 
 
@@ -187,3 +201,151 @@ async def test_connections_of_several_tasks_run_in_order() -> None:
 
     await asyncio.gather(*(database_sync_to_async(work)() for _ in range(20)))
     assert overlaps == 0
+
+
+class Alternating(Executor):
+    """Lends one of its two threads for each call, in turn, as the pool of a server may."""
+
+    def __init__(self) -> None:
+        self._threads = [ThreadPoolExecutor(1), ThreadPoolExecutor(1)]
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        self._threads.reverse()
+        return self._threads[0].submit(fn, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        for thread in self._threads:
+            thread.shutdown(wait, cancel_futures=cancel_futures)
+
+
+get_thread = sync_to_async(threading.get_ident)
+
+
+class TestTurns:
+    """Async methods of models in handlers meet no old connection."""
+
+    async def test_first_call_of_a_turn(self, closed: list[int]) -> None:
+        """Each turn's first call in a thread finds it without old connections."""
+        with Alternating() as executor:
+            async with ThreadSensitiveContext(executor=executor):
+                begin_turn = connection_turns()
+                assert begin_turn() is False
+                threads = [await get_thread() for _ in range(6)]
+                assert closed == threads[:2]
+                assert begin_turn() is False
+                threads += [await get_thread() for _ in range(6)]
+                assert closed == threads[:2] + threads[6:8]
+
+    async def test_connections_take_turns_in_one_thread(self, closed: list[int]) -> None:
+        """A thread that another connection had in between is looked at again."""
+        other = asyncio.Event()
+        done = asyncio.Event()
+
+        async def connect(executor: Executor) -> None:
+            async with ThreadSensitiveContext(executor=executor):
+                connection_turns()
+                await get_thread()
+                other.set()
+                await done.wait()
+                await get_thread()
+
+        with ThreadPoolExecutor(1) as executor:
+            first = asyncio.create_task(connect(executor))
+            await other.wait()
+            other.clear()
+            second = asyncio.create_task(connect(executor))
+            await other.wait()
+            assert len(closed) == 2
+            done.set()
+            await asyncio.gather(first, second)
+            assert len(closed) == 4
+
+    async def test_aclose_old_connections(self, closed: list[int]) -> None:
+        """It holds for every thread that is lent afterwards."""
+        with Alternating() as executor:
+            async with ThreadSensitiveContext(executor=executor):
+                connection_turns()
+                for _ in range(2):
+                    await get_thread()
+                closed.clear()
+                await aclose_old_connections()
+                await get_thread()
+                assert len(set(closed)) == 2
+
+    async def test_nested_consumers(self) -> None:
+        """Consumers of one connection share its turns."""
+        with ThreadPoolExecutor(1) as executor:
+            async with ThreadSensitiveContext(executor=executor) as context:
+                connection_turns()
+                wrapped = SyncToAsync.context_to_thread_executor[context]
+                connection_turns()
+                assert SyncToAsync.context_to_thread_executor[context] is wrapped
+
+    async def test_failing_call(self, closed: list[int]) -> None:
+        """What the call raises, it raises."""
+        with ThreadPoolExecutor(1) as executor:
+            async with ThreadSensitiveContext(executor=executor):
+                connection_turns()
+                with pytest.raises(ZeroDivisionError):
+                    await sync_to_async(lambda: 1 // 0)()
+
+    async def test_shutdown(self) -> None:
+        """Whoever shuts the executor down reaches the one inside."""
+        inner = ThreadPoolExecutor(1)
+        db.FreshThread(inner).shutdown()
+        with pytest.raises(RuntimeError, match="shutdown"):
+            inner.submit(int)
+
+
+class TestTimedCheck:
+    """Where one thread serves all, it is checked now and then."""
+
+    async def test_before_the_handlers_own_call(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The check runs ahead of what the handler sends to the thread, once in an interval."""
+        now = 100.0
+        log: list[str] = []
+        monkeypatch.setattr(db, "close_old_connections", lambda: log.append("check"))
+        check = TimedCheck(lambda: now)
+
+        async def handle() -> None:
+            if check.begin_turn():
+                await asyncio.sleep(0)
+            await sync_to_async(log.append)("call")
+
+        await handle()
+        await handle()
+        assert log == ["check", "call", "call"]
+        now += CHECK_INTERVAL
+        await handle()
+        assert log == ["check", "call", "call", "check", "call"]
+
+    async def test_not_in_tests(self) -> None:
+        """While a test runs an application, its connections and the thread are left alone."""
+        application: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        keep_connections(application)
+        assert TimedCheck().begin_turn() is False
+        application.set_result(None)
+        await asyncio.sleep(0)
+        check = TimedCheck()
+        assert check.begin_turn() is True
+        assert check.begin_turn() is False
+        await asyncio.sleep(0)
+        await get_thread()
+
+    async def test_failure_is_left_to_others(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A check that fails disturbs nobody."""
+
+        def fail() -> None:
+            raise OSError("no database")
+
+        monkeypatch.setattr(db, "close_old_connections", fail)
+        check = TimedCheck()
+        assert check.begin_turn() is True
+        await asyncio.sleep(0)
+        await get_thread()
+
+    async def test_where_it_applies(self) -> None:
+        """Without a thread of its own, or before asgiref has made one, there is nothing to wrap."""
+        assert connection_turns() == connection_turns()
+        async with ThreadSensitiveContext():
+            assert connection_turns() != connection_turns()

@@ -12,7 +12,7 @@ from asgiref.sync import async_to_sync
 
 from fairway import DEFAULT_CHANNEL_LAYER, layers
 from fairway._types import ASGIApplication, Event, Receive, Scope, Send
-from fairway.db import database_sync_to_async
+from fairway.db import connection_turns, database_sync_to_async
 from fairway.delivery import Mailbox, Outbox, Overflow
 from fairway.delivery.pump import LayerMessage, pump_client, pump_layer
 from fairway.exceptions import StopConsumer
@@ -153,6 +153,7 @@ class AsyncConsumer:
     async def _serve(self, mailbox: Mailbox) -> None:
         connected = disconnected = False
         handled = 0
+        begin_turn = connection_turns()
         from_layer = self.scope.get("type") == "channel"  # a worker hands on what a layer carried
         code = CloseCode.INTERNAL_ERROR
         try:
@@ -167,7 +168,10 @@ class AsyncConsumer:
                         return
                     handled = 0
                     await mailbox.park()
-                elif isinstance(item, bytes):
+                    continue
+                if begin_turn():
+                    await asyncio.sleep(0)
+                if isinstance(item, bytes):
                     await self._handle_layer(decode(item))
                 elif isinstance(item, LayerMessage):
                     item.taken.set()
@@ -189,6 +193,7 @@ class AsyncConsumer:
             raise
         finally:
             if connected and not disconnected:
+                begin_turn()
                 await self._disconnect_late(mailbox, code)
 
     async def _handle(self, event: Event) -> None:

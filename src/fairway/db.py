@@ -1,16 +1,22 @@
 """Database access from async code, with connections that do not go stale in their threads."""
 
 import asyncio
+import functools
+import itertools
 import threading
+import time
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ParamSpec, TypeVar, overload
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Any, Final, ParamSpec, TypeVar, overload
 
 from asgiref.sync import SyncToAsync, sync_to_async
 from django.db import connections
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+
+#: Seconds between two checks of a thread that cannot be told for whom it works.
+CHECK_INTERVAL: Final = 1.0
 
 _keepers = 0
 _keepers_lock = threading.Lock()
@@ -114,6 +120,113 @@ def database_sync_to_async(
 async def aclose_old_connections() -> None:
     """Close unusable and expired database connections of the thread that sync code runs in.
 
-    For async code that uses the ORM for hours without returning to a handler.
+    For async code that uses the ORM for hours without returning to a handler. Inside a consumer
+    under Fairway's server this holds for every thread that the connection is lent from now on.
     """
+    context = SyncToAsync.thread_sensitive_context.get(None)
+    executor = SyncToAsync.context_to_thread_executor.get(context) if context else None
+    if isinstance(executor, FreshThread):
+        executor.begin_turn()
     await sync_to_async(close_old_connections)()
+
+
+# ------------------------------------------------------------------ async ORM in handlers
+
+_turns = itertools.count(1)
+_thread = threading.local()
+
+
+class FreshThread(Executor):
+    """The executor of one connection, whose threads begin each turn without old connections.
+
+    The async methods of models reach the database through it. A pool may lend it another thread for
+    every call, each with database connections of its own; so each thread remembers the turn that it
+    worked for last, and closes what is old before it works for another.
+
+    Args:
+        executor: Where the calls run.
+    """
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+        self._turn = next(_turns)
+
+    def begin_turn(self) -> bool:
+        """A handler begins; returns False, since it need not wait for anything."""
+        self._turn = next(_turns)
+        return False
+
+    def submit(self, fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> "Future[_R]":
+        """Call ``fn`` where and when the inner executor does."""
+        return self._executor.submit(self._run, self._turn, functools.partial(fn, *args, **kwargs))
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Shut the inner executor down."""
+        self._executor.shutdown(wait, cancel_futures=cancel_futures)
+
+    @staticmethod
+    def _run(turn: int, call: Callable[[], _R]) -> _R:
+        if getattr(_thread, "turn", 0) != turn:
+            _thread.turn = turn
+            close_old_connections()
+        return call()
+
+
+class TimedCheck:
+    """Sends ``close_old_connections`` to the thread of sync code, but not too often.
+
+    Args:
+        clock: Seconds that only go forwards.
+    """
+
+    __slots__ = ("_clock", "_due", "_task")
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._due = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    def begin_turn(self) -> bool:
+        """A handler begins; returns whether it has to give the event loop one turn before.
+
+        After that turn the check is in the thread's queue, ahead of what the handler sends there.
+        """
+        now = self._clock()
+        if now < self._due or _keepers:
+            return False
+        self._due = now + CHECK_INTERVAL
+        self._task = asyncio.ensure_future(aclose_old_connections())
+        self._task.add_done_callback(_forget_failure)
+        return True
+
+
+def _forget_failure(check: "asyncio.Task[None]") -> None:
+    # The thread may end before its check. Whoever uses it next meets the same error, and is told.
+    if not check.cancelled():
+        check.exception()
+
+
+_shared_thread = TimedCheck()
+
+
+def connection_turns() -> Callable[[], bool]:
+    """Return what a consumer calls when a handler begins, so that it meets no old connection.
+
+    It is for the async methods of models, and takes no hop for each message. Under Fairway's server
+    it costs nothing but a number: the first call that the handler sends to a thread finds it there.
+    Where all sync code of a process shares one thread, as under other servers, that thread is
+    checked once in ``CHECK_INTERVAL`` at most. While a test runs an application
+    (``keep_connections``) nothing is checked.
+
+    The returned function tells whether the caller must give the event loop a turn.
+    """
+    context = SyncToAsync.thread_sensitive_context.get(None)
+    if context is None:
+        return _shared_thread.begin_turn
+    executors = SyncToAsync.context_to_thread_executor
+    executor = executors.get(context)
+    if executor is None:  # asgiref makes one with the first call, such as for a worker
+        return TimedCheck().begin_turn
+    if not isinstance(executor, FreshThread):
+        executor = executors[context] = FreshThread(executor)
+    return executor.begin_turn

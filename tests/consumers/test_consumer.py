@@ -2,11 +2,14 @@
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
 
-from fairway._types import Event, Scope
+from fairway import db
+from fairway._types import Event, Receive, Scope, Send
 from fairway.consumer import TURN, AsyncConsumer, SyncConsumer
 from fairway.exceptions import StopConsumer
 from fairway.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
@@ -600,6 +603,31 @@ async def test_foreign_layer_without_a_channel(
         with pytest.raises(ConnectionError, match="no layer"):
             await client.task
     assert asyncio.all_tasks() == before
+
+
+async def test_old_connections(
+    connect: Connect, layer: InMemoryChannelLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the first call that a handler sends to a thread, old connections are closed there."""
+    log: list[str] = []
+    monkeypatch.setattr(db, "close_old_connections", lambda: log.append("close"))
+
+    class Using(Recorder):
+        async def receive(self, *args: Any, **kwargs: Any) -> None:
+            for _ in range(2):
+                await sync_to_async(log.append)("query")
+            await self.send(text_data="done")
+
+    async def served(scope: Scope, receive: Receive, send: Send) -> None:
+        async with ThreadSensitiveContext(executor=executor):
+            await Using()(scope, receive, send)
+
+    with ThreadPoolExecutor(1) as executor:
+        async with connect(served) as client:
+            for _ in range(2):
+                client.text("use")
+                assert (await client.sent())["text"] == "done"
+    assert log == ["close", "query", "query"] * 2
 
 
 class TestAsAsgi:
