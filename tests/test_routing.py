@@ -355,6 +355,18 @@ class TestURLRouter:
             await call(URLRouter([path("", fails), path("", second)]), "/")
         assert second.scopes == []
 
+    async def test_resolver404_of_an_inner_endpoint(self) -> None:
+        """It is its failure behind an inner router as well."""
+        second = Endpoint()
+
+        async def fails(scope: Scope, receive: Receive, send: Send) -> None:
+            raise Resolver404("mine")
+
+        inner = URLRouter([path("b/", fails)])
+        with pytest.raises(Resolver404, match="mine"):
+            await call(URLRouter([path("a/", inner), path("a/b/", second)]), "/a/b/")
+        assert second.scopes == []
+
 
 class TestRootPath:
     """``root_path`` belongs to the server's configuration, and routes start after it."""

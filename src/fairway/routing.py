@@ -27,6 +27,9 @@ _Pattern: TypeAlias = RegexPattern | RoutePattern | LocalePrefixPattern
 #: Close code of a WebSocket for which there is no route, after HTTP's 404.
 CLOSE_NOT_FOUND = 4404
 
+#: Marks an exception that looks like a router's "no route", and is an endpoint's own.
+_OF_ENDPOINT = "_fairway_of_endpoint"
+
 _NOT_FOUND_BODY = b"Not Found"
 _NOT_FOUND_HEADERS: Headers = [
     (b"content-type", b"text/plain; charset=utf-8"),
@@ -171,7 +174,9 @@ class URLRouter:
                 break
             try:
                 return await match.application(match.scope, receive, send)
-            except Resolver404:
+            except Resolver404 as error:
+                if hasattr(error, _OF_ENDPOINT):
+                    raise
                 continue
         else:
             return await _not_found(scope, receive, send, path)
@@ -180,6 +185,10 @@ class URLRouter:
         except _NoRoute:
             # From a router inside an application that does not look like leading to one.
             return await _not_found(scope, receive, send, path)
+        except Resolver404 as error:
+            # Its own failure, maybe hours after it began: no router above starts another one.
+            setattr(error, _OF_ENDPOINT, True)
+            raise
 
     def _matches(self, scope: Scope, path: str) -> Iterator["_Match"]:
         """Yield every route that matches, in order, with the scope for its application."""
