@@ -1,46 +1,534 @@
-"""Plain Django over HTTP."""
+"""Plain Django over HTTP: answers like Django's own handler, with fewer hops."""
 
 import asyncio
+import io
 import os
 import subprocess
 import sys
-from typing import cast
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
-from django.core.handlers.asgi import ASGIHandler
+import pytest
+from asgiref.sync import ThreadSensitiveContext, iscoroutinefunction, markcoroutinefunction
+from django.core import signals
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.core.handlers.asgi import ASGIHandler as StockHandler
+from django.http import (
+    FileResponse,
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+    JsonResponse,
+    StreamingHttpResponse,
+)
+from django.urls import include, path
+from django.utils.decorators import sync_and_async_middleware
+from pytest_django.fixtures import Settings
 
-from fairway._types import ASGIApplication, Event
-from fairway.http import get_asgi_application
+from fairway._types import ASGIApplication, Event, Scope
+from fairway.http import ASGIHandler, get_asgi_application
+from fairway.server.config import Config
+from fairway.server.threads import LentThread, ThreadPool
+
+# ---------------------------------------------------------------------- views
+
+
+def plain(request: HttpRequest) -> HttpResponse:
+    response = HttpResponse(f"{request.method} {request.path} {request.GET.dict()}")
+    response.set_cookie("a", "b")
+    response["X-Seen"] = request.headers.get("X-Token", "-")
+    return response
+
+
+async def plain_async(request: HttpRequest) -> HttpResponse:
+    await asyncio.sleep(0)
+    return HttpResponse(f"async {request.path}")
+
+
+def body(request: HttpRequest) -> HttpResponse:
+    return JsonResponse({"body": request.body.decode(), "post": request.POST.dict()})
+
+
+def upload(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(b"|".join(part.read() for part in request.FILES.getlist("file")))
+
+
+def streaming(request: HttpRequest) -> StreamingHttpResponse:
+    return StreamingHttpResponse(str(number) for number in range(5))
+
+
+async def streaming_async(request: HttpRequest) -> StreamingHttpResponse:
+    async def parts() -> AsyncIterator[str]:
+        for number in range(5):
+            yield str(number)
+
+    return StreamingHttpResponse(parts())
+
+
+def streaming_async_from_sync(request: HttpRequest) -> StreamingHttpResponse:
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"one"
+        yield b"two"
+
+    return StreamingHttpResponse(parts())
+
+
+def file(request: HttpRequest) -> FileResponse:
+    return FileResponse(io.BytesIO(b"x" * 200_000), filename="x.bin")
+
+
+def failing(request: HttpRequest) -> HttpResponse:
+    raise RuntimeError("a mistake in a view")
+
+
+async def failing_async(request: HttpRequest) -> HttpResponse:
+    raise RuntimeError("a mistake in an async view")
+
+
+def refusing(request: HttpRequest) -> HttpResponse:
+    errors: dict[str, Exception] = {
+        "404": Http404("no"),
+        "403": PermissionDenied("no"),
+        "400": SuspiciousOperation("no"),
+    }
+    raise errors[request.GET["error"]]
+
+
+def mount(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(f"{request.path} {request.path_info} {request.scope['type']}")  # type: ignore[attr-defined]  # ASGIRequest
+
+
+urlpatterns = [
+    path("", plain),
+    path("async/", plain_async),
+    path("body/", body),
+    path("upload/", upload),
+    path("streaming/", streaming),
+    path("streaming-async/", streaming_async),
+    path("streaming-mixed/", streaming_async_from_sync),
+    path("file/", file),
+    path("failing/", failing),
+    path("failing-async/", failing_async),
+    path("refusing/", refusing),
+    path("mount/", mount),
+    path("nested/", include([path("async/", plain_async), path("", plain)])),
+    path("redirect/", lambda request: HttpResponseRedirect("/")),
+]
+
+# ---------------------------------------------------------------------- middleware
+
+GetResponse = Callable[[HttpRequest], Any]
+
+
+def sync_middleware(get_response: GetResponse) -> GetResponse:
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response: HttpResponseBase = get_response(request)
+        response["X-Sync"] = response.get("X-Sync", "") + "s"
+        return response
+
+    return middleware
+
+
+class AsyncMiddleware:
+    """A middleware that works only async."""
+
+    sync_capable = False
+    async_capable = True
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        markcoroutinefunction(self)
+
+    async def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response: HttpResponseBase = await self.get_response(request)
+        response["X-Async"] = response.get("X-Async", "") + "a"
+        return response
+
+
+@sync_and_async_middleware
+def both_middleware(get_response: GetResponse) -> GetResponse:
+    if iscoroutinefunction(get_response):
+
+        async def middleware(request: HttpRequest) -> Any:
+            response = await get_response(request)
+            response["X-Both"] = "b"
+            return response
+
+        return middleware
+
+    def sync(request: HttpRequest) -> Any:
+        response = get_response(request)
+        response["X-Both"] = "b"
+        return response
+
+    return sync
+
+
+def short_circuit(get_response: GetResponse) -> GetResponse:
+    def middleware(request: HttpRequest) -> Any:
+        if "X-Stop" in request.headers:
+            return HttpResponse("stopped", status=418)
+        return get_response(request)
+
+    return middleware
+
+
+def other_urlconf(get_response: GetResponse) -> GetResponse:
+    def middleware(request: HttpRequest) -> Any:
+        if "X-Other" in request.headers:
+            urlconf: Any = (path("async/", plain), path("", plain_async))
+            request.urlconf = urlconf
+        return get_response(request)
+
+    return middleware
+
+
+class ViewMiddleware:
+    """Sees views, templates and exceptions."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> Any:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> Any:
+        return HttpResponse("viewed") if "X-View" in request.headers else None
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> Any:
+        return HttpResponse(f"caught {exception}") if "X-Catch" in request.headers else None
+
+
+MIDDLEWARES = {
+    "none": [],
+    "sync": ["sync_middleware"],
+    "async": ["AsyncMiddleware"],
+    "both": ["both_middleware"],
+    "sync over async": ["sync_middleware", "AsyncMiddleware", "both_middleware"],
+    "async over sync": ["AsyncMiddleware", "sync_middleware", "short_circuit", "ViewMiddleware"],
+    "all": [
+        "short_circuit",
+        "AsyncMiddleware",
+        "other_urlconf",
+        "both_middleware",
+        "ViewMiddleware",
+        "sync_middleware",
+    ],
+}
+
+MULTIPART = (
+    b"--b\r\n"
+    b'Content-Disposition: form-data; name="file"; filename="a.txt"\r\n'
+    b"\r\n"
+    b"hello\r\n"
+    b"--b--\r\n"
+)
+
+REQUESTS: dict[str, dict[str, Any]] = {
+    "plain": {"path": "/", "query": b"a=1&b=%20"},
+    "async": {"path": "/async/"},
+    "nested sync": {"path": "/nested/"},
+    "nested async": {"path": "/nested/async/"},
+    "head": {"path": "/", "method": "HEAD"},
+    "header": {"path": "/", "headers": [(b"x-token", b"t")]},
+    "body": {"path": "/body/", "method": "POST", "body": [b"a=1", b"&b=2"],
+             "headers": [(b"content-type", b"application/x-www-form-urlencoded")]},
+    "upload": {"path": "/upload/", "method": "POST", "body": [MULTIPART],
+               "headers": [(b"content-type", b"multipart/form-data; boundary=b"),
+                           (b"content-length", str(len(MULTIPART)).encode())]},
+    "streaming": {"path": "/streaming/"},
+    "streaming async": {"path": "/streaming-async/"},
+    "streaming mixed": {"path": "/streaming-mixed/"},
+    "file": {"path": "/file/"},
+    "failing": {"path": "/failing/"},
+    "failing async": {"path": "/failing-async/"},
+    "caught": {"path": "/failing/", "headers": [(b"x-catch", b"1")]},
+    "404 raised": {"path": "/refusing/", "query": b"error=404"},
+    "403 raised": {"path": "/refusing/", "query": b"error=403"},
+    "400 raised": {"path": "/refusing/", "query": b"error=400"},
+    "unknown": {"path": "/nowhere/"},
+    "redirect": {"path": "/redirect/"},
+    "stopped": {"path": "/async/", "headers": [(b"x-stop", b"1")]},
+    "viewed": {"path": "/async/", "headers": [(b"x-view", b"1")]},
+    "other urlconf": {"path": "/", "headers": [(b"x-other", b"1")]},
+    "other urlconf, async path": {"path": "/async/", "headers": [(b"x-other", b"1")]},
+    "mounted": {"path": "/app/mount/", "root_path": "/app"},
+    "bad host": {"path": "/", "headers": [(b"host", b"evil.example")]},
+    "bad query": {"path": "/", "query": b"\xff=\xfe"},
+}  # fmt: skip
+
+
+@pytest.fixture(params=MIDDLEWARES)
+def middleware(request: pytest.FixtureRequest, settings: Settings) -> None:
+    """Each set of middlewares, with this module's views."""
+    settings.ROOT_URLCONF = __name__
+    settings.MIDDLEWARE = [f"{__name__}.{name}" for name in MIDDLEWARES[request.param]]
+
+
+@pytest.fixture(params=[False, True], ids=["production", "debug"])
+def debug(request: pytest.FixtureRequest, settings: Settings) -> None:
+    """Error pages differ."""
+    settings.DEBUG = request.param
+
+
+def make_scope(path: str, query: bytes = b"", **given: Any) -> Scope:
+    headers = given.get("headers", [])
+    if not any(name == b"host" for name, _ in headers):
+        headers = [(b"host", b"testserver"), *headers]
+    return {
+        "type": "http",
+        "method": given.get("method", "GET"),
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": given.get("root_path", ""),
+        "query_string": query,
+        "headers": headers,
+        "scheme": "http",
+        "http_version": "1.1",
+        "client": ("127.0.0.1", 1234),
+        "server": ("127.0.0.1", 80),
+    }
+
+
+async def ask(application: Any, request: dict[str, Any]) -> list[Event]:
+    """What the application sends for a request whose client stays to the end."""
+    sent: list[Event] = []
+    parts = list(request.get("body", [b""]))
+    events: list[Event] = [
+        {"type": "http.request", "body": part, "more_body": index + 1 < len(parts)}
+        for index, part in enumerate(parts)
+    ]
+
+    async def receive() -> Event:
+        if not events:
+            await asyncio.Event().wait()
+        return events.pop(0)
+
+    async def send(event: Event) -> None:
+        sent.append(event)
+
+    scope = make_scope(**{key: value for key, value in request.items() if key != "body"})
+    await application(scope, receive, send)
+    return sent
+
+
+def summary(events: list[Event]) -> tuple[Any, ...]:
+    """An answer, whatever pieces it came in."""
+    start, *parts = events
+    assert start["type"] == "http.response.start"
+    assert [part.get("more_body", False) for part in parts] == [True] * (len(parts) - 1) + [False]
+    content = b"".join(part.get("body", b"") for part in parts)
+    if b"Traceback" in content or b"DEBUG = True" in content:
+        content = content[:100]  # a debug page shows the stack, which is the point of the handler
+    headers = sorted(
+        (name.lower(), value)
+        for name, value in start["headers"]
+        if start["status"] < 400 or name.lower() != b"content-length"
+    )
+    return start["status"], headers, content
+
+
+@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume:Warning")
+@pytest.mark.usefixtures("debug", "middleware")
+@pytest.mark.parametrize("name", REQUESTS)
+async def test_answers_like_django(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Over every view and middleware, the answer and the log are those of Django's handler."""
+    answers = []
+    for application in (StockHandler(), ASGIHandler()):
+        caplog.clear()
+        answer = summary(await ask(application, REQUESTS[name]))
+        records = [
+            (record.name, record.levelname, record.getMessage())
+            for record in caplog.records
+            if record.name.startswith("django.request")
+        ]
+        answers.append((answer, records))
+    assert answers[1] == answers[0]
+
+
+# ---------------------------------------------------------------------- when what happens
+
+
+async def history(handler: Any, request: dict[str, Any], *, listener: bool) -> list[str]:
+    """What happens in which order; with a listener of the project's own or without."""
+    happened: list[str] = []
+
+    def started(**kwargs: Any) -> None:
+        happened.append(f"started {kwargs['scope']['path']}")
+
+    def finished(**kwargs: Any) -> None:
+        happened.append("finished")
+
+    sent: list[Event] = []
+    events = [{"type": "http.request", "body": b""}]
+
+    async def receive() -> Event:
+        if not events:
+            await asyncio.Event().wait()
+        return events.pop()
+
+    async def send(event: Event) -> None:
+        sent.append(event)
+        happened.append(event["type"])
+
+    signals.request_started.connect(started)
+    if listener:
+        signals.request_finished.connect(finished)
+    try:
+        await handler(make_scope(**request), receive, send)
+    finally:
+        signals.request_started.disconnect(started)
+        signals.request_finished.disconnect(finished)
+    return happened
+
+
+@pytest.mark.parametrize("url", ["/", "/async/", "/streaming/", "/failing/", "/nowhere/"])
+@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume:Warning")
+async def test_signals(settings: Settings, url: str) -> None:
+    """request_started comes first; request_finished after the response, if anybody listens."""
+    settings.ROOT_URLCONF, settings.MIDDLEWARE = __name__, []
+    stock = await history(StockHandler(), {"path": url}, listener=True)
+    ours = await history(ASGIHandler(), {"path": url}, listener=True)
+    assert [ours[0], ours[-1]] == [f"started {url}", "finished"]
+    assert set(ours) == set(stock)
+
+
+async def test_one_hop(settings: Settings) -> None:
+    """A sync view, its middleware, the signals and the end of the response share one thread hop."""
+    settings.ROOT_URLCONF = __name__
+    settings.MIDDLEWARE = [f"{__name__}.sync_middleware", f"{__name__}.ViewMiddleware"]
+    pool = ThreadPool(4)
+    hops = 0
+
+    class Counting(LentThread):
+        def submit(self, *args: Any, **kwargs: Any) -> Any:
+            nonlocal hops
+            hops += 1
+            return super().submit(*args, **kwargs)
+
+    async with ThreadSensitiveContext(executor=Counting(pool)):
+        assert summary(await ask(ASGIHandler(), {"path": "/"}))[0] == 200
+    pool.close()
+    assert hops == 1
+
+
+async def test_no_thread_for_each_request(settings: Settings) -> None:
+    """Under another server, too, requests share the threads of one bounded pool."""
+    settings.ROOT_URLCONF, settings.MIDDLEWARE = __name__, []
+    handler = ASGIHandler()
+    await ask(handler, {"path": "/"})
+    before = set(threading.enumerate())
+    await asyncio.gather(*(ask(handler, {"path": "/"}) for _ in range(100)))
+    assert len(set(threading.enumerate()) - before) < Config().threads
+
+
+async def test_client_goes_while_streaming(settings: Settings) -> None:
+    """An endless stream ends when its client has gone, and its response is closed."""
+    settings.ROOT_URLCONF, settings.MIDDLEWARE = __name__, []
+    gone = asyncio.Event()
+    events: list[Event] = [{"type": "http.request", "body": b""}]
+    closed: list[str] = []
+
+    async def parts() -> AsyncIterator[str]:
+        try:
+            while True:
+                yield "tick"
+                await asyncio.sleep(0)
+        finally:
+            closed.append("stream")
+
+    def endless(request: HttpRequest) -> StreamingHttpResponse:
+        response = StreamingHttpResponse(parts())
+        closers: Any = response
+        closers._resource_closers.append(lambda: closed.append("response"))
+        return response
+
+    async def receive() -> Event:
+        if events:
+            return events.pop()
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(event: Event) -> None:
+        if event["type"] == "http.response.body":
+            gone.set()
+
+    settings.ROOT_URLCONF = (path("endless/", endless),)
+    await ASGIHandler()(make_scope("/endless/"), receive, send)
+    assert closed == ["stream", "response"]
+
+
+async def test_sync_iterators_are_not_consumed_at_once(settings: Settings) -> None:
+    """Parts of a sync iterator are made as they are sent, each in a thread."""
+    made: list[tuple[int, bool]] = []
+    loop_thread = threading.get_ident()
+
+    def parts() -> Iterator[str]:
+        for number in range(3):
+            made.append((number, threading.get_ident() != loop_thread))
+            yield str(number)
+
+    settings.MIDDLEWARE = []
+    settings.ROOT_URLCONF = (path("", lambda request: StreamingHttpResponse(parts())),)
+    seen: list[int] = []
+    events = [{"type": "http.request", "body": b""}]
+
+    async def receive() -> Event:
+        if not events:
+            await asyncio.Event().wait()
+        return events.pop()
+
+    async def send(event: Event) -> None:
+        if event.get("body"):
+            seen.append(len(made))
+
+    await ASGIHandler()(make_scope("/"), receive, send)
+    assert made == [(0, True), (1, True), (2, True)]
+    assert seen == [1, 2, 3]
+
+
+async def test_client_goes_before_its_body_is_complete(settings: Settings) -> None:
+    """A request that never was one is not answered."""
+    settings.ROOT_URLCONF, settings.MIDDLEWARE = __name__, []
+    events: list[Event] = [
+        {"type": "http.disconnect"},
+        {"type": "http.request", "body": b"half", "more_body": True},
+    ]
+
+    async def receive() -> Event:
+        return events.pop()
+
+    async def send(event: Event) -> None:
+        raise AssertionError(event)
+
+    await ASGIHandler()(make_scope("/body/", method="POST"), receive, send)
+
+
+async def test_other_scopes() -> None:
+    """Only HTTP is Django's."""
+    with pytest.raises(ValueError, match="Django can only handle ASGI/HTTP connections, not webs"):
+        await ask_type(ASGIHandler(), "websocket")
+
+
+async def ask_type(application: Any, kind: str) -> None:
+    async def never(*args: Any) -> Event:
+        raise AssertionError
+
+    await application({"type": kind}, never, never)
 
 
 class TestGetAsgiApplication:
     """``get_asgi_application``."""
 
-    async def test_serves_views(self) -> None:
-        """The application is Django's handler, and answers requests."""
-        handler = get_asgi_application()
-        assert isinstance(handler, ASGIHandler)
-        application = cast("ASGIApplication", handler)
-        events = [{"type": "http.request"}]
-        sent: list[Event] = []
-
-        async def receive() -> Event:
-            if not events:
-                await asyncio.Event().wait()
-            return events.pop()
-
-        async def send(event: Event) -> None:
-            sent.append(event)
-
-        scope = {
-            "type": "http",
-            "method": "GET",
-            "path": "/no/such/page/",
-            "query_string": b"",
-            "headers": [(b"host", b"testserver")],
-        }
-        await application(scope, receive, send)
-        assert [event["type"] for event in sent] == ["http.response.start", "http.response.body"]
-        assert sent[0]["status"] == 404
+    async def test_serves_views(self, settings: Settings) -> None:
+        """The application answers requests."""
+        settings.ROOT_URLCONF, settings.MIDDLEWARE = __name__, []
+        application: ASGIApplication = get_asgi_application()
+        assert isinstance(application, StockHandler)
+        assert summary(await ask(application, {"path": "/"}))[0] == 200
 
     def test_sets_django_up(self) -> None:
         """Models can be imported after it was called."""
