@@ -60,9 +60,9 @@ class TestReading:
         mailbox = new_mailbox()
         reader = asyncio.ensure_future(mailbox())
         await asyncio.sleep(0)
-        parked = [mailbox.parked]
+        parked = [mailbox.reader is not None]
         mailbox.put_event(RECEIVE)
-        assert [*parked, mailbox.parked] == [True, False]
+        assert [*parked, mailbox.reader is not None] == [True, False]
         assert await reader == RECEIVE
 
     async def test_receive_after_disconnect(self) -> None:
@@ -93,6 +93,18 @@ class TestReading:
         with pytest.raises(asyncio.CancelledError):
             await reader
         assert await mailbox() == RECEIVE
+
+    async def test_two_readers(self) -> None:
+        """Two tasks may wait at once; each event goes to one of them, whichever is cancelled."""
+        mailbox = new_mailbox()
+        first, second, third = (asyncio.ensure_future(mailbox()) for _ in range(3))
+        await asyncio.sleep(0)
+        third.cancel()
+        mailbox.put_event(RECEIVE)
+        done, waiting = await asyncio.wait({first, second}, return_when=asyncio.FIRST_COMPLETED)
+        assert [reader.result() for reader in done] == [RECEIVE]
+        mailbox.put_disconnect(GONE)
+        assert await waiting.pop() == GONE
 
     async def test_on_park(self) -> None:
         """on_park is called when the reader begins to wait, and may bring what it waits for."""

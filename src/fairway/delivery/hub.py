@@ -212,7 +212,7 @@ class Hub:
                     self.dropped += 1
             return
         for member in members:
-            if type(member) is Mailbox and member.parked:
+            if type(member) is Mailbox and member.reader is not None:
                 outbox = member.direct
                 if outbox is not None and outbox.write_prepared(prepared):
                     continue

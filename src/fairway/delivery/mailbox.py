@@ -2,8 +2,8 @@
 
 import asyncio
 import enum
+import functools
 import logging
-from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -67,6 +67,8 @@ class Mailbox:
         direct: Where the hub may write prepared messages while the reader waits, or None.
         on_park: Called whenever the reader finds nothing and begins to wait.
         on_overflow: Called once when :attr:`Overflow.DISCONNECT` applies.
+        reader: What the reader awaits while nothing is there for it, so that no handler runs; else
+            None.
         dropped: How many layer messages were lost here.
     """
 
@@ -82,7 +84,6 @@ class Mailbox:
         "_message_count",
         "_overflowing",
         "_paused",
-        "_reader",
         "channel",
         "direct",
         "dropped",
@@ -92,6 +93,7 @@ class Mailbox:
         "on_overflow",
         "on_park",
         "overflow",
+        "reader",
     )
 
     def __init__(
@@ -112,8 +114,10 @@ class Mailbox:
         self.on_park: Callable[[], None] | None = None
         self.on_overflow: Callable[[], None] | None = None
         self.dropped = 0
-        self._items: deque[Event | bytes] = deque()
-        self._reader: asyncio.Future[None] | None = None
+        # A list, as nearly always nothing waits: an empty deque keeps 600 bytes for each socket. To
+        # take from the front of 10,000 items costs 2 µs.
+        self._items: list[Event | bytes] = []
+        self.reader: asyncio.Future[None] | None = None
         self._disconnect: Event | None = None
         self._failure: Exception | None = None
         self._event_count = 0
@@ -126,11 +130,6 @@ class Mailbox:
         self._overflowing = False
 
     # ------------------------------------------------------------------ putting in
-
-    @property
-    def parked(self) -> bool:
-        """Whether the reader waits for something to come, so that no handler runs."""
-        return self._reader is not None
 
     @property
     def paused(self) -> bool:
@@ -154,7 +153,7 @@ class Mailbox:
         self._items.append(event)
         self._event_count += 1
         self._input_size += size + EVENT_OVERHEAD
-        reader = self._reader
+        reader = self.reader
         if reader is not None:
             self._wake(reader)
         if self._input_size > INPUT_HIGH_WATER and not self._paused and self.flow is not None:
@@ -173,14 +172,14 @@ class Mailbox:
         self._drop_messages()
         self._items.append(event)
         self._event_count += 1
-        if self._reader is not None:
-            self._wake(self._reader)
+        if self.reader is not None:
+            self._wake(self.reader)
 
     def fail(self, error: Exception) -> None:
         """End it with an exception, which the reader gets once it has taken everything before."""
         self._failure = error
-        if self._reader is not None:
-            self._wake(self._reader)
+        if self.reader is not None:
+            self._wake(self.reader)
 
     def put_message(self, payload: bytes) -> bool:
         """Put in an encoded layer message; says whether it was taken.
@@ -198,13 +197,13 @@ class Mailbox:
         self._items.append(payload)
         self._message_count += 1
         self._message_bytes += size
-        reader = self._reader
+        reader = self.reader
         if reader is not None:
             self._wake(reader)
         return True
 
     def _wake(self, reader: "asyncio.Future[None]") -> None:
-        self._reader = None
+        self.reader = None
         if not reader.done():  # a cancelled reader leaves its future behind
             reader.set_result(None)
 
@@ -235,24 +234,24 @@ class Mailbox:
         return False
 
     def _drop_oldest(self, size: int) -> None:
-        kept: deque[Event | bytes] = deque()
+        kept: list[Event | bytes] = []
         while self._items and (
             self._message_count >= self._max_messages
             or self._message_bytes + size > self._max_bytes
         ):
-            item = self._items.popleft()
+            item = self._items.pop(0)
             if isinstance(item, bytes):
                 self._message_count -= 1
                 self._message_bytes -= len(item)
                 self.dropped += 1
             else:
                 kept.append(item)
-        self._items.extendleft(reversed(kept))
+        self._items[:0] = kept
 
     def _drop_messages(self) -> None:
         if self._message_count:
             self.dropped += self._message_count
-            self._items = deque(item for item in self._items if not isinstance(item, bytes))
+            self._items = [item for item in self._items if not isinstance(item, bytes)]
             self._message_count = self._message_bytes = 0
 
     # ------------------------------------------------------------------ taking out
@@ -267,7 +266,7 @@ class Mailbox:
             if self._failure is not None:
                 raise self._failure
             return None
-        item = self._items.popleft()
+        item = self._items.pop(0)
         if isinstance(item, bytes):
             self._message_count -= 1
             self._message_bytes -= len(item)
@@ -281,7 +280,7 @@ class Mailbox:
         return item
 
     def park(self) -> "asyncio.Future[None]":
-        """What the one reader awaits after :meth:`take` returned None; then it takes again."""
+        """What a reader awaits after :meth:`take` returned None; then it takes again."""
         self._overflowing = not self._max_messages
         if self.on_park is not None:
             self.on_park()
@@ -289,7 +288,11 @@ class Mailbox:
         if self._items or self._failure:  # on_park itself may have brought something
             reader.set_result(None)
         else:
-            self._reader = reader
+            if self.reader is not None:
+                # Somebody else waits already, such as another task of an ASGI application. They are
+                # woken together, and whoever finds nothing waits again.
+                reader.add_done_callback(functools.partial(_wake_too, self.reader))
+            self.reader = reader
         return reader
 
     async def __call__(self) -> Event:
@@ -306,3 +309,8 @@ class Mailbox:
                 if self._disconnect is not None:
                     return self._disconnect
                 await self.park()
+
+
+def _wake_too(other: "asyncio.Future[None]", _: "asyncio.Future[None]") -> None:
+    if not other.done():
+        other.set_result(None)
