@@ -173,3 +173,17 @@ class TestUnmasking:
         spec.loader.exec_module(module)
         assert module.apply_mask.__module__ == "websockets.utils"
         assert module.WebSocketConnection().receive_data(text("Hello")) == ["Hello"]
+
+
+class TestShortWay:
+    """Short messages are received without the general reader of headers, which takes longer."""
+
+    @pytest.mark.parametrize("limit", [0, 125, 126])
+    def test_taken(self, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        """They are, to the last one of a chunk, where no limit could be exceeded."""
+        monkeypatch.delattr(WebSocketConnection, "_receive_header")
+        connection = WebSocketConnection(limit, limit)
+        messages = ["", "a", "x" * 125, "🛶", ""]
+        data = b"".join(text(message) for message in messages)
+        assert connection.receive_data(data) == messages
+        assert connection.receive_data(frame(BINARY, b"x" * 125)) == [b"x" * 125]
