@@ -42,7 +42,8 @@ def judge_silence(
     silent_since = max(heard_at, pinged_at)
     if now - silent_since < interval:
         return _WAIT, silent_since + interval
-    return Verdict.PING, now + (timeout if timeout > 0 else interval)
+    # An answered Ping may be followed by the next before its timeout would have been over.
+    return Verdict.PING, now + (min(timeout, interval) if timeout > 0 else interval)
 
 
 class Client(Protocol):

@@ -1,0 +1,76 @@
+"""A server in the test's own event loop, clients by hand, and a watch over what is logged."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+import pytest
+import uvloop
+
+from fairway._types import ASGIApplication
+from fairway.server import Config, Server
+from tests.server.running import DEADLINE, Logs, Running
+
+#: Test modules that run on both kinds of event loop: they depend on how transports behave.
+ON_BOTH_LOOPS = {
+    "test_connection",
+    "test_http_flow",
+    "test_http_stream",
+    "test_listener",
+    "test_memory",
+    "test_server",
+    "test_threads",
+    "test_websocket_clock",
+    "test_websocket_flow",
+    "test_websocket_opening",
+    "test_websocket_states",
+    "test_websocket_stream",
+}
+
+
+class Serve(Protocol):
+    """Starts a server for the length of the test; options are those of ``Config``."""
+
+    async def __call__(
+        self, application: ASGIApplication, *, server: Server | None = None, **options: Any
+    ) -> Running: ...
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The event loops on which a test runs."""
+    if item.path.stem in ON_BOTH_LOOPS:
+        return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+    return {"asyncio": asyncio.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[Logs]:
+    """What was logged as a warning or an error; a test fails that leaves something there."""
+    logs = Logs()
+    logging.getLogger().addHandler(logs)
+    yield logs
+    logging.getLogger().removeHandler(logs)
+    assert logs.take() == []
+
+
+@pytest.fixture
+async def serve(logs: Logs) -> AsyncIterator[Serve]:
+    """Starts servers on a port of their own; they end with the test, and gracefully."""
+    started: list[Running] = []
+
+    async def start(
+        application: ASGIApplication, *, server: Server | None = None, **options: Any
+    ) -> Running:
+        config = Config(**{"host": "127.0.0.1", "port": 0, "lifespan": "off", **options})
+        running = Running(server or Server(application, config))
+        started.append(running)
+        await running.start()
+        return running
+
+    yield start
+    async with asyncio.timeout(DEADLINE):
+        for running in started:
+            await running.close()
