@@ -50,6 +50,7 @@ style: $(dev)
 types: $(dev)
 	@echo "== types: mypy --strict"
 	@$(bin)/mypy
+	@cd examples/chat && $(bin)/mypy
 
 imports: $(dev)
 	@echo "== imports: import-linter"
@@ -74,7 +75,7 @@ system:
 	@tools/system-packages chromium
 
 clean: ## Remove the virtual environments and everything built
-	@rm -rf $(VENV) .venv-matrix docs/_build build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) .venv-matrix docs/_build build dist .mypy_cache examples/chat/.mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # The stamps: installed again only when pyproject.toml is newer. The tools include what the example needs.
 $(runtime): pyproject.toml
