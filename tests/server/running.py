@@ -10,6 +10,9 @@ from typing import Any
 import h11
 
 from fairway.server import AccessRecord, Server
+from fairway.server.connection import Connection
+from fairway.server.context import Context
+from fairway.server.websocket_stream import WebSocketStream
 from tests.wire import client as frames
 
 #: Seconds after which a test has failed: nothing that is awaited takes long.
@@ -247,6 +250,22 @@ class Running:
         ready.cancel()
         if self.task.done():
             await self.task
+
+    @property
+    def context(self) -> Context:
+        """What all connections share."""
+        assert self.server._context is not None
+        return self.server._context
+
+    @property
+    def connections(self) -> list[Connection]:
+        """The server's open HTTP connections."""
+        return [found for found in self.context.connections if isinstance(found, Connection)]
+
+    @property
+    def websockets(self) -> list[WebSocketStream]:
+        """The server's WebSockets."""
+        return [found for found in self.context.connections if isinstance(found, WebSocketStream)]
 
     @property
     def port(self) -> int:

@@ -335,7 +335,7 @@ class TestServing:
         client.close()
         running.stop()
         await running.ended()
-        assert list(tmp_path.iterdir()) == []
+        assert os.listdir(tmp_path) == []
 
     async def test_inherited_unix_socket(self, serve: Serve, tmp_path: Path) -> None:
         """The file of an inherited one belongs to whoever made it, and stays."""
@@ -345,7 +345,7 @@ class TestServing:
         running = await serve(self.app, host=None, port=None, file_descriptor=sock.detach())
         running.stop()
         await running.ended()
-        assert list(tmp_path.iterdir()) == [path]
+        assert os.listdir(tmp_path) == ["s"]
 
     async def test_all_at_once(self, serve: Serve, tmp_path: Path) -> None:
         """Everything that is named is served, and everything is closed at the end."""

@@ -26,6 +26,9 @@ EXIT_TIMEOUT: Final = 5.0
 
 _LEVELS: Final = {0: logging.WARNING, 1: logging.INFO}
 
+#: The loggers that exist before the application is loaded.
+_LOGGERS: Final = ("fairway.server", "fairway.delivery")
+
 _EPILOG: Final = """\
 examples:
   fairway mysite.asgi:application
@@ -72,6 +75,10 @@ def run(argv: Sequence[str]) -> int:
         typed = Config.from_mapping(arguments)
         configure_logging(typed)
         application = load_application(path)
+        for name in _LOGGERS:
+            # A project's LOGGING disables, unless it says otherwise, every logger that it does not
+            # name and that exists by then: addresses and tracebacks would be lost without a trace.
+            logging.getLogger(name).disabled = False
         config = _merge(project_options(), arguments)
         if (config.verbosity, config.log_fmt) != (typed.verbosity, typed.log_fmt):
             configure_logging(config)
@@ -203,10 +210,11 @@ def configure_logging(config: Config) -> None:
         ConfigError: The format is none.
     """
     level = _LEVELS.get(config.verbosity, logging.DEBUG)
-    try:
-        logging.basicConfig(level=level, format=config.log_fmt, force=True)
-    except ValueError as error:
+    try:  # a record: a field that does not exist is found only there, and then in each of them
+        logging.Formatter(config.log_fmt).format(logging.makeLogRecord({}))
+    except (ValueError, TypeError) as error:
         raise ConfigError(f"log_fmt is no format for log records: {error}.") from None
+    logging.basicConfig(level=level, format=config.log_fmt, force=True)
     logging.getLogger("asyncio").setLevel(
         logging.DEBUG if config.verbosity >= 3 else logging.WARNING
     )
@@ -263,11 +271,13 @@ def make_parser() -> argparse.ArgumentParser:
 def _add_option(group: "argparse._ArgumentGroup", option: Option) -> None:
     text = option.help.replace("%", "%%")
     if option.type is bool:
-        group.add_argument(*option.flags, dest=option.name, action="store_true", help=text)
+        # Also --no-…, for what the settings have switched on.
+        action = argparse.BooleanOptionalAction
+        group.add_argument(*option.flags, dest=option.name, action=action, help=text)
         return
     default = ",".join(option.default) if option.type is tuple else option.default
     if default not in (None, ""):
-        shown = str(default).replace("%", "%%")
+        shown = (f"{default:g}" if option.type is float else str(default)).replace("%", "%%")
         text += f" [{shown}{' ' + option.unit if option.unit else ''}]"
     kind: Any = option.type if option.type is not tuple else _split
     group.add_argument(

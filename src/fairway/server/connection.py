@@ -5,6 +5,9 @@ Above this module: sockets, timers, tasks. Below it (:mod:`fairway.wire.http1`):
 
 import asyncio
 import logging
+import os
+import socket
+import struct
 from collections import deque
 from collections.abc import Callable
 from typing import Final, cast
@@ -30,6 +33,9 @@ STALLED: Final = 60.0
 #: of it goes out all the time. A killed client looks the same at first, so the application learns
 #: of its disconnect this much later.
 HALF_CLOSED: Final = 1.0
+
+#: For SO_LINGER: no time to send what is left.
+_RESET: Final = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
 
 class Connection(asyncio.Protocol):
@@ -230,9 +236,9 @@ class Connection(asyncio.Protocol):
         stream, self.stream = self.stream, None
         if stream is not None:
             started = stream.response_started
-            stream.client_lost(status)
+            stream.client_lost(0 if started else status)
             if started:
-                self.transport.abort()
+                self.cut()
                 return
         context = self.context
         self.transport.write(
@@ -268,6 +274,16 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """End the connection now, whatever was still to be sent."""
+        self.transport.abort()
+
+    def cut(self) -> None:
+        """End it now, and so that the client notices: a response lacks its end.
+
+        Without a length and chunks, as in HTTP/1.0, only a reset tells it from a whole one.
+        """
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.transport.abort()
 
     # ------------------------------------------------------------------ flow and time

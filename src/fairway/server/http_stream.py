@@ -129,7 +129,7 @@ class HTTPStream:
         self.resume_writing()
         if self.response_started:
             self._finish()
-            connection.transport.abort()
+            connection.cut()
             return
         self._status = status
         answer = error_response(status, detail, server=context.server_header, date=context.date())

@@ -54,6 +54,7 @@ class Server:
         self.ready = ready
         self._sockets = sockets
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._context: Context | None = None
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._stops = 0
@@ -94,7 +95,7 @@ class Server:
         loop = self._loop = asyncio.get_running_loop()
         for event in (self._stop, self._hurry)[: self._stops]:
             event.set()
-        context = Context(self._application, self._config, loop, self._access_log)
+        context = self._context = Context(self._application, self._config, loop, self._access_log)
         if self._sockets is None:
             sockets = open_sockets(self._config)
             file = SocketFile(self._config.unix_socket)

@@ -79,7 +79,7 @@ class WebSocketStream(asyncio.Protocol):
             config.websocket_max_message_size, config.websocket_max_frame_size
         )
         self._mailbox = Mailbox(context.loop, self)
-        self._outbox = Outbox(transport.write, self._send)
+        self._outbox = Outbox(transport.write, self._send, self.leave)
         self._phase = Phase.CONNECTING
         self._opening: Opening | None = None  # until it is accepted
         self._drained: asyncio.Event | None = None
@@ -133,7 +133,7 @@ class WebSocketStream(asyncio.Protocol):
         except ClientDisconnected as error:
             if not self._mailbox.disconnected and self._phase is not Phase.LEAVING:
                 context.log_exception(executor.label, error)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  it ends this socket, not the server
+        except BaseException as error:  # noqa: BLE001  SystemExit too ends this socket only
             context.log_exception(executor.label, error)
         else:
             code = CloseCode.NORMAL_CLOSURE
@@ -340,10 +340,19 @@ class WebSocketStream(asyncio.Protocol):
 
     def shut_down(self) -> None:
         """The server ends: 1012 to an open socket, 503 to one that is still connecting."""
+        self.leave(CloseCode.SERVICE_RESTART, "The server is restarting.")
+
+    def leave(self, code: int, reason: str) -> None:
+        """End the WebSocket from our side, whatever the application is doing.
+
+        Args:
+            code: The close code; a client that was not let in yet gets 503 instead.
+            reason: Beside the code.
+        """
         if self._phase is Phase.CONNECTING:
-            self._refuse(503, "The server is shutting down.")
+            self._refuse(503, reason)
         elif self._phase is _OPEN:
-            self._close(CloseCode.SERVICE_RESTART, "The server is restarting.", Phase.LEAVING)
+            self._close(code, reason, Phase.LEAVING)
 
     def abort(self) -> None:
         """End the connection now, whatever was still to be sent."""
@@ -367,8 +376,7 @@ class WebSocketStream(asyncio.Protocol):
 
     def retire(self) -> None:
         """End the WebSocket because of its age."""
-        reason = "The WebSocket was open for as long as it may be."
-        self._close(CloseCode.NORMAL_CLOSURE, reason, Phase.LEAVING)
+        self.leave(CloseCode.NORMAL_CLOSURE, "The WebSocket was open for as long as it may be.")
 
     def _watch_end(self, seconds: float) -> None:
         """Give the client a while to end the connection, longer while it still reads."""
