@@ -5,7 +5,7 @@ import functools
 import inspect
 import logging
 from collections.abc import Coroutine
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from asgiref.sync import async_to_sync, markcoroutinefunction
 
@@ -13,6 +13,7 @@ from fairway import DEFAULT_CHANNEL_LAYER, layers
 from fairway._types import Event, Receive, Scope, Send
 from fairway.db import connection_turns, database_sync_to_async
 from fairway.delivery import Mailbox, Outbox, Overflow
+from fairway.delivery.mailbox import TURN
 from fairway.delivery.pump import LayerMessage, pump_client, pump_layer
 from fairway.exceptions import StopConsumer
 from fairway.handlers import (
@@ -31,9 +32,6 @@ from fairway.wire.frames import CloseCode
 __all__ = ["AsyncConsumer", "SyncConsumer", "get_handler_name", "handles"]
 
 logger = logging.getLogger("fairway.consumer")
-
-#: Events that a consumer handles before other connections get a turn, if more are waiting.
-TURN: Final = 100
 
 
 class AsyncConsumer:
@@ -233,13 +231,13 @@ class AsyncConsumer:
 
     def _overflowed(self, send: Send) -> None:
         """Too many layer messages wait: end the connection, whatever its handler is doing."""
-        event = {
-            "type": "websocket.close",
-            "code": int(CloseCode.TRY_AGAIN_LATER),
-            "reason": "Too many messages were waiting.",
-        }
-        assert self._mailbox is not None
+        code, reason = int(CloseCode.TRY_AGAIN_LATER), "Too many messages were waiting."
         self._closing = True
+        if isinstance(send, Outbox):
+            send.leave(code, reason)
+            return
+        event = {"type": "websocket.close", "code": code, "reason": reason}
+        assert self._mailbox is not None
         closing = self._mailbox.loop.create_task(_send_quietly(send, event))
         self._closing_task = closing  # the loop itself keeps only a weak reference
 

@@ -3,12 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Iterable
-from typing import Final, NoReturn, Protocol
+from typing import Final, Protocol
 
 from asgiref.sync import ThreadSensitiveContext
 
 from fairway._types import ASGIApplication, Event, Scope
-from fairway.delivery import Mailbox, Outbox
+from fairway.delivery import Mailbox
 
 logger = logging.getLogger("django.channels.worker")
 
@@ -155,7 +155,6 @@ class _Instance:
         self._worker = worker
         self._scope: Scope = {"type": "channel", "channel": channel}
         self._mailbox = Mailbox(asyncio.get_running_loop())
-        self._outbox = Outbox(_cannot_write, self._send)
         self._waits = asyncio.Event()
         self._mailbox.on_park = self._waits.set
         self._task = asyncio.create_task(self._run())
@@ -182,13 +181,9 @@ class _Instance:
     async def _run(self) -> None:
         try:
             async with ThreadSensitiveContext():
-                await self._worker.application(self._scope, self._mailbox, self._outbox)
+                await self._worker.application(self._scope, self._mailbox, self._send)
         except Exception as error:  # noqa: BLE001  one failing job must not end the worker
             await self._worker.application_exception(error, self._scope)
 
     async def _send(self, event: Event) -> None:
         await self._worker.application_send(self._scope, event)
-
-
-def _cannot_write(data: bytes) -> NoReturn:
-    raise AssertionError("the outbox of a worker is never ready")

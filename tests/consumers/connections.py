@@ -32,7 +32,7 @@ class Connection:
         send: Any = self._take
         if ours:
             receive = self.mailbox = Mailbox(asyncio.get_running_loop())
-            send = self.outbox = Outbox(self._write, self._take)
+            send = self.outbox = Outbox(self._write, self._take, self._leave)
         self.task = asyncio.ensure_future(application(scope, receive, send))
 
     async def _take(self, event: Event) -> None:
@@ -45,6 +45,10 @@ class Connection:
         assert frame[1] == len(frame) - 2
         key, value = ("text", frame[2:].decode()) if frame[0] == 0x81 else ("bytes", frame[2:])
         self._sent.put_nowait({"type": "websocket.send", key: value})
+
+    def _leave(self, code: int, reason: str) -> None:
+        """The server closes, which looks the same to the client."""
+        self._sent.put_nowait({"type": "websocket.close", "code": code, "reason": reason})
 
     def put(self, event: Event) -> None:
         """The client does something."""

@@ -10,7 +10,8 @@ from asgiref.sync import ThreadSensitiveContext, sync_to_async
 
 from fairway import db
 from fairway._types import Event, Receive, Scope, Send
-from fairway.consumer import TURN, AsyncConsumer, SyncConsumer
+from fairway.consumer import AsyncConsumer, SyncConsumer
+from fairway.delivery.mailbox import TURN
 from fairway.exceptions import StopConsumer
 from fairway.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from fairway.layers import BaseChannelLayer, InMemoryChannelLayer, channel_layers

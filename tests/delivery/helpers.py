@@ -40,6 +40,6 @@ def open_outbox() -> tuple[Outbox, list[bytes], list[Event]]:
     async def handle(event: Event) -> None:
         handled.append(event)
 
-    outbox = Outbox(written.append, handle)
+    outbox = Outbox(written.append, handle, lambda code, reason: None)
     outbox.ready = True
     return outbox, written, handled

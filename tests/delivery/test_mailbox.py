@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from fairway.delivery import Mailbox, Overflow
-from fairway.delivery.mailbox import EVENT_OVERHEAD, INPUT_HIGH_WATER
+from fairway.delivery.mailbox import EVENT_OVERHEAD, INPUT_HIGH_WATER, TURN
 from tests.delivery.helpers import RecordingFlow, new_mailbox, take_all
 
 RECEIVE = {"type": "websocket.receive", "text": "hello"}
@@ -105,6 +105,26 @@ class TestReading:
         assert [reader.result() for reader in done] == [RECEIVE]
         mailbox.put_disconnect(GONE)
         assert await waiting.pop() == GONE
+
+    async def test_long_backlog(self) -> None:
+        """A reader that never has to wait gives others a turn now and then."""
+        mailbox = new_mailbox()
+        for _ in range(2 * TURN):
+            mailbox.put_event(RECEIVE)
+        turns: list[int] = []
+        received = 0
+
+        async def other() -> None:
+            while True:
+                turns.append(received)
+                await asyncio.sleep(0)
+
+        task = asyncio.ensure_future(other())
+        for _ in range(2 * TURN):
+            await mailbox()
+            received += 1
+        task.cancel()
+        assert turns == [TURN - 1, 2 * TURN - 1]
 
     async def test_on_park(self) -> None:
         """on_park is called when the reader begins to wait, and may bring what it waits for."""

@@ -16,6 +16,8 @@ logger = logging.getLogger("fairway.delivery")
 INPUT_HIGH_WATER: Final = 64 * 1024
 #: What a client event costs beside its payload, so that a flood of empty frames is bounded too.
 EVENT_OVERHEAD: Final = 256
+#: Items that a reader with a long backlog takes before others get a turn of the event loop.
+TURN: Final = 100
 #: Layer messages that may wait for one socket, and their bytes in all.
 MAX_MESSAGES: Final = 10_000
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
@@ -84,6 +86,7 @@ class Mailbox:
         "_message_count",
         "_overflowing",
         "_paused",
+        "_received",
         "channel",
         "direct",
         "dropped",
@@ -123,6 +126,7 @@ class Mailbox:
         self._event_count = 0
         self._input_size = 0
         self._paused = False
+        self._received = 0
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._message_count = 0
@@ -301,6 +305,10 @@ class Mailbox:
         After the disconnect has been received it is returned again and again, so that an
         application which keeps asking is not left hanging.
         """
+        self._received += 1
+        if self._received == TURN:
+            self._received = 0
+            await asyncio.sleep(0)
         while True:
             item = self.take()
             if isinstance(item, dict):

@@ -16,17 +16,22 @@ class Outbox:
         write: Hands bytes to the transport; must not block.
         handle: The server's ``send`` for every event that cannot take the short way. It knows the
             connection's states, waits for slow readers and raises the errors that ASGI asks for.
+        leave: Ends the connection from the server's side, with a close code and a reason, whatever
+            the application is doing.
 
     Attributes:
         ready: The connection is open, not closing, and its buffer is below the high-water mark. The
             server keeps it true to the facts; while it is set, a message needs no other check.
     """
 
-    __slots__ = ("_handle", "ready", "write")
+    __slots__ = ("_handle", "leave", "ready", "write")
 
-    def __init__(self, write: Callable[[bytes], None], handle: Send) -> None:
+    def __init__(
+        self, write: Callable[[bytes], None], handle: Send, leave: Callable[[int, str], None]
+    ) -> None:
         self.ready = False
         self.write = write
+        self.leave = leave
         self._handle = handle
 
     async def __call__(self, event: Event) -> None:
