@@ -49,6 +49,16 @@ def refusal(
     return caught.value.status, caught.value.detail, caught.value.headers
 
 
+def response(handshake: OpeningHandshake, subprotocol: str | None, headers: bytes) -> bytes:
+    """The whole response that opens the WebSocket, with further header lines."""
+    lines = [
+        b"HTTP/1.1 101 Switching Protocols",
+        *(b": ".join(field) for field in handshake.accept_headers(subprotocol)),
+        headers,
+    ]
+    return b"\r\n".join(lines) + b"\r\n"
+
+
 class TestExample:
     """The example of §1.3."""
 
@@ -66,7 +76,7 @@ class TestExample:
         """The answer is the one that the standard gives."""
         handshake = OpeningHandshake.parse("GET", "1.1", REQUEST)
         answer = SWITCHING + b"Sec-WebSocket-Protocol: chat\r\n\r\n"
-        assert handshake.accept("chat", b"") == answer
+        assert response(handshake, "chat", b"") == answer
 
 
 class TestRequestLine:
@@ -109,7 +119,7 @@ class TestUpgrade:
     def test_upgrade(self, values: list[bytes]) -> None:
         """The name may be in any case, and one of several in any number of lines."""
         handshake = OpeningHandshake.parse("GET", "1.1", request(b"upgrade", *values))
-        assert handshake.accept(None, b"") == SWITCHING + b"\r\n"
+        assert response(handshake, None, b"") == SWITCHING + b"\r\n"
 
     @pytest.mark.parametrize(
         "values", [[], [b""], [b"h2c"], [b"websockets"], [b"web socket"], [b"websocket/13"]]
@@ -137,7 +147,7 @@ class TestUpgrade:
     def test_connection(self, values: list[bytes]) -> None:
         """The token may be in any case, and one of several in any number of lines."""
         handshake = OpeningHandshake.parse("GET", "1.1", request(b"connection", *values))
-        assert handshake.accept(None, b"") == SWITCHING + b"\r\n"
+        assert response(handshake, None, b"") == SWITCHING + b"\r\n"
 
     @pytest.mark.parametrize("values", [[], [b""], [b"keep-alive"], [b"close"], [b"upgrades"]])
     def test_other_connection(self, values: list[bytes]) -> None:
@@ -273,7 +283,7 @@ class TestAnswer:
 
     def test_plain(self) -> None:
         """It needs neither a subprotocol nor headers."""
-        assert self.handshake.accept(None, b"") == SWITCHING + b"\r\n"
+        assert response(self.handshake, None, b"") == SWITCHING + b"\r\n"
 
     def test_fields(self) -> None:
         """Its fields are also there one by one, for whoever writes the response."""
@@ -290,14 +300,14 @@ class TestAnswer:
         """Headers of the application stand behind those of the handshake, as they are."""
         headers = b"Set-Cookie: a=b\r\nX-Room: 7\r\n"
         answer = SWITCHING + b"Sec-WebSocket-Protocol: superchat\r\n" + headers + b"\r\n"
-        assert self.handshake.accept("superchat", headers) == answer
+        assert response(self.handshake, "superchat", headers) == answer
 
     @pytest.mark.parametrize("name", ["other", "", "Chat", "chat, superchat", "a\r\nX: y"])
     def test_not_offered(self, name: str) -> None:
         """A subprotocol that was not offered is the application's mistake: clients would fail."""
         problem = f"The client does not offer the subprotocol {name!r}; it offers: chat, superchat."
         with pytest.raises(ValueError, match=f"^{re.escape(problem)}$"):
-            self.handshake.accept(name, b"")
+            response(self.handshake, name, b"")
         with pytest.raises(ValueError, match=f"^{re.escape(problem)}$"):
             self.handshake.accept_headers(name)
 
@@ -305,7 +315,7 @@ class TestAnswer:
         """The same where the client offers none at all."""
         handshake = OpeningHandshake.parse("GET", "1.1", request(b"sec-websocket-protocol"))
         with pytest.raises(ValueError, match=r"'chat'; it offers: none\.$"):
-            handshake.accept("chat", b"")
+            response(handshake, "chat", b"")
 
 
 class TestClient:
@@ -320,7 +330,7 @@ class TestClient:
         ]
         handshake = OpeningHandshake.parse("GET", "1.1", headers)
         assert handshake.subprotocols == ["b", "a"]
-        client.receive_data(handshake.accept("a", b"Server: fairway\r\n"))
+        client.receive_data(response(handshake, "a", b"Server: fairway\r\n"))
         assert client.handshake_exc is None
         assert (client.state, client.subprotocol) == (State.OPEN, "a")
 
@@ -340,7 +350,7 @@ class TestAnything:
         except HandshakeRefused:
             return
         head, _, tail = SWITCHING.partition(b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
-        assert handshake.accept(None, b"") == head + accept_value(handshake.key) + tail + b"\r\n"
+        assert response(handshake, None, b"") == head + accept_value(handshake.key) + tail + b"\r\n"
         assert all(is_token(name.encode()) for name in handshake.subprotocols)
 
 

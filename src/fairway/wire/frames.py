@@ -59,6 +59,8 @@ MASK_BIT: Final = 0x80
 LENGTH_BITS: Final = 0x7F
 LENGTH_16: Final = 126
 LENGTH_64: Final = 127
+#: The longest payload whose length takes 16 bits.
+MAX_16: Final = (1 << 16) - 1
 
 _PACK_16: Final = struct.Struct("!BBH").pack
 _PACK_64: Final = struct.Struct("!BBQ").pack

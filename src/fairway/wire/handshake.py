@@ -116,23 +116,6 @@ class OpeningHandshake:
             headers.append((b"Sec-WebSocket-Protocol", subprotocol.encode("ascii")))
         return headers
 
-    def accept(self, subprotocol: str | None, headers: bytes) -> bytes:
-        """The whole 101 response that opens the WebSocket (§4.2.2).
-
-        Args:
-            subprotocol: One that the client offers, or None.
-            headers: Further header lines, encoded, each ending in CRLF.
-
-        Raises:
-            ValueError: As :meth:`accept_headers`.
-        """
-        lines = [
-            b"HTTP/1.1 101 Switching Protocols",
-            *(b": ".join(field) for field in self.accept_headers(subprotocol)),
-            headers,
-        ]
-        return b"\r\n".join(lines) + b"\r\n"
-
 
 def accept_value(key: bytes) -> bytes:
     """``Sec-WebSocket-Accept`` for a ``Sec-WebSocket-Key`` (§4.2.2, item 5.4)."""

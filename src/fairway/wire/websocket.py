@@ -40,6 +40,7 @@ from fairway.wire.frames import (
     LENGTH_16,
     LENGTH_BITS,
     MASK_BIT,
+    MAX_16,
     MAX_CONTROL_PAYLOAD,
     OPCODE_BITS,
     RESERVED_BITS,
@@ -105,6 +106,7 @@ class WebSocketConnection:
     __slots__ = (
         "_buffer",
         "_fin",
+        "_fits",
         "_left",
         "_mask",
         "_max_frame_size",
@@ -113,7 +115,6 @@ class WebSocketConnection:
         "_opcode",
         "_payload",
         "_replies",
-        "_short_frames",
         "_text",
         "_utf8",
         "state",
@@ -123,10 +124,8 @@ class WebSocketConnection:
         self.state = State.OPEN
         self._max_message_size = max_message_size
         self._max_frame_size = max_frame_size
-        # Whether every frame with a short header is within both limits.
-        self._short_frames = all(
-            limit == 0 or limit >= LENGTH_16 - 1 for limit in (max_message_size, max_frame_size)
-        )
+        # The largest message in one frame with a short header that is within both limits.
+        self._fits = min(max_message_size or MAX_16, max_frame_size or MAX_16, MAX_16)
         self._replies: bytearray | None = None
         self._buffer = b""  # an incomplete frame header, never more than 13 bytes
         # The frame being received; _left is None between frames.
@@ -183,19 +182,22 @@ class WebSocketConnection:
         position, end = 0, len(data)
         while position < end:
             if self._left is None:
-                # A whole short frame that is a whole message is nearly all that chats and games
-                # send: 30 bytes take 0.5 µs this way against 1.7 µs through the general one.
-                if self._short_frames and end - position > 5 and self._message is None:
+                # A whole frame below 64 KiB that is a whole message is nearly all that chats and
+                # games send: 30 bytes take 0.5 µs this way against 1.7 µs through the general one.
+                if end - position > 5 and self._message is None:
                     first = data[position]
                     length = data[position + 1] - MASK_BIT
                     start = position + 6  # after two bytes of header and four of mask
+                    if length >= LENGTH_16:
+                        start += 2
+                        length = _short_length(data, position) if length == LENGTH_16 else -1
                     if (
                         first in _FINAL_DATA
-                        and 0 <= length < LENGTH_16
+                        and 0 <= length <= self._fits
                         and start + length <= end
                         and self.state is State.OPEN
                     ):
-                        mask = data[position + 2 : start]
+                        mask = data[start - 4 : start]
                         position = start + length
                         payload = apply_mask(data[start:position], mask)
                         events.append(payload.decode() if first == _FINAL_TEXT else payload)
@@ -420,6 +422,12 @@ class WebSocketConnection:
             raise WrongState(
                 f"Cannot send {what} in the state {self.state.name}: only OPEN takes it."
             )
+
+
+def _short_length(data: bytes, position: int) -> int:
+    """The 16-bit length of the frame at ``position``; -1 if it is incomplete or badly encoded."""
+    length = int.from_bytes(data[position + 2 : position + 4], "big")
+    return length if length >= LENGTH_16 and len(data) > position + 7 else -1
 
 
 def _parse_close(payload: bytes) -> tuple[int | None, str]:
