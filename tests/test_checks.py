@@ -212,44 +212,45 @@ class TestApplication:
         ]
 
     @pytest.mark.parametrize(
-        ("name", "message", "hint"),
+        ("name", "reason", "hint"),
         [
             (
                 "Consumer",
-                "ASGI_APPLICATION is the consumer class Consumer, not an application.",
+                "is the consumer class Consumer, not an application",
                 (
-                    f"Write Consumer.as_asgi() where '{__name__}.Consumer' is defined, inside a "
-                    "ProtocolTypeRouter."
+                    "Route to Consumer.as_asgi() in a URLRouter, and name what is around it: "
+                    '"tests.asgi.application".'
                 ),
             ),
             (
                 "wsgi",
-                "ASGI_APPLICATION takes two arguments, so it seems to be a WSGI application.",
+                "takes two arguments, so it seems to be a WSGI application",
                 (
-                    "Make it with fairway.http.get_asgi_application() instead of "
-                    "get_wsgi_application()."
+                    "Make one with fairway.http.get_asgi_application(), and name it: "
+                    '"tests.asgi.application".'
                 ),
             ),
             (
                 "nothing",
-                "ASGI_APPLICATION is a NoneType, which cannot be called.",
-                "An ASGI application is called with scope, receive and send.",
+                "is of type NoneType and cannot be called",
+                'Write the path of your ASGI application, such as "tests.asgi.application".',
             ),
             (
                 "number",
-                "ASGI_APPLICATION is an int, which cannot be called.",
-                "An ASGI application is called with scope, receive and send.",
+                "is of type int and cannot be called",
+                'Write the path of your ASGI application, such as "tests.asgi.application".',
             ),
             (
                 "too_few",
-                "ASGI_APPLICATION cannot be called with scope, receive and send.",
-                f"Make '{__name__}.too_few' an ASGI application, such as a ProtocolTypeRouter.",
+                "cannot be called with scope, receive and send",
+                'Write the path of your ASGI application, such as "tests.asgi.application".',
             ),
         ],
     )
-    def test_what_is_not_asgi(self, settings: Settings, name: str, message: str, hint: str) -> None:
+    def test_what_is_not_asgi(self, settings: Settings, name: str, reason: str, hint: str) -> None:
         """An object that a server could not call is named for what it is."""
         settings.ASGI_APPLICATION = f"{__name__}.{name}"
+        message = f"ASGI_APPLICATION is '{__name__}.{name}', which {reason}."
         assert run() == [("fairway.E005", message, hint)]
 
 
@@ -340,6 +341,18 @@ class TestChannelLayers:
                     "no module 'nowhere'."
                 ),
                 "Correct the path, or install the package that has it.",
+            ),
+            (
+                {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}},
+                "E008",
+                (
+                    "CHANNEL_LAYERS['default'] has the BACKEND "
+                    "'channels.layers.InMemoryChannelLayer', but there is no module 'channels'."
+                ),
+                (
+                    'Write "fairway.layers.InMemoryChannelLayer", or call fairway.compat.install() '
+                    "in the first lines of settings."
+                ),
             ),
             (
                 {"default": {"BACKEND": InMemoryChannelLayer}},
@@ -444,7 +457,7 @@ class TestProcesses:
                     "for 4 processes: a message reaches only the sockets of the process that "
                     "sends it."
                 ),
-                "Use a layer that reaches other processes, or start one process.",
+                "Use a layer across processes, such as channels_redis, or start one process.",
             )
         ]
 

@@ -86,9 +86,10 @@ def check_asgi_application(**kwargs: Any) -> list[CheckMessage]:
                 id=f"fairway.{ids[found.kind]}",
             )
         ]
-    if wrong := _why_not_asgi(found.value, path):
+    if wrong := _why_not_asgi(found.value, example):
         reason, hint = wrong
-        return [checks.Error(f"ASGI_APPLICATION {reason}.", hint=hint, id="fairway.E005")]
+        message = f"ASGI_APPLICATION is {path!r}, which {reason}."
+        return [checks.Error(message, hint=hint, id="fairway.E005")]
     return []
 
 
@@ -217,8 +218,8 @@ def _project_package() -> str:
 # -- Applications
 
 
-def _why_not_asgi(application: object, path: str) -> tuple[str, str] | None:
-    """Say why an object is not an ASGI application and what to write instead.
+def _why_not_asgi(application: object, example: str) -> tuple[str, str] | None:
+    """Say why an object is not an ASGI application, and what to write, such as ``example``.
 
     Whether a call works can be seen from the signature alone; what the application then does with
     ``scope``, ``receive`` and ``send`` cannot.
@@ -227,12 +228,12 @@ def _why_not_asgi(application: object, path: str) -> tuple[str, str] | None:
         name = application.__qualname__
         return (
             f"is the consumer class {name}, not an application",
-            f"Write {name}.as_asgi() where {path!r} is defined, inside a ProtocolTypeRouter.",
+            f'Route to {name}.as_asgi() in a URLRouter, and name what is around it: "{example}".',
         )
     if not callable(application):
         return (
-            f"is {_a(type(application).__name__)}, which cannot be called",
-            "An ASGI application is called with scope, receive and send.",
+            f"is of type {type(application).__name__} and cannot be called",
+            f'Write the path of your ASGI application, such as "{example}".',
         )
     # Three arguments are ASGI 3, one is ASGI 2.
     if _accepts(application, 3) or _accepts(application, 1):
@@ -240,11 +241,11 @@ def _why_not_asgi(application: object, path: str) -> tuple[str, str] | None:
     if _accepts(application, 2):
         return (
             "takes two arguments, so it seems to be a WSGI application",
-            "Make it with fairway.http.get_asgi_application() instead of get_wsgi_application().",
+            f'Make one with fairway.http.get_asgi_application(), and name it: "{example}".',
         )
     return (
         "cannot be called with scope, receive and send",
-        f"Make {path!r} an ASGI application, such as a ProtocolTypeRouter.",
+        f'Write the path of your ASGI application, such as "{example}".',
     )
 
 
@@ -259,10 +260,6 @@ def _accepts(function: Callable[..., object], count: int) -> bool:
     except TypeError:
         return False
     return True
-
-
-def _a(noun: str) -> str:
-    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
 # -- Channel layers
@@ -289,23 +286,31 @@ def _check_layer(alias: object, entry: object) -> list[CheckMessage]:
             *messages,
             checks.Error(
                 f"{where} has the BACKEND {path!r}, but {found.reason}.",
-                hint=found.hint or "Correct the path, or install the package that has it.",
+                hint=found.hint or _backend_hint(path),
                 id="fairway.E008",
             ),
         ]
     backend = found.value
     for key in ("CONFIG", "TEST_CONFIG"):
         messages += _check_config(f"{where}[{key!r}]", backend, entry.get(key))
-    if (processes := _processes()) > 1 and _is_in_memory(backend):
+    in_memory = isinstance(backend, type) and issubclass(backend, InMemoryChannelLayer)
+    if in_memory and (processes := _processes()) > 1:
         messages.append(
             checks.Warning(
                 f"{where} is the in-memory layer, but WEB_CONCURRENCY asks for {processes} "
                 "processes: a message reaches only the sockets of the process that sends it.",
-                hint="Use a layer that reaches other processes, or start one process.",
+                hint="Use a layer across processes, such as channels_redis, or start one process.",
                 id="fairway.W002",
             )
         )
     return messages
+
+
+def _backend_hint(path: object) -> str:
+    if isinstance(path, str) and path.startswith("channels."):
+        ours = f"fairway.{path.removeprefix('channels.')}"
+        return f'Write "{ours}", or call fairway.compat.install() in the first lines of settings.'
+    return "Correct the path, or install the package that has it."
 
 
 def _check_keys(where: str, entry: Mapping[Any, object]) -> list[CheckMessage]:
@@ -372,10 +377,6 @@ def _unknown_option(where: str, option: object, accepted: list[str]) -> CheckMes
         hint=f"{near} It takes {', '.join(accepted) or 'no options'}.".lstrip(),
         id="fairway.E009",
     )
-
-
-def _is_in_memory(backend: object) -> bool:
-    return isinstance(backend, type) and issubclass(backend, InMemoryChannelLayer)
 
 
 def _processes() -> int:

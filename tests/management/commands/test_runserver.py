@@ -109,7 +109,7 @@ class TestProcess:
         with project.manage("runserver", "127.0.0.1:0", "--noreload") as process:
             assert process.finish() == 1
         assert any(
-            "(fairway.E005) ASGI_APPLICATION is an int, which cannot be called." in line
+            "(fairway.E005)" in line and "which is of type int and cannot be called." in line
             for line in process.seen
         )
 
@@ -235,7 +235,9 @@ class TestOptions:
         settings.FAIRWAY = {"threads": 0}
         with pytest.raises(CommandError) as caught:
             self.config()
-        assert str(caught.value) == "threads must be at least 1, not 0."
+        assert str(caught.value) == (
+            "In the flags or the setting FAIRWAY: threads must be at least 1, not 0."
+        )
 
     @pytest.mark.parametrize("value", [None, ""])
     def test_no_application(self, settings: Settings, value: str | None) -> None:
@@ -244,7 +246,9 @@ class TestOptions:
         with pytest.raises(CommandError) as caught:
             parse()
         assert str(caught.value) == (
-            "You have not set ASGI_APPLICATION, which is needed to run the server."
+            "You have not set ASGI_APPLICATION, which is needed to run the server. Write "
+            'ASGI_APPLICATION = "mysite.asgi.application" into your settings, with the name of '
+            "your project, or start with --noasgi."
         )
         assert parse("--noasgi").options["use_asgi"] is False
 

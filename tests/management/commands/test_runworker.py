@@ -86,6 +86,14 @@ def test_an_unknown_layer_is_an_error() -> None:
     """Without such a layer there is nothing to listen to."""
     with pytest.raises(CommandError) as caught:
         call_command(Recording(), "jobs", layer="missing")
+    assert str(caught.value) == "There is no 'missing' in CHANNEL_LAYERS, only 'default', 'jobs'."
+
+
+def test_no_layers_are_an_error(settings: Settings) -> None:
+    """A project that wants no layer can have no worker."""
+    settings.CHANNEL_LAYERS = {}
+    with pytest.raises(CommandError) as caught:
+        call_command(Recording(), "jobs")
     assert str(caught.value) == "You do not have any CHANNEL_LAYERS configured."
 
 

@@ -90,7 +90,9 @@ class Command(RunserverCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["use_asgi"] and not getattr(settings, "ASGI_APPLICATION", None):
             raise CommandError(
-                "You have not set ASGI_APPLICATION, which is needed to run the server."
+                "You have not set ASGI_APPLICATION, which is needed to run the server. Write "
+                'ASGI_APPLICATION = "mysite.asgi.application" into your settings, with the name '
+                "of your project, or start with --noasgi."
             )
         super().handle(*args, **options)
 
@@ -157,7 +159,7 @@ class Command(RunserverCommand):
                 }
             )
         except ConfigError as error:
-            raise CommandError(str(error)) from None
+            raise CommandError(f"In the flags or the setting FAIRWAY: {error}") from None
 
     def log_access(self, record: AccessRecord) -> None:
         """Log one request, or one step of a WebSocket, in the manner of Django's ``runserver``."""

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from fairway import DEFAULT_CHANNEL_LAYER
-from fairway.layers import BaseChannelLayer, InMemoryChannelLayer, get_channel_layer
+from fairway.layers import BaseChannelLayer, InMemoryChannelLayer, channel_layers, get_channel_layer
 from fairway.routing import get_default_application
 from fairway.worker import Worker
 
@@ -31,7 +31,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         layer = get_channel_layer(options["layer"])
         if layer is None:
-            raise CommandError("You do not have any CHANNEL_LAYERS configured.")
+            raise CommandError(_no_layer(options["layer"]))
         _check_names(layer, options["channels"])
         if isinstance(layer, InMemoryChannelLayer):
             logger.warning(
@@ -45,6 +45,13 @@ class Command(BaseCommand):
             channel_layer=layer,
         )
         worker.run()
+
+
+def _no_layer(alias: str) -> str:
+    if not channel_layers.configs:
+        return "You do not have any CHANNEL_LAYERS configured."
+    known = ", ".join(repr(name) for name in channel_layers.configs)
+    return f"There is no {alias!r} in CHANNEL_LAYERS, only {known}."
 
 
 def _check_names(layer: object, channels: list[str]) -> None:
