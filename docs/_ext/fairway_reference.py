@@ -7,9 +7,13 @@
 
 A class is documented under the name that people import it by, ``fairway.layers.ChannelLayer`` say;
 signatures name the module that defines it. Such a reference is led to the same object.
+
+Signatures say ``ASGIApplication``, ``Receive`` and ``Send``: what is behind these names would
+fill lines.
 """
 
 import pkgutil
+import re
 from functools import cache
 from itertools import groupby
 
@@ -18,13 +22,17 @@ from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
-from sphinx.util.typing import ExtensionMetadata
+from sphinx.util.typing import ExtensionMetadata, stringify_annotation
 
+from fairway import _types
 from fairway.checks import CHECKS
 from fairway.server.config import Option, options
 
 _SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 _DURATIONS = ((86400, "day"), (3600, "hour"), (60, "minute"))
+
+#: ASGI's types by name, the one that contains the others first.
+_ALIASES = ("ASGIApplication", "Receive", "Send")
 
 
 def default_of(option: Option) -> str:
@@ -120,6 +128,33 @@ def _import(name: str) -> object:
         return None
 
 
+def shorten_signature(
+    app: Sphinx,
+    what: str,
+    name: str,
+    thing: object,
+    options: object,
+    signature: str | None,
+    returns: str | None,
+) -> tuple[str | None, str | None]:
+    """Write the names of ASGI's types again, which Python has resolved."""
+    return _with_names(signature), _with_names(returns)
+
+
+def _with_names(text: str | None) -> str | None:
+    for alias in _ALIASES:
+        text = _resolved(alias).sub(alias, text) if text else text
+    return text
+
+
+@cache
+def _resolved(alias: str) -> re.Pattern[str]:
+    """What Sphinx writes for a type, with or without the modules of its parts."""
+    words = stringify_annotation(getattr(_types, alias), "fully-qualified-except-typing")
+    pattern = re.escape(words).replace(r"collections\.abc\.", r"~?(?:collections\.abc\.)?")
+    return re.compile(pattern.replace("Any", r"~?(?:typing\.)?Any"))
+
+
 def keep_first_colon(
     app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]
 ) -> None:
@@ -133,5 +168,6 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("fairway-options", OptionsDirective)
     app.add_directive("fairway-checks", ChecksDirective)
     app.connect("missing-reference", find_same_object)
+    app.connect("autodoc-process-signature", shorten_signature)
     app.connect("autodoc-process-docstring", keep_first_colon, priority=400)  # napoleon's is 500
     return {"parallel_read_safe": True, "parallel_write_safe": True}
