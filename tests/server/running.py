@@ -5,7 +5,6 @@ import logging
 import socket
 import struct
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import h11
 
@@ -145,6 +144,15 @@ class Client:
         async with asyncio.timeout(DEADLINE):
             return await self.reader.readuntil(b"\r\n\r\n")
 
+    async def chunks(self) -> bytes:
+        """The chunked body of a response whose head was read already, to its end."""
+        data = b""
+        async with asyncio.timeout(DEADLINE):
+            while size := int(await self.reader.readuntil(b"\r\n"), 16):
+                data += (await self.reader.readexactly(size + 2))[:-2]
+            assert await self.reader.readexactly(2) == b"\r\n"
+        return data
+
     async def rest(self) -> bytes:
         """Everything up to the end of the connection.
 
@@ -161,6 +169,14 @@ class Client:
         except ConnectionResetError:
             return True
         return False
+
+    def stop_reading(self) -> None:
+        """Leave to the kernel what comes from now on; it has no place for much."""
+        self.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is both
+
+    def go_on_reading(self) -> None:
+        """Read again."""
+        self.writer.transport.resume_reading()  # type: ignore[attr-defined]  # it is both
 
     def half_close(self) -> None:
         """Send no more, but go on reading."""
@@ -277,24 +293,30 @@ class Running:
         """What to click."""
         return self.server.addresses[0]
 
-    async def connect(self, **options: Any) -> Client:
+    async def connect(self, *, reads: bool = True) -> Client:
         """A new connection.
 
         Args:
-            options: As :func:`socket_to` takes them.
+            reads: Whether it reads what it gets, from the beginning on.
         """
-        return await self._open(Client, **options)
+        return await self._open(Client, reads=reads)
 
-    async def websocket(self, **options: Any) -> WebSocketClient:
-        """A new connection for a WebSocket, which is not opened yet."""
-        client = await self._open(WebSocketClient, **options)
+    async def websocket(self, *, reads: bool = True) -> WebSocketClient:
+        """The same for a WebSocket, which is not opened yet."""
+        client = await self._open(WebSocketClient, reads=reads)
         assert isinstance(client, WebSocketClient)
         return client
 
-    async def _open(self, kind: type[Client], **options: Any) -> Client:
-        sock = socket_to(self.port, **options)
+    async def _open(self, kind: type[Client], *, reads: bool = True) -> Client:
+        sock = socket.socket()
+        if not reads:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        sock.connect(("127.0.0.1", self.port))
+        sock.setblocking(False)
         reader, writer = await asyncio.open_connection(sock=sock, limit=1 << 20)
         client = kind(reader, writer)
+        if not reads:
+            client.stop_reading()
         self._clients.append(client)
         return client
 
@@ -323,21 +345,6 @@ async def _closed(client: Client) -> None:
         await client.writer.wait_closed()
     except OSError:
         return
-
-
-def socket_to(port: int, *, receive_buffer: int | None = None) -> socket.socket:
-    """A connected socket.
-
-    Args:
-        port: On 127.0.0.1.
-        receive_buffer: Bytes that the kernel keeps for us while we do not read.
-    """
-    sock = socket.socket()
-    if receive_buffer is not None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    sock.connect(("127.0.0.1", port))
-    sock.setblocking(False)
-    return sock
 
 
 def listening(send_buffer: int | None = None) -> socket.socket:
