@@ -85,7 +85,7 @@ class TestResponse:
 
     async def test_keys_may_be_missing(self, serve: Serve) -> None:
         """``headers``, ``body`` and ``more_body`` have defaults."""
-        events = [
+        events: list[Event] = [
             {"type": "http.response.start", "status": 204},
             {"type": "http.response.body"},
         ]
