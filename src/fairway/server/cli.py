@@ -35,6 +35,9 @@ examples:
   fairway -b 0.0.0.0 -p 8001 mysite.asgi:application
   fairway -u /run/mysite.sock --proxy-headers mysite.asgi:application
 
+Durations are seconds, sizes are bytes. A duration of 0 or less and a size of 0
+mean that there is no limit.
+
 Every option is also a key of the Django setting FAIRWAY, such as
 FAIRWAY = {"ping_interval": 25}; what the command line says wins.
 """
