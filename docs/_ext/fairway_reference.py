@@ -38,6 +38,8 @@ _ALIASES = ("ASGIApplication", "Receive", "Send")
 def default_of(option: Option) -> str:
     """An option's default as a person says it, in Markdown."""
     value = option.default
+    if value is None and option.unit == "seconds":
+        return "no limit"
     if value is None or value in ("", ()):
         return "none"
     if isinstance(value, bool):

@@ -38,6 +38,7 @@ def test_options(extension: ModuleType) -> None:
         ("websocket_timeout", "86400 seconds (1 day)"),
         ("websocket_max_message_size", "1048576 bytes (1 MiB)"),
         ("max_body_size", "no limit"),
+        ("http_timeout", "no limit"),
         ("proxy_headers", "off"),
         ("loop", "`auto`"),
         ("trusted_proxies", "`127.0.0.0/8`, `::1`"),
