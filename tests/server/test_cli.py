@@ -215,7 +215,8 @@ class TestLoadApplication:
             load_application("site_of_tests.asgi:a")
         assert str(caught.value) == (
             "'site_of_tests.asgi:a' is not an ASGI application: "
-            "it cannot be called with a scope, receive and send."
+            "it cannot be called with a scope, receive and send. "
+            "Is it for WSGI? Then name the one in asgi.py."
         )
 
     def test_import_error_inside(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

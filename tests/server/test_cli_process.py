@@ -86,14 +86,14 @@ class TestRefusals:
             (["-p", "x", "app:path"], "argument -p/--port: invalid int value: 'x'"),
             (["-t", "x", "app:path"], "argument -t/--http-timeout: invalid float value: 'x'"),
             (["-v", "app:path"], "argument -v/--verbosity: invalid int value: 'app:path'"),
-            ([], "the following arguments are required: application"),
+            ([], "the following arguments are required: module:application"),
         ],
     )
     async def test_command_line(self, here: Path, arguments: list[str], message: str) -> None:
         """What is no command line ends with 2, the usage and a line that says what is wrong."""
         ended = await outcome(*arguments, directory=here)
         assert (ended.code, ended.stdout) == (2, "")
-        assert ended.stderr.startswith("usage: fairway [-h]")
+        assert ended.stderr.startswith("usage: fairway [options] module:application  (")
         assert ended.stderr.splitlines()[-1] == f"fairway: error: {message}"
 
     @pytest.mark.parametrize(
@@ -156,7 +156,8 @@ class TestRefusals:
                 "app:answer",
                 (
                     "'app:answer' is not an ASGI application: "
-                    "it cannot be called with a scope, receive and send."
+                    "it cannot be called with a scope, receive and send. "
+                    "Is it for WSGI? Then name the one in asgi.py."
                 ),
             ),
         ],

@@ -183,7 +183,8 @@ def _check_application(found: object, path: str) -> None:
     except TypeError:
         raise ApplicationNotFound(
             f"{path!r} is not an ASGI application: "
-            "it cannot be called with a scope, receive and send."
+            "it cannot be called with a scope, receive and send. "
+            "Is it for WSGI? Then name the one in asgi.py."
         ) from None
     except ValueError:  # written in C, and it does not say
         return
@@ -251,13 +252,17 @@ def make_parser() -> argparse.ArgumentParser:
     """
     parser = argparse.ArgumentParser(
         prog="fairway",
+        # All flags in brackets would hide what is wrong under twenty lines.
+        usage="%(prog)s [options] module:application  (--help lists the options)",
         description="Serve an ASGI application over HTTP and WebSocket.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
     )
     parser.add_argument(
-        "application", help="what to serve, as module:object, such as mysite.asgi:application"
+        "application",
+        metavar="module:application",
+        help="what to serve, such as mysite.asgi:application",
     )
     parser.add_argument("--version", action="version", version=f"fairway {fairway.__version__}")
     groups: dict[str, argparse._ArgumentGroup] = {}
