@@ -16,6 +16,7 @@ import pkgutil
 import re
 from functools import cache
 from itertools import groupby
+from types import ModuleType
 
 from docutils import nodes
 from sphinx.addnodes import pending_xref
@@ -24,8 +25,9 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata, stringify_annotation
 
-from fairway import _types
+from fairway import _types, checks
 from fairway.checks import CHECKS
+from fairway.server import config
 from fairway.server.config import Option, options
 
 _SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
@@ -93,7 +95,8 @@ class OptionsDirective(SphinxDirective):
     """Put the reference of options where the directive stands."""
 
     def run(self) -> list[nodes.Node]:
-        """Parse the generated text as a part of the page."""
+        """Parse the generated text as a part of the page, anew when its source has changed."""
+        _note_sources(self.env, config)
         return self.parse_text_to_nodes(options_text(), allow_section_headings=True)
 
 
@@ -101,8 +104,14 @@ class ChecksDirective(SphinxDirective):
     """Put the reference of system checks where the directive stands."""
 
     def run(self) -> list[nodes.Node]:
-        """Parse the generated text as a part of the page."""
+        """Parse the generated text as a part of the page, anew when its source has changed."""
+        _note_sources(self.env, checks)
         return self.parse_text_to_nodes(checks_text())
+
+
+def _note_sources(env: BuildEnvironment, module: ModuleType) -> None:
+    for path in (__file__, module.__file__):
+        env.note_dependency(str(path))
 
 
 def find_same_object(
