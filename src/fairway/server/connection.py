@@ -171,6 +171,11 @@ class Connection(asyncio.Protocol):
                 self._pause()
                 return
             elif isinstance(event, Request):
+                behind = events[index + 1] if index + 1 < len(events) else None
+                if event.upgrade is not None and isinstance(behind, Refusal):
+                    # What it sent ahead of our answer is too much to be kept, and so is lost.
+                    self._refuse(behind.status, behind.detail)
+                    return
                 self._begin(event)
                 if self.stream is None:
                     return  # the connection became a WebSocket, or refuses to
@@ -232,7 +237,9 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, status: int, detail: str) -> None:
         """Answer input that is no request; the connection cannot be used after it."""
-        logger.info("Refused a request with %d: %s", status, detail)
+        # A client that broke off got no answer, and is no news.
+        level = logging.DEBUG if self._eof else logging.INFO
+        logger.log(level, "Refused a request with %d: %s", status, detail)
         stream, self.stream = self.stream, None
         if stream is not None:
             started = stream.response_started

@@ -112,7 +112,7 @@ class HTTPStream:
         except ClientDisconnected as error:
             if not self._gone:
                 context.log_exception(executor.label, error)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  it ends this request, not the server
+        except BaseException as error:  # noqa: BLE001  SystemExit too ends this request only
             context.log_exception(executor.label, error)
         else:
             if not self._complete and not self._gone:
@@ -245,8 +245,7 @@ class HTTPStream:
             return
         try:
             head = self._take_head()
-        except ValueError as error:
-            # There is no send() to raise it from, so it ends the response here.
+        except Exception as error:  # noqa: BLE001  there is no send() to raise it from
             logger.error("Bad response headers for %s: %s", self._label(), error)
             self._fail(500, "The application failed.")
             if self._task is not None:
