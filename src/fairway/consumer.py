@@ -100,6 +100,10 @@ class AsyncConsumer:
         whose ``websocket.connect`` was, and by then its channel is out of every group.
         """
         self.scope = scope
+        if scope.get("type") == "lifespan":
+            self._find_handler(
+                {"type": "lifespan.startup"}
+            )  # servers go on without, if told at once
         mailbox = receive if isinstance(receive, Mailbox) else Mailbox(asyncio.get_running_loop())
         self._open(mailbox, send)
         pumps: list[asyncio.Task[None]] = []

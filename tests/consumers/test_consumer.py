@@ -110,6 +110,13 @@ class TestEvents:
                 await client.sent()
 
 
+async def test_no_lifespan(connect: Connect, layer: InMemoryChannelLayer) -> None:
+    """A consumer without a handler for it says at once that it knows no lifespan."""
+    async with connect(Recorder(), {"type": "lifespan"}, accepted=False) as client:
+        with pytest.raises(ValueError, match=r"No handler for message type lifespan\.startup"):
+            await client.task
+
+
 class TestDisconnect:
     """disconnect() runs exactly once for every connection that reached connect()."""
 
