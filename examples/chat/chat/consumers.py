@@ -15,19 +15,25 @@ What a page sends, and what it hears; both are JSON objects with a `type`:
                              or refused (to the sender alone)
     read                   → unread     a private conversation has been seen
 
-and unasked: `welcome`, `people`, `joined`, `left`, `private`, `unread`, `room`.
+and unasked: `welcome`, `people`, `joined`, `left`, `private`, `unread`, `room`. Anything else is
+`refused`, and who sends too much has to wait; see flood.py.
 """
 
+import asyncio
+import time
 from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
+from django.db import IntegrityError
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from fairway.auth import get_user
 from fairway.exceptions import DenyConnection
 from fairway.generic.websocket import AsyncJsonWebsocketConsumer
 
+from .flood import allowance_of
 from .forms import message_text
 from .live import EVERYONE, personal_group, room_group, tell
 from .models import Message, PrivateMessage, Room, RoomMessage
@@ -37,7 +43,9 @@ from .signals import fingerprint
 from .unread import tell_unread, unread_by
 
 PAGE = 50  # messages in one answer to `load`
-SESSION_OVER = 4401  # close code: log in again; 4000 to 4999 are the application's own
+# Close codes; 4000 to 4999 are the application's own. Either way the page loads itself anew.
+SESSION_OVER = 4401  # log in again
+GONE = 4404  # what the page is about was deleted
 
 
 class SiteConsumer(AsyncJsonWebsocketConsumer):
@@ -48,6 +56,7 @@ class SiteConsumer(AsyncJsonWebsocketConsumer):
         self.me: User = self.scope["user"]
         if not self.me.is_authenticated:
             raise DenyConnection
+        self.allowance = allowance_of(self.me.pk)
         await self.find()
         for group in self.hears():
             await self.channel_layer.group_add(group, self.channel_name)
@@ -63,7 +72,19 @@ class SiteConsumer(AsyncJsonWebsocketConsumer):
 
     async def greet(self) -> None:
         """Tell the page what it has to know before anything else."""
-        await self.send_json({"type": "welcome", "unread": await unread_by(self.me)})
+        unread = await unread_by(self.me)
+        await self.send_json({"type": "welcome", "me": self.me.pk, "unread": unread})
+
+    async def receive(
+        self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
+    ) -> None:
+        """Take what the page sends, in measure; what is no JSON is refused like other nonsense."""
+        await asyncio.sleep(self.allowance.take(time.monotonic()))
+        try:
+            content = await self.decode_json(text_data or "")
+        except (ValueError, RecursionError):  # the latter for brackets nested a thousand deep
+            content = None
+        await self.receive_json(content, **kwargs)
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         """Answer what any page may send."""
@@ -77,6 +98,16 @@ class SiteConsumer(AsyncJsonWebsocketConsumer):
         """Close if it is this page's session that was logged out; see signals.py."""
         if event["session"] == fingerprint(self.scope["session"].session_key):
             await self.close(SESSION_OVER)
+
+    async def look_again(self, event: dict[str, Any]) -> None:
+        """Close if what let this page in is not so any more; see signals.py."""
+        if not (await get_user(self.scope)).is_authenticated:
+            await self.close(SESSION_OVER)
+            return
+        try:
+            await self.find()
+        except DenyConnection:
+            await self.close(GONE)
 
 
 class ThreadConsumer(SiteConsumer):
@@ -97,7 +128,7 @@ class ThreadConsumer(SiteConsumer):
                 await self.load("after", self.messages().filter(id__gt=after).order_by("id"))
             case {"type": "load", "before": int(before)}:
                 await self.load("before", self.messages().filter(id__lt=before).order_by("-id"))
-            case {"type": "load"}:
+            case {"type": "load", **more} if not more:
                 await self.load("latest", self.messages().order_by("-id"))
             case {"type": "say", "text": str(text), "key": str(key)}:
                 await self.say(text, key)
@@ -116,12 +147,20 @@ class ThreadConsumer(SiteConsumer):
     async def say(self, text: str, key: str) -> None:
         """Post a message, or tell its sender what is wrong with it."""
         try:
-            await self.post(message_text.clean(text), UUID(key))
-        except ValidationError as error:
-            refusal = {"type": "refused", "key": key, "error": " ".join(error.messages)}
-            await self.send_json(refusal)
+            uuid = UUID(key)
         except ValueError:
             await self.send_json({"type": "refused", "error": "The key is not a UUID."})
+            return
+        try:
+            text = message_text.clean(text)
+        except ValidationError as error:
+            refusal = {"type": "refused", "key": uuid.hex, "error": " ".join(error.messages)}
+            await self.send_json(refusal)
+            return
+        try:
+            await self.post(text, uuid)
+        except IntegrityError:  # the room or the other person was deleted just now
+            await self.close(GONE)
 
 
 class RoomConsumer(ThreadConsumer):

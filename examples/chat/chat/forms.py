@@ -8,19 +8,24 @@ from django.core.exceptions import ValidationError
 
 from .models import MAX_NAME, MAX_TEXT
 
-INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"}  # Unicode's categories of what shows no mark
+# Unicode's categories of what shows no mark alone, and the blanks that it counts as letters.
+INVISIBLE = {"Cc", "Cf", "Cs", "Me", "Mn", "Zl", "Zp", "Zs"}
+BLANK = set("\u115f\u1160\u2800\u3164\uffa0")
 
 
 def must_show(text: str) -> None:
     """Refuse text in which nothing can be seen, such as one zero-width space."""
-    if all(unicodedata.category(character) in INVISIBLE for character in text):
+    start = text[:MAX_TEXT]  # the rest is too long anyway; nobody waits for a megabyte to be read
+    if all(each in BLANK or unicodedata.category(each) in INVISIBLE for each in start):
         raise ValidationError("Write something first.", code="required")
 
 
 def must_be_text(text: str) -> None:
     """Refuse half characters (lone surrogates): JSON can carry them, a database cannot."""
-    if any(unicodedata.category(character) == "Cs" for character in text):
-        raise ValidationError("That is not text.", code="surrogate")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValidationError("That is not text.", code="surrogate") from None
 
 
 # One field, used for every message: it strips, refuses NUL, and measures.
@@ -34,19 +39,23 @@ message_text = forms.CharField(
 )
 
 
+class NameField(forms.CharField):
+    """A name, in one spelling for all that look the same: composed, and single spaces."""
+
+    def to_python(self, value: object) -> str:
+        """Spell it so before it is measured: some characters are longer when composed."""
+        name: str = super().to_python(value) or ""
+        return " ".join(unicodedata.normalize("NFC", name).split())
+
+
 class RoomForm(forms.Form):
     """The name of a room to open."""
 
-    name = forms.CharField(
+    name = NameField(
         max_length=MAX_NAME,
         validators=[must_be_text, must_show],
         widget=forms.TextInput(attrs={"placeholder": "Tea room, Καφενείο, حديقة…", "dir": "auto"}),
     )
-
-    def clean_name(self) -> str:
-        """Give one spelling to names that look the same: composed, and single spaces."""
-        name: str = self.cleaned_data["name"]
-        return " ".join(unicodedata.normalize("NFC", name).split())
 
 
 class SignUpForm(UserCreationForm):

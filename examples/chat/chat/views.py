@@ -56,7 +56,9 @@ def person(request: SignedIn, user_id: int) -> HttpResponse:
 
 
 def sign_up(request: HttpRequest) -> HttpResponse:
-    """Make an account and log in with it."""
+    """Make an account and log in with it; who is logged in already has one."""
+    if request.user.is_authenticated:
+        return redirect("home")
     form = SignUpForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         login(request, form.save())
@@ -68,6 +70,12 @@ class LoginView(views.LoginView):
     """Django's own, and in development with the demo users to choose from."""
 
     redirect_authenticated_user = True
+
+    def get_form(self, form_class: Any = None) -> Any:
+        """Leave the focus at the top: it would scroll a small screen past the demo's people."""
+        form = super().get_form(form_class)
+        form.fields["username"].widget.attrs.pop("autofocus", None)
+        return form
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Add the demo users that exist, and their password, which is no secret."""

@@ -1,5 +1,6 @@
 """A strict Content Security Policy: a page may use what this site serves, and nothing inline."""
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
 
@@ -25,6 +26,8 @@ class ContentSecurityPolicyMiddleware(MiddlewareMixin):
     def process_response(
         self, request: HttpRequest, response: HttpResponseBase
     ) -> HttpResponseBase:
-        """Add the header on the way out."""
+        """Add the header on the way out, but not to Django's own pages about a mistake."""
+        if settings.DEBUG and response.status_code in (404, 500):
+            return response  # their style and script are inline
         response.headers.setdefault("Content-Security-Policy", POLICY)
         return response

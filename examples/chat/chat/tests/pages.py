@@ -23,6 +23,13 @@ class Page:
         """Send an event as the browser would."""
         await self._communicator.send_json_to(event)
 
+    async def send_frame(self, frame: str | bytes) -> None:
+        """Send anything at all."""
+        if isinstance(frame, str):
+            await self._communicator.send_to(text_data=frame)
+        else:
+            await self._communicator.send_to(bytes_data=frame)
+
     async def say(self, text: str, key: str | None = None) -> None:
         """Send a message."""
         await self.send(type="say", text=text, key=key or uuid4().hex)

@@ -1,10 +1,14 @@
 """What happens in a room."""
 
+import time
+from collections.abc import Callable
+from unittest.mock import patch
 from uuid import uuid4
 
+from asgiref.sync import sync_to_async
 from django.test import AsyncClient, TestCase
 
-from chat.consumers import SESSION_OVER
+from chat.consumers import GONE, SESSION_OVER
 from chat.models import MAX_TEXT, Room, RoomMessage
 from chat.people import User, describe
 
@@ -62,6 +66,7 @@ class TalkTests(RoomTestCase):
             "": "Write something first.",
             " \n ": "Write something first.",
             "\u200b\u2060": "Write something first.",
+            "\u3164\u2800\ufe0f": "Write something first.",
             "x" * (MAX_TEXT + 1): "That is too long: 2001 characters, and 2000 fit.",
             "a\x00b": "Null characters are not allowed.",
             "a\ud800b": "That is not text.",
@@ -78,13 +83,44 @@ class TalkTests(RoomTestCase):
     async def test_nonsense_is_refused(self) -> None:
         """What is no event of ours gets an answer and changes nothing."""
         async with open_page(self.ada, self.path) as ada:
-            for nonsense in ({"type": "websocket.disconnect"}, {"type": "say"}, {"text": "hi"}):
+            refusal = {"type": "refused", "error": "That was not understood."}
+            for nonsense in (
+                {"type": "websocket.disconnect"},
+                {"type": ["say"]},
+                {"type": "say"},
+                {"type": "say", "text": 1, "key": uuid4().hex},
+                {"type": "load", "after": "1"},
+                {"type": "load", "before": 1.5},
+                {"text": "hi"},
+            ):
                 await ada.send(**nonsense)
-                refusal = {"type": "refused", "error": "That was not understood."}
+                assert await ada.next("refused") == refusal
+            for frame in (
+                "",
+                "{",
+                "null",
+                "[" * 100_000,
+                "9" * 5000,
+                "\ufeff{}",
+                b'{"type":"load"}',
+            ):
+                await ada.send_frame(frame)
                 assert await ada.next("refused") == refusal
             await ada.say("hello", key="no uuid")
             refusal = {"type": "refused", "error": "The key is not a UUID."}
             assert await ada.next("refused") == refusal
+
+    async def test_a_flood_takes_its_time(self) -> None:
+        """Who sends too much is answered in full and in order, but slowly, in all tabs alike."""
+        zoe = await User.objects.acreate(pk=4711)  # with an allowance that no other test has used
+        with patch("chat.flood.BURST", 10), patch("chat.flood.RATE", 1000.0):
+            async with open_page(zoe, self.path) as one, open_page(zoe) as other:
+                started = time.monotonic()
+                for page in (one, other):
+                    for number in range(30):
+                        await page.send(type="load", before=number)
+                        await page.next("messages" if page is one else "refused")
+                assert time.monotonic() - started >= 0.049  # 50 events beyond 10, 1 ms each
 
 
 class HistoryTests(RoomTestCase):
@@ -151,7 +187,13 @@ class PresenceTests(RoomTestCase):
 
 
 class DoorTests(RoomTestCase):
-    """Who may open a socket."""
+    """Who may open a socket, and who may keep it."""
+
+    @sync_to_async
+    def commit(self, change: Callable[[], object]) -> None:
+        """Change the database, with what follows once that is certain."""
+        with self.captureOnCommitCallbacks(execute=True):
+            change()
 
     async def test_anonymous(self) -> None:
         """Nobody gets in without being logged in."""
@@ -183,3 +225,38 @@ class DoorTests(RoomTestCase):
             await client.post("/logout/")
             assert await here.closed() == SESSION_OVER
             await elsewhere.hears_nothing_of("left")
+
+    async def test_deleting_the_room_closes_its_pages(self) -> None:
+        """What a moderator deletes in the admin is not there any more for those inside either."""
+        other = await Room.objects.acreate(name="Кухня")
+        async with (
+            open_page(self.ada, self.path) as here,
+            open_page(self.mei, f"/ws/rooms/{other.pk}/") as elsewhere,
+        ):
+            await self.commit(self.room.delete)
+            assert await here.closed() == GONE
+            await elsewhere.hears_nothing_of("left")
+
+    async def test_a_new_password_or_a_bar_closes_all_pages(self) -> None:
+        """Who may not log in any more, or has to anew, is out at once; others notice nothing."""
+        for change in ("password", "is_active"):
+            async with (
+                open_page(self.ada, self.path) as ada,
+                open_page(self.mei, self.path) as mei,
+            ):
+                setattr(self.ada, change, "" if change == "password" else False)
+                await self.commit(self.ada.save)
+                assert await ada.closed() == SESSION_OVER
+                await mei.hears_nothing_of("refused")
+
+    async def test_deleting_a_person_closes_their_pages_and_conversations(self) -> None:
+        """Nobody is left talking to someone who does not exist."""
+        async with (
+            open_page(self.ada) as ada,
+            open_page(self.mei, f"/ws/people/{self.ada.pk}/") as talking_to_ada,
+            open_page(self.mei, self.path) as mei,
+        ):
+            await self.commit(User.objects.filter(pk=self.ada.pk).delete)
+            assert await ada.closed() == SESSION_OVER
+            assert await talking_to_ada.closed() == GONE
+            await mei.hears_nothing_of("refused")

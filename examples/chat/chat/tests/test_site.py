@@ -57,7 +57,10 @@ class PageTests(TestCase):
         for name, reason in {
             "": "This field is required.",
             "\u200b": "This field is required.",
+            "\u0301\ufe0f": "This field is required.",
             "x" * 61: "Ensure this value has at most 60 characters (it has 61).",
+            # 60 as it comes, and 120 in the spelling that is kept
+            "\u0958" * 60: "Ensure this value has at most 60 characters (it has 120).",
         }.items():
             self.assertContains(self.client.post("/", {"name": name}), reason)
         assert not Room.objects.exists()
@@ -86,6 +89,12 @@ class SignUpTests(TestCase):
         data = {"username": "Zoë", "password1": password, "password2": password}
         self.assertRedirects(self.client.post("/sign-up/", data), "/")
         self.assertContains(self.client.get("/"), "Ahoy, <bdi>Zoë</bdi>")
+
+    def test_not_twice(self) -> None:
+        """Who is logged in is sent home: becoming another has to begin with logging out."""
+        self.client.force_login(User.objects.create_user("Ada"))
+        for method in (self.client.get, self.client.post):
+            self.assertRedirects(method("/sign-up/"), "/")
 
 
 class DemoTests(TestCase):

@@ -7,10 +7,12 @@ export function setUpComposer(form, thread, socket, longest) {
   const problem = form.querySelector(".problem");
   const left = form.querySelector(".left");
 
+  const length = () => [...field.value.trim()].length; // as the server counts
+
   const changed = () => {
     field.style.height = "auto"; // through the object model, which a strict policy allows
     field.style.height = `${field.scrollHeight}px`;
-    const remaining = longest - [...field.value.trim()].length; // as the server counts
+    const remaining = longest - length();
     left.textContent = remaining < WARN_BELOW ? String(remaining) : "";
     left.classList.toggle("over", remaining < 0);
   };
@@ -32,6 +34,10 @@ export function setUpComposer(form, thread, socket, longest) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     if (!field.value.trim()) return complain("Write something first.");
+    // The server refuses it, too; but a megabyte would cost the connection first.
+    if (length() > longest) {
+      return complain(`That is too long: ${length()} characters, and ${longest} fit.`);
+    }
     complain("");
     thread.say(field.value);
     field.value = "";

@@ -58,8 +58,10 @@ export class Inbox {
   }
 
   #opened({ id, name }) {
+    const address = `/rooms/${Number(id)}/`;
+    if (this.#rooms.querySelector(`[href="${address}"]`)) return; // the page came with it
     const entry = fromTemplate("room-entry");
-    entry.querySelector("a").href = `/rooms/${id}/`;
+    entry.querySelector("a").href = address;
     entry.querySelector("bdi").textContent = name;
     insertSorted(this.#rooms, entry);
   }

@@ -4,7 +4,7 @@ import { setUpComposer } from "./composer.js";
 import { Inbox } from "./inbox.js";
 import { showConnection } from "./notice.js";
 import { showPeople } from "./people.js";
-import { LiveSocket } from "./socket.js";
+import { LiveSocket, loadAnew } from "./socket.js";
 import { Thread } from "./thread.js";
 
 const me = Number(document.body.dataset.me);
@@ -12,6 +12,9 @@ const root = document.getElementById("thread");
 const other = Number(root?.dataset.other ?? 0);
 const socket = new LiveSocket(document.body.dataset.socket);
 
+// A page come back to with the Back button may be of someone who has logged out since.
+socket.on("welcome", (event) => event.me === me || loadAnew());
+document.querySelector("#rooms [aria-current]")?.scrollIntoView({ block: "nearest" });
 showConnection(socket, document.getElementById("notice"));
 new Inbox(socket, me, other);
 

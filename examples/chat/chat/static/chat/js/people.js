@@ -54,6 +54,16 @@ export function showPeople(aside, toggle, socket, me) {
     toggle.setAttribute("aria-expanded", String(yes));
     aside.classList.toggle("open", yes);
   };
-  toggle.addEventListener("click", () => open(!aside.classList.contains("open")));
-  document.addEventListener("keydown", (event) => event.key === "Escape" && open(false));
+  toggle.addEventListener("click", () => {
+    open(!aside.classList.contains("open"));
+    if (aside.classList.contains("open")) aside.focus(); // so that Tab goes on in the list
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !aside.classList.contains("open")) return;
+    open(false);
+    toggle.focus();
+  });
+  document.addEventListener("pointerdown", (event) => {
+    if (!aside.contains(event.target) && !toggle.contains(event.target)) open(false);
+  });
 }

@@ -2,13 +2,15 @@
 //
 //   socket.on("message", handler)     an event from the server, by its `type`
 //   socket.send({type: …})            false if there is no connection; nothing is queued here
+//   socket.check()                    is anyone there? "down" if no answer comes
 //   "up" and "down" (DOM events)      the connection is there, or is gone until `detail.delay`
 
 const FIRST_DELAY = 500; // ms before the first new attempt, doubled for every further one
 const LONGEST_DELAY = 15_000; // ms
 const PING_EVERY = 25_000; // ms; a network that vanishes says nothing, so ask
 const PONG_WITHIN = 8_000; // ms until silence counts as a lost connection
-const SESSION_OVER = 4401; // the server's close code after a logout
+const CONNECT_WITHIN = 15_000; // ms for the handshake; a server that hangs never refuses it
+const GO = new Set([4401, 4404]); // close codes of consumers.py: logged out; deleted
 
 /** Return how long to wait before attempt `n`: back-off, with jitter so that not all come at once. */
 export function backOff(n, random = Math.random) {
@@ -27,8 +29,8 @@ export class LiveSocket extends EventTarget {
     this.#url = new URL(path, location.href);
     this.#url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     addEventListener("online", () => this.retry());
-    addEventListener("offline", () => this.#ping());
-    document.addEventListener("visibilitychange", () => document.hidden || this.#ping());
+    addEventListener("offline", () => this.check());
+    document.addEventListener("visibilitychange", () => document.hidden || this.check());
     // A page that is left frees its socket at once, and takes a new one if it is come back to.
     addEventListener("pagehide", () => this.#drop());
     addEventListener("pageshow", (event) => event.persisted && this.retry());
@@ -45,17 +47,19 @@ export class LiveSocket extends EventTarget {
     clearTimeout(this.#timers.retry);
     const socket = (this.#socket = new WebSocket(this.#url));
     let opened = false;
+    this.#expect(CONNECT_WITHIN);
     socket.onopen = () => {
       opened = true;
       this.#attempts = 0;
-      this.#timers.ping = setInterval(() => this.#ping(), PING_EVERY);
+      this.#heard();
+      this.#timers.ping = setInterval(() => this.check(), PING_EVERY);
       this.dispatchEvent(new Event("up"));
     };
     socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
     socket.onclose = ({ code }) => {
-      if (code === SESSION_OVER) location.reload();
+      if (GO.has(code)) loadAnew();
       else this.#lost();
-      if (!opened) reloadIfLoggedOut();
+      if (!opened) loadAnewIfRefused();
     };
   }
 
@@ -66,15 +70,24 @@ export class LiveSocket extends EventTarget {
     return true;
   }
 
-  #receive(event) {
-    clearTimeout(this.#timers.pong);
-    for (const handler of this.#handlers.get(event.type) ?? []) handler(event);
+  /** Ask whether anyone is there, unless an answer is awaited already. */
+  check() {
+    if (!this.#timers.pong && this.send({ type: "ping" })) this.#expect(PONG_WITHIN);
   }
 
-  #ping() {
-    if (!this.send({ type: "ping" })) return;
+  #expect(within) {
+    this.#heard();
+    this.#timers.pong = setTimeout(() => this.#lost(), within);
+  }
+
+  #heard() {
     clearTimeout(this.#timers.pong);
-    this.#timers.pong = setTimeout(() => this.#lost(), PONG_WITHIN);
+    this.#timers.pong = 0;
+  }
+
+  #receive(event) {
+    this.#heard();
+    for (const handler of this.#handlers.get(event.type) ?? []) handler(event);
   }
 
   #lost() {
@@ -89,18 +102,23 @@ export class LiveSocket extends EventTarget {
     this.#socket = null;
     clearTimeout(this.#timers.retry);
     clearInterval(this.#timers.ping);
-    clearTimeout(this.#timers.pong);
+    this.#heard();
     if (!socket) return;
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close();
   }
 }
 
+/** Load the page's address with GET; `reload()` would repeat a form that it is the answer to. */
+export function loadAnew() {
+  location.replace(location.pathname);
+}
+
 /** A browser does not tell why a handshake was refused; the page's own address does. */
-async function reloadIfLoggedOut() {
+async function loadAnewIfRefused() {
   try {
     const answer = await fetch(location.href, { method: "HEAD", redirect: "manual" });
-    if (answer.type === "opaqueredirect" || answer.status === 404) location.reload();
+    if (answer.type === "opaqueredirect" || answer.status === 404) loadAnew();
   } catch {
     // The server is not there. The next attempt will see.
   }

@@ -84,6 +84,7 @@ export class Thread {
     this.#parts.waiting.append(element);
     this.#waiting.set(key, { text, element });
     this.#socket.send({ type: "say", text, key });
+    this.#socket.check(); // whoever waits for an answer learns soon if none will come
     this.#toEnd();
   }
 
