@@ -147,15 +147,33 @@ class ChatServer:
                 return "".join(self.output[max(0, number - 3) :])
         return ""
 
+    def hang(self) -> None:
+        """Let the server do nothing more, and not even refuse."""
+        assert self._running is not None
+        self._running.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it do again what it is there for."""
+        assert self._running is not None
+        self._running.send_signal(signal.SIGCONT)
+
+    def change(self, statement: str, *values: object) -> None:
+        """Change the database behind the server's back."""
+        with closing(sqlite3.connect(self.database)) as database, database:
+            database.execute(statement, values)
+
     def say(self, room: str, author: str, text: str) -> None:
         """Put a message into the database behind the server's back."""
-        with closing(sqlite3.connect(self.database)) as database, database:
-            database.execute(
-                "INSERT INTO chat_roommessage (text, key, sent_at, room_id, author_id) VALUES "
-                "(?, ?, ?, (SELECT id FROM chat_room WHERE name = ?),"
-                " (SELECT id FROM auth_user WHERE username = ?))",
-                (text, uuid.uuid4().hex, datetime.now(UTC).replace(tzinfo=None), room, author),
-            )
+        self.change(
+            "INSERT INTO chat_roommessage (text, key, sent_at, room_id, author_id) VALUES "
+            "(?, ?, ?, (SELECT id FROM chat_room WHERE name = ?),"
+            " (SELECT id FROM auth_user WHERE username = ?))",
+            text,
+            uuid.uuid4().hex,
+            datetime.now(UTC).replace(tzinfo=None).isoformat(sep=" "),
+            room,
+            author,
+        )
 
     def count(self, text: str) -> int:
         """How many messages with this text all rooms have."""
@@ -166,8 +184,7 @@ class ChatServer:
 
     def end_sessions(self) -> None:
         """Log everyone out, behind the server's back too."""
-        with closing(sqlite3.connect(self.database)) as database, database:
-            database.execute("DELETE FROM django_session")
+        self.change("DELETE FROM django_session")
 
     def _read(self, running: subprocess.Popen[str], started: threading.Event) -> None:
         """Keep what is printed until the end; the first address with a port is the server's."""

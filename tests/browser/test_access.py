@@ -99,6 +99,42 @@ def test_on_a_phone(visit: Visit) -> None:
     expect(ada.page.get_by_role("heading", name="Open a room")).to_be_visible()
 
 
+def test_the_people_of_a_room_by_keyboard(visit: Visit) -> None:
+    """Where the list is behind a button, Tab goes into it, and Escape back out."""
+    ada, mei = visit("Ada", viewport={"width": 820, "height": 1180}), visit("Mei")
+    mei.enter("Harbour")
+    ada.enter("Harbour")
+    button = ada.page.get_by_role("button", name=re.compile("2 here"))
+    button.press("Enter")
+    ada.page.keyboard.press("Tab")
+    expect(ada.here.get_by_role("link", name="Mei")).to_be_focused()
+    ada.page.keyboard.press("Escape")
+    expect(button).to_be_focused()
+    expect(ada.here.first).to_be_hidden()
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_long_names_and_many_rooms(visit: Visit, server: ChatServer, width: int) -> None:
+    """Names are cut to the width that there is; what is private is not below 200 rooms."""
+    name = "W" * 150
+    server.change("UPDATE auth_user SET username = ? WHERE username = 'Zoë'", name)
+    server.change("UPDATE chat_room SET name = ? WHERE name = 'Harbour'", name[:60])
+    server.say(name[:60], name, "Hello.")
+    for number in range(200):
+        server.change(
+            "INSERT INTO chat_room (name, created_at) VALUES (?, '2026-01-01')", f"Room {number}"
+        )
+    ada = visit("Ada", viewport={"width": width, "height": 640})
+    expect(ada.page.locator("#partners").get_by_role("link", name="Mei")).to_be_in_viewport()
+    expect(ada.page.get_by_text("There are more")).to_be_in_viewport()
+    for path in ("/rooms/1/", "/people/4/"):
+        ada.page.goto(path)
+        expect(ada.page.get_by_role("log")).to_have_attribute("aria-busy", "false")
+        for part in ("html", "main", ".scroller"):
+            widths = ada.page.locator(part).evaluate("each => [each.scrollWidth, each.clientWidth]")
+            assert widths[0] == widths[1], part
+
+
 def test_light_and_dark(visit: Visit) -> None:
     """The page follows the system, and then the reader's choice, also after a reload."""
     ada = visit("Ada", color_scheme="dark")

@@ -1,6 +1,7 @@
 """The server goes away and comes back, and so do the pages."""
 
 import json
+import re
 import signal
 
 import pytest
@@ -11,7 +12,7 @@ from websockets.typing import Origin
 
 from tests.browser.conftest import Visit
 from tests.browser.people import Person
-from tests.browser.server import ChatServer
+from tests.browser.server import ChatServer, Prepared
 
 pytestmark = pytest.mark.browser
 
@@ -92,6 +93,29 @@ def answer_once(socket: WebSocketRoute) -> None:
     socket.on_message(answer)
 
 
+def test_a_server_that_hangs(visit: Visit, server: ChatServer) -> None:
+    """Who writes learns within seconds that nobody answers, and what they wrote is not lost."""
+    ada = visit("Ada")
+    ada.page.clock.install()
+    ada.enter("Harbour")
+    expect(ada.messages).not_to_have_count(0)
+    server.hang()
+    try:
+        ada.say("Hello?")
+        ada.page.clock.fast_forward(8_000)
+        expect(ada.notice).to_contain_text("Connection lost.")
+        expect(ada.waiting).to_have_text(["Hello?"])
+        ada.page.clock.fast_forward(15_000)  # the next attempt hangs, too, and is given up
+        expect(ada.notice).to_be_visible()
+    finally:
+        server.go_on()
+    # In the page's own time: the browser may have connected already when it asks for it.
+    ada.page.clock.fast_forward(15_000)
+    expect(ada.notice).to_be_hidden()
+    expect(ada.message("Hello?")).to_have_count(1)
+    assert server.count("Hello?") == 1
+
+
 def test_waits_grow_and_differ(visit: Visit) -> None:
     """Attempts are spread, and get rarer, up to a limit."""
     waits = visit("Ada").page.evaluate(
@@ -124,6 +148,33 @@ def test_a_logout_ends_the_other_tabs(visit: Visit) -> None:
     other.get_by_role("button", name="Log out").click()
     expect(other.get_by_role("heading", name="Come aboard")).to_be_visible()
     expect(ada.page.get_by_role("heading", name="Come aboard")).to_be_visible()
+
+
+def test_back_to_the_page_of_someone_else(
+    visit: Visit, server: ChatServer, prepared: Prepared
+) -> None:
+    """A page that the browser has kept does not speak for whoever has logged in since."""
+    ada = visit("Ada")
+    ada.enter("Harbour")
+    ada.page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
+    session = prepared.sessions["Mei"]
+    ada.context.add_cookies([{"name": "sessionid", "value": session, "url": server.address}])
+    ada.page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    expect(ada.here).to_have_text([re.compile(r"Mei \(you\)")])
+
+
+def test_a_room_that_was_deleted(visit: Visit, server: ChatServer) -> None:
+    """Who says something in a room that is gone is told so."""
+    ada = visit("Ada")
+    ada.enter("Кухня")
+    expect(ada.messages).to_have_count(1)
+    room = ada.page.url.rstrip("/").rpartition("/")[2]
+    server.change("DELETE FROM chat_roommessage WHERE room_id = ?", room)
+    server.change("DELETE FROM chat_room WHERE id = ?", room)
+    with ada.page.expect_console_message(lambda message: "404 (Not Found)" in message.text):
+        ada.say("Is there any soup left?")
+    expect(ada.page.get_by_role("heading", name="Page not found")).to_be_visible()
+    ada.complaints.clear()  # the browser calls an answer of 404 an error
 
 
 def cookies(person: Person) -> str:

@@ -153,6 +153,8 @@ def test_empty_and_too_long(visit: Visit) -> None:
     expect(problem).to_have_text("That is too long: 2001 characters, and 2000 fit.")
     expect(ada.page.get_by_label("Message to")).to_have_value("x" * 2001)
     expect(ada.page.locator(".left")).to_have_text("-1")
+    ada.say("x" * 1_100_000)  # more than the server would take in one message
+    expect(problem).to_have_text("That is too long: 1100000 characters, and 2000 fit.")
     ada.say("x" * 2000)
     expect(mei.message("x" * 2000)).to_be_visible()
     expect(problem).to_have_text("")
