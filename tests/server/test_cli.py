@@ -148,6 +148,16 @@ class TestLoadApplication:
         module.__dict__.update(b=SimpleNamespace(c=SimpleNamespace(d=app)))
         assert load_application("site_of_tests.asgi:b.c.d") is app
 
+    def test_consumer_class(self, module: ModuleType) -> None:
+        """A consumer class has to be made an application first."""
+        module.__dict__.update(a=type("Consumer", (), {"as_asgi": classmethod(lambda cls: cls)}))
+        with pytest.raises(ApplicationNotFound) as caught:
+            load_application("site_of_tests.asgi:a")
+        assert str(caught.value) == (
+            "'site_of_tests.asgi:a' is a consumer class: serve what its as_asgi() returns, "
+            "or the router around it."
+        )
+
     def test_silent_signature(self, module: ModuleType) -> None:
         """What is written in C and tells no signature is believed."""
         module.__dict__.update(a=dict)

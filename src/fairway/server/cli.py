@@ -178,6 +178,10 @@ def _check_application(found: object, path: str) -> None:
         raise ApplicationNotFound(
             f"{path!r} is of type {type(found).__name__}, which is not an ASGI application."
         )
+    if isinstance(found, type) and hasattr(found, "as_asgi"):
+        raise ApplicationNotFound(
+            f"{path!r} is a consumer class: serve what its as_asgi() returns, or the router around it."
+        )
     try:
         inspect.signature(found).bind("scope", "receive", "send")
     except TypeError:
