@@ -290,10 +290,19 @@ class TestClosedByClient:
         assert str(errors[0]) == f"Cannot send {event['type']!r}: the WebSocket is closed."
 
     async def test_does_not_hang_up(self, serve: Serve) -> None:
-        """A client that stays connected after its goodbye is cut off."""
+        """A client that stays connected after its goodbye is not waited for."""
         app = Recorder()
-        running = await serve(app, websocket_close_timeout=0.05)
+        running = await serve(app)
         client = await opened(running)
+        await client.send(close(1000))
+        await until(lambda: not running.websockets)
+        assert app.events[-1]["code"] == 1000
+
+    async def test_goodbye_that_is_not_read(self, serve: Serve) -> None:
+        """One that says goodbye and does not read what it gets is given up."""
+        app = Recorder(send_text("x" * 8_000_000))
+        running = await serve(app, websocket_close_timeout=0.05)
+        client = await opened(running, reads=False)
         await client.send(close(1000))
         await until(lambda: not running.websockets)
         assert app.events[-1]["code"] == 1000
@@ -332,6 +341,7 @@ class TestMistakesOfClient:
         if reason is not None:
             assert got[1] == reason
         assert await client.rest() == b""
+        assert running.websockets, "it lingers, as the client may still be sending"
         await until(lambda: app.ended)
         assert app.events == [
             {"type": "websocket.receive", "text": "good"},

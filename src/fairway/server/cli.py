@@ -180,7 +180,8 @@ def _check_application(found: object, path: str) -> None:
         )
     if isinstance(found, type) and hasattr(found, "as_asgi"):
         raise ApplicationNotFound(
-            f"{path!r} is a consumer class: serve what its as_asgi() returns, or the router around it."
+            f"{path!r} is a consumer class: "
+            "serve what its as_asgi() returns, or the router around it."
         )
     try:
         inspect.signature(found).bind("scope", "receive", "send")

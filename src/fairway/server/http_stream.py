@@ -112,6 +112,8 @@ class HTTPStream:
         except ClientDisconnected as error:
             if not self._gone:
                 context.log_exception(executor.label, error)
+        except GeneratorExit:  # its event loop was closed
+            raise
         except BaseException as error:  # noqa: BLE001  SystemExit too ends this request only
             context.log_exception(executor.label, error)
         else:

@@ -60,6 +60,11 @@ class Opening:
         """What the client offers, most wanted first."""
         return self._handshake.subprotocols
 
+    def keep(self, data: bytes) -> bool:
+        """Keep what the client sends meanwhile; says whether that is as much as will be kept."""
+        self.early += data
+        return len(self.early) > MAX_EARLY_DATA
+
     def accept(self, event: Event) -> bytes:
         """The response to ``websocket.accept``.
 

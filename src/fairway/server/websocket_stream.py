@@ -23,7 +23,7 @@ from fairway.server.websocket_phase import ALIVE, UNDECIDED, Phase, encode_messa
 from fairway.wire.frames import CloseCode
 from fairway.wire.handshake import HandshakeRefused
 from fairway.wire.http1 import Request
-from fairway.wire.websocket import Closed, Ping, WebSocketConnection
+from fairway.wire.websocket import Closed, Ping, State, WebSocketConnection
 
 logger = logging.getLogger("fairway.server")
 
@@ -133,6 +133,8 @@ class WebSocketStream(asyncio.Protocol):
         except ClientDisconnected as error:
             if not self._mailbox.disconnected and self._phase is not Phase.LEAVING:
                 context.log_exception(executor.label, error)
+        except GeneratorExit:  # its event loop was closed
+            raise
         except BaseException as error:  # noqa: BLE001  SystemExit too ends this socket only
             context.log_exception(executor.label, error)
         else:
@@ -168,7 +170,9 @@ class WebSocketStream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Turn what came into events, and answer what the protocol itself answers."""
         if self._phase is not _OPEN and self._phase not in ALIVE:
-            self._keep_early(data)
+            # What comes before the acceptance is kept; what comes after a refusal is lost.
+            if self._phase in UNDECIDED and self._opening is not None and self._opening.keep(data):
+                self.pause_reading()
             return
         self.heard_at = self._context.time()
         frames = self._frames
@@ -189,13 +193,6 @@ class WebSocketStream(asyncio.Protocol):
             if self._drained is not None:
                 # It sends Pings and does not read the Pongs, which would fill our memory.
                 self._flooded = True
-                self.pause_reading()
-
-    def _keep_early(self, data: bytes) -> None:
-        """Keep what came before the WebSocket was accepted; what comes after a refusal is lost."""
-        if self._opening is not None and self._phase in UNDECIDED:
-            self._opening.early += data
-            if len(self._opening.early) > MAX_EARLY_DATA:
                 self.pause_reading()
 
     def eof_received(self) -> bool:
@@ -300,7 +297,7 @@ class WebSocketStream(asyncio.Protocol):
         """The client said goodbye, or broke a rule: answer, and hang up."""
         self._transport.write(self._frames.data_to_send())
         self._disconnect(event.code, event.reason)
-        self._hang_up()
+        self._hang_up(linger=self._frames.state is State.FAILED)
 
     def _disconnect(self, code: int, reason: str = "", *, status: int = 0) -> None:
         """Tell the application, once, that the client is gone.
@@ -325,18 +322,18 @@ class WebSocketStream(asyncio.Protocol):
         if self._task is not None:
             self._context.reap(self._task)
 
-    def _hang_up(self) -> None:
-        """End the TCP connection, letting the client read what was said last (RFC 6455 §7.1.1)."""
+    def _hang_up(self, *, linger: bool = True) -> None:
+        """End the TCP connection; a client that may still be sending reads why (§7.1.1)."""
         if self._transport.is_closing():
             return
-        if self._transport.can_write_eof():
+        if linger and self._transport.can_write_eof():
             self._flooded = False
             self.resume_reading()  # discarded, but the client's own close has to be noticed
             self._transport.write_eof()
-            timeout = self._context.config.websocket_close_timeout
-            self._watch_end(timeout if timeout > 0 else LINGER)
         else:
             self._transport.close()
+        timeout = self._context.config.websocket_close_timeout
+        self._watch_end(timeout if timeout > 0 else LINGER)
 
     def shut_down(self) -> None:
         """The server ends: 1012 to an open socket, 503 to one that is still connecting."""
@@ -357,8 +354,6 @@ class WebSocketStream(asyncio.Protocol):
     def abort(self) -> None:
         """End the connection now, whatever was still to be sent."""
         self._transport.abort()
-
-    # ------------------------------------------------------------------ time
 
     @property
     def unread(self) -> bool:
