@@ -20,6 +20,8 @@ from fairway.server.listener import SocketFile, close_sockets, display, open_soc
 
 logger = logging.getLogger("fairway.server")
 
+#: New connections that asyncio takes before others have their turn.
+ACCEPTS_IN_A_ROW: Final = 16
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -232,9 +234,14 @@ async def _first_of(
 async def _listen(context: Context, sock: socket.socket) -> asyncio.Server:
     loop, backlog = context.loop, context.config.backlog
     factory = functools.partial(Connection, context)
-    if sock.family == socket.AF_UNIX and not isinstance(loop, asyncio.BaseEventLoop):
-        # uvloop takes it only here; asyncio's, from Python 3.13 on, would remove the socket's file,
-        # which need not be ours.
+    if isinstance(loop, asyncio.BaseEventLoop):
+        # asyncio tries to accept as many in a row as the queue is long, and without descriptors
+        # logs as many tracebacks. Its create_unix_server(), from Python 3.13 on, would remove the
+        # socket's file, which need not be ours.
+        server = await loop.create_server(factory, sock=sock, backlog=ACCEPTS_IN_A_ROW)
+        sock.listen(backlog)
+        return server
+    if sock.family == socket.AF_UNIX:
         return await loop.create_unix_server(factory, sock=sock, backlog=backlog)
     return await loop.create_server(factory, sock=sock, backlog=backlog)
 
