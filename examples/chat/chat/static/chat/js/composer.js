@@ -33,6 +33,7 @@ export function setUpComposer(form, thread, socket, longest) {
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
+    if (!field.value) return field.focus(); // a double click on the button is no mistake
     if (!field.value.trim()) return complain("Write something first.");
     // The server refuses it, too; but a megabyte would cost the connection first.
     if (length() > longest) {
