@@ -143,6 +143,7 @@ def test_empty_and_too_long(visit: Visit) -> None:
     ada, mei = visit("Ada"), visit("Mei")
     ada.enter("Harbour")
     mei.enter("Harbour")
+    expect(mei.messages).not_to_have_count(0)  # what the demo says is there
     count = mei.messages.count()
     problem = ada.page.get_by_role("alert")
     ada.page.get_by_label("Message to").fill("Twice?")
