@@ -1,6 +1,7 @@
 """Plain Django over HTTP: answers like Django's own handler, with fewer hops."""
 
 import asyncio
+import contextvars
 import io
 import os
 import subprocess
@@ -30,7 +31,6 @@ from pytest_django.fixtures import Settings
 
 from fairway._types import ASGIApplication, Event, Scope
 from fairway.http import ASGIHandler, get_asgi_application
-from fairway.server.config import Config
 from fairway.server.threads import LentThread, ThreadPool
 
 # ---------------------------------------------------------------------- views
@@ -415,14 +415,26 @@ async def test_one_hop(settings: Settings) -> None:
     assert hops == 1
 
 
-async def test_no_thread_for_each_request(settings: Settings) -> None:
-    """Under another server, too, requests share the threads of one bounded pool."""
+async def test_nothing_is_left_behind(settings: Settings) -> None:
+    """What a server starts from within a request, such as the next one, is served after its end.
+
+    uvicorn begins the next request of a connection in the context of the one before.
+    """
     settings.ROOT_URLCONF, settings.MIDDLEWARE = __name__, []
     handler = ASGIHandler()
-    await ask(handler, {"path": "/"})
-    before = set(threading.enumerate())
-    await asyncio.gather(*(ask(handler, {"path": "/"}) for _ in range(100)))
-    assert len(set(threading.enumerate()) - before) < Config().threads
+    contexts: list[contextvars.Context] = []
+    events: list[Event] = [{"type": "http.request", "body": b""}]
+
+    async def receive() -> Event:
+        return events.pop()
+
+    async def send(event: Event) -> None:
+        contexts.append(contextvars.copy_context())
+
+    await handler(make_scope("/"), receive, send)
+    for application in (StockHandler(), handler):
+        following = asyncio.create_task(ask(application, {"path": "/"}), context=contexts[-1])
+        assert summary(await following)[0] == 200
 
 
 async def test_client_goes_while_streaming(settings: Settings) -> None:

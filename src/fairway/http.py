@@ -7,15 +7,12 @@ Django's.
 """
 
 import asyncio
-import functools
 import inspect
-import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import django
-from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.core import signals
 from django.core.cache import close_caches
 from django.core.exceptions import RequestAborted
@@ -27,8 +24,6 @@ from django.urls import URLPattern, URLResolver, get_resolver, set_script_prefix
 
 from fairway._types import ASGIApplication, Receive, Scope, Send
 from fairway.db import connection_turns
-from fairway.server.config import Config
-from fairway.server.threads import LentThread, ThreadPool
 
 #: Paths whose guess is remembered, so that most requests are resolved once only, by Django.
 _MAX_GUESSES: Final = 4096
@@ -72,7 +67,10 @@ class ASGIHandler(asgi.ASGIHandler):
         """
         if scope["type"] != "http":
             raise ValueError(f"Django can only handle ASGI/HTTP connections, not {scope['type']}.")
-        async with self._thread():
+        # Under Fairway's server this reuses the context whose executor lends threads. Elsewhere it
+        # is a thread for this request, as in Django: an executor of our own must not be left behind
+        # for what the server starts from here, such as the next request of a connection.
+        async with ThreadSensitiveContext():
             connection_turns()  # the thread of each hop looks after its database connections
             if self._guess_async(scope):
                 if not self._async_loaded:
@@ -81,15 +79,6 @@ class ASGIHandler(asgi.ASGIHandler):
                 await self.handle(scope, receive, send)  # type: ignore[arg-type]  # ASGI's own types
             else:
                 await self._handle_sync(scope, receive, send)
-
-    @asynccontextmanager
-    async def _thread(self) -> AsyncIterator[None]:
-        """A thread for the request's sync code: Fairway's server lends one, others start one."""
-        if SyncToAsync.thread_sensitive_context.get(None) is not None:
-            yield
-            return
-        async with ThreadSensitiveContext(executor=LentThread(_pool(os.getpid()))):
-            yield
 
     # ------------------------------------------------------------------ the guess
 
@@ -190,12 +179,6 @@ class _InThread:
         step = sync_to_async(lambda: next(parts, None))
         while (part := await step()) is not None:
             yield part
-
-
-@functools.cache
-def _pool(pid: int) -> ThreadPool:
-    """The threads of this process under other servers; those of its parent did not come along."""
-    return ThreadPool(Config().threads)
 
 
 def _views(resolver: Any) -> Iterator[Any]:

@@ -1,6 +1,7 @@
 """What all connections of one server share."""
 
 import asyncio
+import contextvars
 import logging
 import time
 from collections.abc import Coroutine
@@ -75,6 +76,7 @@ class Context:
         self.tasks: dict[asyncio.Task[None], LentThread] = {}
         self.draining = False
         self._access_log_broken = False
+        self._base = contextvars.copy_context()
         self._quiet = asyncio.Event()
         self._date = b""
         self._date_second = 0
@@ -141,7 +143,8 @@ class Context:
             coroutine: What the task runs.
             executor: Where the application's sync code runs.
         """
-        task = self.loop.create_task(coroutine)
+        # Not in the context of whoever caused it, which may be another request of the connection.
+        task = self._base.copy().run(self.loop.create_task, coroutine)
         self.tasks[task] = executor
         task.add_done_callback(self._forget)
         return task
