@@ -1,5 +1,6 @@
 """An event loop's clock that the test moves."""
 
+import contextvars
 from collections.abc import Callable
 from typing import Any
 
@@ -34,7 +35,9 @@ class Clock:
         """This moment."""
         return self.now
 
-    def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
+    def call_at(
+        self, when: float, callback: Callable[[], None], *, context: contextvars.Context
+    ) -> Timer:
         """Call something when the clock gets there."""
         timer = Timer(when, callback)
         self._timers.append(timer)

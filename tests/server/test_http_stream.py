@@ -4,6 +4,7 @@ https://asgi.readthedocs.io/en/latest/specs/www.html#http
 """
 
 import asyncio
+import contextvars
 import threading
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -318,6 +319,31 @@ class TestRequestBody:
         await client.send(b"0\r\n\r\n")
         assert await client.read(5) == b"0\r\n\r\n"
         assert (await client.fetch("/again")).status == 200
+
+
+class TestContextVariables:
+    """What one application sets, no other sees."""
+
+    async def test_on_one_connection(self, serve: Serve) -> None:
+        """Also where requests follow each other on one connection, pipelined or read again."""
+        variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="clean")
+        seen: list[str] = []
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            seen.append(variable.get())
+            variable.set(scope["path"])
+            await echo_body(scope, receive, send)
+
+        variable.set("the server's")
+        running = await serve(app)
+        client = await running.connect()
+        request = POST + b"Content-Length: 500000\r\n\r\n" + b"x" * 500_000
+        upload = asyncio.ensure_future(client.send(request * 3))
+        for _ in range(3):
+            assert len((await client.response("POST")).body) == 500_000
+        await upload
+        await client.fetch("/last")
+        assert seen == ["the server's"] * 4
 
 
 class TestFlowControl:

@@ -6,6 +6,7 @@ asked again; the loop holds one timer, for the nearest of these moments.
 """
 
 import asyncio
+import contextvars
 import heapq
 import math
 from typing import Final, Protocol
@@ -39,6 +40,8 @@ class Deadlines:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        # Not that of whoever arms it: an application's would be kept alive by the timer.
+        self._context = contextvars.copy_context()
         self._slots: dict[int, dict[Timed, None]] = {}
         self._order: list[int] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -82,7 +85,8 @@ class Deadlines:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_slot = self._order[0]
-        self._timer = self._loop.call_at(self._timer_slot * RESOLUTION, self._ring)
+        when = self._timer_slot * RESOLUTION
+        self._timer = self._loop.call_at(when, self._ring, context=self._context)
 
     def _ring(self) -> None:
         self._timer = None
