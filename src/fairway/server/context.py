@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Coroutine
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from fairway._types import ASGIApplication
 from fairway.server.access import AccessLog, AccessRecord, path_of
@@ -17,14 +17,20 @@ from fairway.server.stacks import format_stack, format_thread
 from fairway.server.threads import LentThread, ThreadPool
 from fairway.wire.http1 import HTTP1Limits, Request
 
-if TYPE_CHECKING:
-    from fairway.server.connection import Connection
-    from fairway.server.websocket_stream import WebSocketStream
-
 logger = logging.getLogger("fairway.server")
 
 #: Seconds that a client has for closing the connection after we have said our last words.
 LINGER: Final = 5.0
+
+
+class Client(Protocol):
+    """An open connection: one that speaks HTTP, or a WebSocket."""
+
+    def shut_down(self) -> None:
+        """The server ends: say goodbye, at once or after the running response."""
+
+    def abort(self) -> None:
+        """End now, whatever was still to be sent."""
 
 
 class Context:
@@ -72,7 +78,7 @@ class Context:
         )
         self.server_header = config.server_name.encode("latin-1") or None
         self.state: dict[str, Any] = {}
-        self.connections: set[Connection | WebSocketStream] = set()
+        self.connections: set[Client] = set()
         self.tasks: dict[asyncio.Task[None], LentThread] = {}
         self.draining = False
         self._access_log_broken = False
@@ -173,11 +179,11 @@ class Context:
         logger.warning("%s", text)
         task.cancel()
 
-    def register(self, connection: "Connection | WebSocketStream") -> None:
+    def register(self, connection: Client) -> None:
         """A client is connected."""
         self.connections.add(connection)
 
-    def unregister(self, connection: "Connection | WebSocketStream") -> None:
+    def unregister(self, connection: Client) -> None:
         """A client is gone, or has become another kind of connection."""
         self.connections.discard(connection)
         if self.draining and self.quiet:

@@ -5,25 +5,44 @@ See https://asgi.readthedocs.io/en/latest/specs/www.html#http.
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from asgiref.sync import ThreadSensitiveContext
 
 from fairway._types import Event
 from fairway.delivery import Mailbox
+from fairway.delivery.mailbox import Flow
 from fairway.exceptions import ClientDisconnected, WrongState
 from fairway.server.access import path_of
+from fairway.server.context import Context
 from fairway.server.proxy import Address
 from fairway.server.scope import http_scope
 from fairway.server.threads import LentThread
 from fairway.wire.http1 import CONTINUE, Request, Response, error_response
 
-if TYPE_CHECKING:
-    from fairway.server.connection import Connection
-
 logger = logging.getLogger("fairway.server")
 
 _DISCONNECT: Final[Event] = {"type": "http.disconnect"}
+
+
+class Carrier(Flow, Protocol):
+    """The connection that a request came on, as far as its stream needs it.
+
+    Attributes:
+        context: What all connections share.
+        server: The address that the client connected to.
+        transport: Where the response goes.
+    """
+
+    context: Context
+    server: tuple[str, int | None] | None
+    transport: asyncio.Transport
+
+    def stream_ended(self, *, keep_alive: bool) -> None:
+        """The response is complete."""
+
+    def cut(self) -> None:
+        """The response cannot be completed, and the client has to notice."""
 
 
 class HTTPStream:
@@ -57,7 +76,7 @@ class HTTPStream:
     )
 
     def __init__(
-        self, connection: "Connection", request: Request, client: Address | None, scheme: str
+        self, connection: Carrier, request: Request, client: Address | None, scheme: str
     ) -> None:
         self.body_complete = not request.has_body
         self.response_started = False
