@@ -86,6 +86,7 @@ AUTH_PASSWORD_VALIDATORS = [
 # Over plain HTTP a browser would never send these cookies back, so only production asks for TLS.
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 
+TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "static"  # `manage.py collectstatic` puts it there for your web server
