@@ -14,7 +14,8 @@ from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 from fairway._types import Receive, Scope, Send
 from fairway.server.threads import LentThread, ThreadPool
 from tests.server.conftest import Serve
-from tests.server.running import DEADLINE
+from tests.server.running import DEADLINE, until
+from tests.wire.client import close, text
 
 T = TypeVar("T")
 
@@ -289,3 +290,28 @@ class TestInServer:
         for client in clients:
             assert (await client.response()).status == 204
         assert len(set(idents)) == 1
+
+    async def test_websockets(self, serve: Serve) -> None:
+        """WebSockets are no different: in order on one of them, in parallel on several."""
+        together = threading.Barrier(3)
+        orders: dict[str, list[str]] = {}
+
+        def handle(path: str, message: str) -> None:
+            if message == "meet":
+                together.wait(DEADLINE)
+            orders.setdefault(path, []).append(message)
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            await send({"type": "websocket.accept"})
+            while (event := await receive())["type"] == "websocket.receive":
+                await sync_to_async(handle)(scope["path"], event["text"])
+            orders[scope["path"]].append("end")
+
+        running = await serve(app, threads=3)
+        clients = [await running.websocket() for _ in range(3)]
+        for number, client in enumerate(clients):
+            await client.open(f"/{number}")
+            await client.send(text("one") + text("meet") + text("two") + close(1000))
+        await until(lambda: not running.context.tasks)
+        assert orders == {f"/{number}": ["one", "meet", "two", "end"] for number in range(3)}
