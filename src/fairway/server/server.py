@@ -6,6 +6,7 @@ import functools
 import logging
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final
@@ -236,13 +237,14 @@ async def _listen(context: Context, sock: socket.socket) -> asyncio.Server:
     factory = functools.partial(Connection, context)
     if isinstance(loop, asyncio.BaseEventLoop):
         # asyncio tries to accept as many in a row as the queue is long, and without descriptors
-        # logs as many tracebacks. Its create_unix_server(), from Python 3.13 on, would remove the
-        # socket's file, which need not be ours.
+        # logs as many tracebacks.
         server = await loop.create_server(factory, sock=sock, backlog=ACCEPTS_IN_A_ROW)
         sock.listen(backlog)
         return server
     if sock.family == socket.AF_UNIX:
-        return await loop.create_unix_server(factory, sock=sock, backlog=backlog)
+        # From Python 3.13 on the socket's file would be removed, which need not be ours.
+        options: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+        return await loop.create_unix_server(factory, sock=sock, backlog=backlog, **options)
     return await loop.create_server(factory, sock=sock, backlog=backlog)
 
 
