@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import socket
+import struct
 
 import pytest
 
@@ -542,6 +544,28 @@ class TestEnds:
         async with asyncio.timeout(DEADLINE):
             await ended.wait()
         await until(lambda: statuses(running.records) == [("complete", 200)])
+
+    async def test_reset_before_the_end(self, serve: Serve) -> None:
+        """Also if the last thing that there is to say is that there is nothing more."""
+        go_on = asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await send(start())
+            await send(body(b"part", more=True))
+            await go_on.wait()
+            await send(body())
+
+        running = await serve(app)
+        with socket.create_connection(("127.0.0.1", running.port)) as client:
+            client.sendall(b"POST / HTTP/1.0\r\nContent-Length: 9\r\n\r\n")
+            client.setblocking(False)
+            data = b""
+            while not data.endswith(b"part"):
+                data += await asyncio.get_running_loop().sock_recv(client, 65536)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        go_on.set()  # the application goes on before the server reads of the reset
+        await until(lambda: not running.connections)
+        await until(lambda: not running.context.tasks)
 
     async def test_upload_is_left_alone(self, serve: Serve) -> None:
         """An early answer reaches a client that goes on sending: nothing is reset before."""

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, cast
 
-from fairway.server.context import LINGER, Context
+from fairway.server.context import LINGER, Context, end_writing
 from fairway.server.http_stream import HTTPStream
 from fairway.server.proxy import Address
 from fairway.server.websocket_stream import WebSocketStream
@@ -267,7 +267,7 @@ class Connection(asyncio.Protocol):
         self._backlog.clear()
         self._resume()
         if linger and not self.transport.is_closing() and self.transport.can_write_eof():
-            self.transport.write_eof()
+            end_writing(self.transport)
         else:
             self.transport.close()
         self._watch_end()

@@ -13,7 +13,7 @@ from fairway._types import Event, Headers, Scope
 from fairway.delivery import Mailbox, Outbox
 from fairway.exceptions import ClientDisconnected
 from fairway.server.access import path_of
-from fairway.server.context import LINGER, Context
+from fairway.server.context import LINGER, Context, end_writing
 from fairway.server.proxy import Address
 from fairway.server.scope import websocket_scope
 from fairway.server.threads import LentThread
@@ -329,7 +329,7 @@ class WebSocketStream(asyncio.Protocol):
         if linger and self._transport.can_write_eof():
             self._flooded = False
             self.resume_reading()  # discarded, but the client's own close has to be noticed
-            self._transport.write_eof()
+            end_writing(self._transport)
         else:
             self._transport.close()
         timeout = self._context.config.websocket_close_timeout
