@@ -52,6 +52,13 @@ class WrongState(RuntimeError):
     """
 
 
+_SEND_ITS_KEY = "Send its primary key, and load it where the message arrives."
+_SEND_THESE = (
+    "Send text, bytes, numbers, booleans, None, dates, times, UUIDs, decimals, sets, lists and "
+    "dictionaries."
+)
+
+
 class MessageNotSerializable(TypeError):
     """A message holds a value that cannot cross a channel layer.
 
@@ -63,7 +70,10 @@ class MessageNotSerializable(TypeError):
     def __init__(self, path: str, value: Any) -> None:
         self.path = path
         self.value = value
+        kind = type(value)
+        # A Django model, told by its looks; a lazy one is left alone, as looking would load it.
+        is_model = hasattr(kind, "_meta") and hasattr(kind, "pk")
         super().__init__(
-            f"A value of type {type(value).__qualname__} at {path} cannot cross a channel layer. "
-            "Send text, bytes, numbers, booleans, None, lists and dictionaries with text keys."
+            f"A value of type {kind.__qualname__} at {path} cannot cross a channel layer. "
+            f"{_SEND_ITS_KEY if is_model else _SEND_THESE}"
         )
