@@ -30,6 +30,14 @@ class ChannelFull(Exception):
     """
 
 
+class ChannelLayerUnavailable(Exception):
+    """A channel layer cannot reach what connects its processes now; later it may.
+
+    Connections stay open and memberships are kept. A consumer that lets it out of a handler logs it
+    and goes on.
+    """
+
+
 class MessageTooLarge(Exception):
     """A message was not sent, because it is larger than the layer carries."""
 

@@ -8,9 +8,11 @@ from fairway._types import Event
 from fairway.delivery import ChannelQueue, Hub, Mailbox, Overflow
 from fairway.exceptions import ChannelFull, MessageNotSerializable
 from fairway.layers import BaseChannelLayer
-from fairway.layers.base import ChannelLayer, prepare
-from fairway.layers.bus import Bus
+from fairway.layers.base import ChannelLayer
+from fairway.layers.bus import Bus, Published
 from fairway.layers.codec import decode
+from fairway.layers.envelope import Kind
+from fairway.layers.prepared import prepare
 
 
 class RecordingBus(Bus):
@@ -21,22 +23,34 @@ class RecordingBus(Bus):
         self.published: list[tuple[str, Event]] = []
         self.queue = ChannelQueue("all", 1, 60, lambda: 0.0)
 
-    async def publish(self, topic: str, payload: bytes) -> None:
-        self.published.append((topic, decode(payload)))
+    async def publish(self, topic: str, payload: bytes) -> Published:
+        assert payload[0] == Kind.GROUP
+        self.published.append((topic, decode(payload[1:])))
+        return Published(0)
 
-    async def subscribe(self, topic: str) -> None:
-        self.calls.append(("subscribe", topic))
+    def tell(self, topic: str, payload: bytes) -> None:
+        self.calls.append(("tell", topic))
 
-    async def unsubscribe(self, topic: str) -> None:
-        self.calls.append(("unsubscribe", topic))
+    def subscribe(self, topic: str) -> None:
+        if not topic.startswith("!"):  # the process's own, see test_remote.py
+            self.calls.append(("subscribe", topic))
 
-    async def push(self, queue: str, payload: bytes, *, capacity: int, expiry: float) -> bool:
+    def unsubscribe(self, topic: str) -> None:
+        if not topic.startswith("!"):
+            self.calls.append(("unsubscribe", topic))
+
+    async def push(
+        self, queue: str, payload: bytes, *, capacity: int, expiry: float, delay: float = 0.0
+    ) -> bool:
         self.calls.append(("push", queue, str(capacity), str(expiry)))
         return self.queue.put_message(payload)
 
     async def pop(self, queue: str) -> bytes:
         self.calls.append(("pop", queue))
         return await self.queue.get()
+
+    async def flush(self) -> None:
+        self.calls.append(("flush",))
 
     async def close(self) -> None:
         self.calls.append(("close",))
@@ -235,4 +249,4 @@ async def test_flush_ends_the_interest(layer: ChannelLayer, bus: RecordingBus) -
     name, _ = bind(layer)
     await layer.group_add("room", name)
     await layer.flush()
-    assert bus.calls == [("subscribe", "room"), ("unsubscribe", "room")]
+    assert bus.calls == [("subscribe", "room"), ("unsubscribe", "room"), ("flush",)]

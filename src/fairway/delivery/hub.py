@@ -21,6 +21,10 @@ Endpoint: TypeAlias = Mailbox | ChannelQueue
 #: Members that are served before the event loop gets a turn: about a millisecond's work, so a group
 #: of ten thousand does not freeze everybody else.
 SLICE: Final = 500
+#: Messages, and bytes of them, that a sender hands over before readers get a turn of the event
+#: loop: well below what a queue or a mailbox may hold, so that a loop of sends overflows none.
+YIELD_AFTER: Final = 25
+YIELD_AFTER_BYTES: Final = 64 * 1024
 
 _Lane: TypeAlias = tuple[asyncio.AbstractEventLoop | None, Sequence[Endpoint]]
 _Delivery: TypeAlias = tuple[Sequence[Endpoint], bytes, PreparedMessage | None]
@@ -74,6 +78,7 @@ class Hub:
         self.dropped = 0
         self.lock = threading.RLock()
         self._posted: dict[asyncio.AbstractEventLoop, deque[_Delivery]] = {}
+        self._unread = self._unread_bytes = 0
         _hubs.add(self)
 
     # ------------------------------------------------------------------ membership
@@ -201,7 +206,30 @@ class Hub:
                 if start:
                     await asyncio.sleep(0)
                 self._deliver(members[start : start + SLICE], payload, prepared)
+        await self._let_read(len(payload))
         return reached
+
+    def post(self, group: str, payload: bytes, prepared: PreparedMessage | None = None) -> int:
+        """The same for a thread whose event loop has no member, or that has none; does not wait."""
+        with self.lock:
+            entry = self.groups.get(group)
+            lanes = entry.lanes() if entry is not None else []
+        reached = 0
+        for loop, members in lanes:
+            reached += len(members)
+            if loop is None:
+                self._deliver(members, payload, prepared)
+            else:
+                self._post(loop, members, payload, prepared)
+        return reached
+
+    async def _let_read(self, size: int) -> None:
+        """Let the readers of this loop have a turn, now and then."""
+        self._unread += 1
+        self._unread_bytes += size
+        if self._unread >= YIELD_AFTER or self._unread_bytes >= YIELD_AFTER_BYTES:
+            self._unread = self._unread_bytes = 0
+            await asyncio.sleep(0)
 
     def _deliver(
         self, members: Iterable[Endpoint], payload: bytes, prepared: PreparedMessage | None

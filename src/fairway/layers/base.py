@@ -1,72 +1,36 @@
-"""Channel layers: Channels' contract, and its one implementation over hub, codec and bus."""
+"""Channel layers: the contract, and its one implementation over hub, codec and bus."""
 
-import logging
+import asyncio
+import concurrent.futures
+import functools
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Final
 
 from fairway._types import Event
 from fairway.delivery import ChannelQueue, Hub, Mailbox
 from fairway.exceptions import ChannelFull
-from fairway.layers.bus import Bus
+from fairway.layers.bus import ACKNOWLEDGEMENT, DELAY, Bus, Confirmation
 from fairway.layers.codec import decode, encode
-from fairway.layers.names import ChannelNames, ChannelPattern
-from fairway.wire.frames import PreparedMessage
+from fairway.layers.contract import BaseChannelLayer, Reached
+from fairway.layers.envelope import for_group
+from fairway.layers.job import Job
+from fairway.layers.names import ChannelPattern
+from fairway.layers.prepared import prepare
+from fairway.layers.queues import Queues
+from fairway.layers.remote import Remote, process_of
+from fairway.layers.sync import SyncVerbs
 
-logger = logging.getLogger("fairway.layers")
-
-#: The message that needs no handler: it is what the client receives.
-WEBSOCKET_SEND: Final = "websocket.send"
-
-
-class BaseChannelLayer(ChannelNames):
-    """What every channel layer offers, whoever wrote it.
-
-    A message is a dictionary with a ``type``. Delivery is at-most-once; a channel's messages are
-    read in the order in which one sender sent them, each by one reader. ``group_send`` reaches
-    every channel that is in the group at that moment.
-    """
-
-    async def send(self, channel: str, message: Event) -> None:
-        """Send a message to one channel.
-
-        Raises:
-            ChannelFull: It holds as many messages as it may.
-            TypeError: It is no valid name.
-        """
-        raise NotImplementedError("send() should be implemented in a channel layer")
-
-    async def receive(self, channel: str) -> Event:
-        """Take the next message of a channel, waiting for one if need be."""
-        raise NotImplementedError("receive() should be implemented in a channel layer")
-
-    async def new_channel(self) -> str:
-        """A new channel name that this process alone can receive from."""
-        raise NotImplementedError("new_channel() should be implemented in a channel layer")
-
-    async def flush(self) -> None:
-        """Forget every message and every membership."""
-        raise NotImplementedError("flush() not implemented (flush extension)")
-
-    async def group_add(self, group: str, channel: str) -> None:
-        """Put a channel into a group; again is the same as once."""
-        raise NotImplementedError("group_add() not implemented (groups extension)")
-
-    async def group_discard(self, group: str, channel: str) -> None:
-        """Take a channel out of a group; one that is not in it is ignored."""
-        raise NotImplementedError("group_discard() not implemented (groups extension)")
-
-    async def group_send(self, group: str, message: Event) -> None:
-        """Send a message to every channel of a group; a full channel is counted, not raised."""
-        raise NotImplementedError("group_send() not implemented (groups extension)")
+__all__ = ["BaseChannelLayer", "ChannelLayer", "Job", "Reached"]
 
 
 class ChannelLayer(BaseChannelLayer):
     """The contract of :class:`BaseChannelLayer`, for any bus.
 
     A connection's channel is its mailbox: :meth:`bind` names it, and from then on messages go from
-    the sender's encoder straight into it. A channel that is read with :meth:`receive` is a queue.
+    the sender's encoder straight into it. A channel that is read with :meth:`receive` is a queue:
+    of this process, if its name has a ``!``, else of the bus.
 
     Args:
         bus: What connects the processes; made by the subclass.
@@ -98,11 +62,31 @@ class ChannelLayer(BaseChannelLayer):
         self._bus = bus
         self._hub = hub
         self._clock = clock
-        self._process = self._process_name()
+        self._queues = Queues(
+            hub, self._new_queue, expiry=expiry, group_expiry=group_expiry, clock=clock
+        )
+        self._remote = Remote(bus, hub, self._queues, self._join_here, self._leave_here)
+        bus.deliver = self._remote.deliver
+        bus.lost = self._tell_gap
+        # Groups whose subscription is not yet certain.
+        self._joining: dict[str, concurrent.futures.Future[None]] = {}
+        self._gap_channels: set[str] = set()
+        self._counts: Counter[str] = Counter()
 
-    def _process_name(self) -> str:
+    @property
+    def process(self) -> str:
         """What stands before the ``!`` in this process's channel names."""
-        return secrets.token_hex(8)
+        return self._remote.process
+
+    @property
+    def abilities(self) -> frozenset[str]:
+        """What this layer can do beyond the contract, by name; see :class:`~fairway.layers.bus`."""
+        return self._bus.abilities
+
+    @functools.cached_property
+    def sync(self) -> SyncVerbs:
+        """The same verbs for code that does not run in an event loop; see :class:`SyncVerbs`."""
+        return SyncVerbs(self)
 
     # ------------------------------------------------------------------ channels
 
@@ -114,64 +98,128 @@ class ChannelLayer(BaseChannelLayer):
         """
         name = self._new_name(prefix)
         self._hub.attach(name, self._new_queue(name))
+        confirmed = self._remote.listen()
+        if confirmed is not None:
+            await asyncio.shield(asyncio.wrap_future(confirmed))
         return name
 
-    def bind(self, mailbox: Mailbox, prefix: str = "specific") -> str:
+    def bind(self, mailbox: Mailbox, prefix: str = "specific", *, gaps: bool = False) -> str:
         """Give a mailbox a channel name; messages to it go straight into the mailbox.
+
+        Args:
+            mailbox: The mailbox of a connection, of the running event loop.
+            prefix: What the name begins with.
+            gaps: Whether it is to get a ``layer.gap`` message when messages from other processes
+                may have been missed.
 
         Raises:
             TypeError: With this prefix it is no valid name, or too long.
         """
         name = self._new_name(prefix)
+        self._remote.listen()
         self._hub.attach(name, mailbox)
+        if gaps:
+            self._gap_channels.add(name)
         return name
 
     async def unbind(self, channel: str) -> None:
         """End a channel: it leaves every group, and what is sent to it afterwards is lost."""
-        for group in self._hub.detach(channel):
-            await self._bus.unsubscribe(group)
+        self._gap_channels.discard(channel)
+        with self._hub.lock:
+            for group in self._hub.detach(channel):
+                self._bus.unsubscribe(group)
 
-    async def send(self, channel: str, message: Event) -> None:
+    async def send(self, channel: str, message: Event, *, delay: float = 0.0) -> None:
         """Send a message to one channel.
+
+        Args:
+            channel: Its name.
+            message: A dictionary with a ``type``.
+            delay: Seconds before anyone may receive it; for named channels, those without ``!``.
 
         Raises:
             ChannelFull: It holds as many messages as it may.
+            ChannelLayerUnavailable: It is in another process, which cannot be reached now.
             MessageNotSerializable: The message holds a value that cannot be sent.
             TypeError: The channel's name is not valid.
+            ValueError: There is a delay that this channel, or this layer, cannot keep.
         """
         assert isinstance(message, dict), "message is not a dict"
         self.require_valid_channel_name(channel)
         assert "__asgi_channel__" not in message
+        self._check_delay(channel, delay)
         payload = encode(message)
-        if isinstance(self._hub.channels.get(channel), Mailbox):
-            try:
-                taken = self._hub.put(channel, payload)
-            except KeyError:
-                return  # another thread has just ended it: what is sent to it is lost
+        if "!" not in channel:
+            taken = await self._push(channel, payload, delay)
+        elif self._is_mine(channel):
+            taken = self._remote.put(channel, payload)
         else:
-            taken = await self._bus.push(
-                channel, payload, capacity=self.get_capacity(channel), expiry=self.expiry
-            )
+            taken = True  # full or not: its own process will see
+            await self._remote.send(channel, payload)
         if not taken:
             raise ChannelFull(channel)
+        self._counts["sent"] += 1
 
     async def receive(self, channel: str) -> Event:
         """Take the next message of a channel, waiting for one if need be; cancelling loses nothing.
 
         Raises:
-            RuntimeError: The channel belongs to a consumer, which reads it itself.
+            RuntimeError: The channel belongs to a consumer, which reads it itself, or to another
+                process.
             TypeError: The channel's name is not valid.
         """
+        self._require_readable(channel)
+        if "!" in channel:
+            return decode(await self._queues.get(channel))
+        return decode(await self._bus.pop(channel))
+
+    async def receive_job(self, channel: str, *, lease: float) -> Job:
+        """Take the next message of a named channel, so that it is not lost if this process dies.
+
+        It comes back to the channel unless it is acknowledged within ``lease`` seconds.
+
+        Raises:
+            RuntimeError: This layer cannot do that (see :attr:`abilities`), or not for a channel
+                that belongs to one process.
+            TypeError: The channel's name is not valid.
+        """
+        self._require_readable(channel)
+        if "!" in channel or ACKNOWLEDGEMENT not in self.abilities:
+            raise RuntimeError(
+                f"{type(self).__name__} cannot lease messages of {channel}; use receive()."
+            )
+        return Job(self._bus, channel, await self._bus.lease(channel, lease))
+
+    def _check_delay(self, channel: str, delay: float) -> None:
+        if not delay:
+            return
+        if "!" in channel:
+            raise ValueError(f"Channel {channel} belongs to one process: nothing waits for it.")
+        if DELAY not in self.abilities:
+            raise ValueError(f"{type(self).__name__} cannot delay messages.")
+
+    def _require_readable(self, channel: str) -> None:
         self.require_valid_channel_name(channel)
         if isinstance(self._hub.channels.get(channel), Mailbox):
             raise RuntimeError(
                 f"Channel {channel} belongs to a consumer of this process, which receives its "
                 "messages in its handlers."
             )
-        return decode(await self._bus.pop(channel))
+        if "!" in channel and not self._is_mine(channel):
+            raise RuntimeError(f"Channel {channel} belongs to another process, which receives it.")
+
+    async def _push(self, channel: str, payload: bytes, delay: float = 0.0) -> bool:
+        options: dict[str, float] = {"delay": delay} if delay else {}
+        return await self._bus.push(
+            channel, payload, capacity=self.get_capacity(channel), expiry=self.expiry, **options
+        )
+
+    def _is_mine(self, channel: str) -> bool:
+        """Whether this process is the one that receives from a channel whose name has a ``!``."""
+        return process_of(channel) == self.process
 
     def _new_name(self, prefix: str) -> str:
-        name = f"{prefix.rstrip('.')}.{self._process}!{secrets.token_hex(8)}"
+        name = f"{prefix.rstrip('.')}.{self.process}!{secrets.token_hex(8)}"
         self.require_valid_channel_name(name)
         return name
 
@@ -186,69 +234,145 @@ class ChannelLayer(BaseChannelLayer):
         When this has returned, a message sent to the group from anywhere arrives.
 
         Raises:
+            ChannelLayerUnavailable: The channel is not of this process, and cannot be reached now.
             TypeError: A name is not valid.
         """
         self.require_valid_group_name(group)
         self.require_valid_channel_name(channel)
-        with self._hub.lock:
-            if channel not in self._hub.channels:
-                self._hub.attach(channel, self._new_queue(channel))
-            first = self._hub.join(group, channel)
-        if first:
-            await self._bus.subscribe(group)
+        if "!" not in channel:
+            await self._bus.adopt(group, channel, self.group_expiry)
+        elif self._is_mine(channel):
+            confirmed = self._join_here(group, channel)
+            if confirmed is not None and not confirmed.done():
+                # Others wait for the same one: who is cancelled must not cancel it for them.
+                await asyncio.shield(asyncio.wrap_future(confirmed))
+        else:
+            await self._remote.join(group, channel)
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Take a channel out of a group; one that is not in it is ignored.
 
         Raises:
+            ChannelLayerUnavailable: The channel is not of this process, and cannot be reached now.
             TypeError: A name is not valid.
         """
         self.require_valid_group_name(group)
         self.require_valid_channel_name(channel)
-        if self._hub.leave(group, channel):
-            await self._bus.unsubscribe(group)
+        if "!" not in channel:
+            await self._bus.release(group, channel)
+        elif self._is_mine(channel):
+            self._leave_here(group, channel)
+        else:
+            await self._remote.leave(group, channel)
 
-    async def group_send(self, group: str, message: Event) -> None:
+    def _join_here(self, group: str, channel: str) -> Confirmation:
+        # Subscriptions and their ends are asked for in the order in which the members change.
+        with self._hub.lock:
+            if isinstance(self._hub.channels.get(channel), Mailbox):
+                first = self._hub.join(group, channel)
+            else:
+                first = self._queues.join(group, channel)
+            if not first:
+                return self._joining.get(group)
+            confirmed = self._bus.subscribe(group)
+            if confirmed is not None:
+                self._joining[group] = confirmed
+        if confirmed is not None:
+            confirmed.add_done_callback(functools.partial(self._joined, group))
+        return confirmed
+
+    def _joined(self, group: str, confirmed: "concurrent.futures.Future[None]") -> None:
+        with self._hub.lock:
+            if self._joining.get(group) is confirmed:
+                del self._joining[group]
+
+    def _leave_here(self, group: str, channel: str) -> None:
+        with self._hub.lock:
+            if isinstance(self._hub.channels.get(channel), Mailbox):
+                emptied = self._hub.leave(group, channel)
+            else:
+                emptied = self._queues.leave(group, channel)
+            if emptied:
+                self._bus.unsubscribe(group)
+
+    async def group_send(self, group: str, message: Event) -> Reached:
         """Send a message to every channel of a group.
 
         A message whose type is ``"websocket.send"``, with ``text`` or ``bytes``, needs no handler:
         it is what the clients receive, encoded once for all of them. A channel that is full misses
         the message, which is counted and logged.
 
+        Returns:
+            How far it went.
+
         Raises:
+            ChannelLayerUnavailable: Other processes cannot be reached now; members of this one have
+                got it.
             MessageNotSerializable: The message holds a value that cannot be sent.
             TypeError: The group's name is not valid.
         """
         assert isinstance(message, dict), "Message is not a dict"
         self.require_valid_group_name(group)
+        self._sweep()
         payload = encode(message)
-        prepared = prepare(message) if message.get("type") == WEBSOCKET_SEND else None
-        await self._hub.publish(group, payload, prepared)
-        await self._bus.publish(group, payload)
+        prepared = prepare(message)
+        members = await self._hub.publish(group, payload, prepared)
+        self._counts["sent"] += 1
+        self._counts["delivered"] += members
+        published = await self._bus.publish(
+            group, for_group(payload, websocket_send=prepared is not None)
+        )
+        for queue in published.queues:
+            if not await self._push(queue, payload):
+                self._hub.dropped += 1
+        return Reached(members, published.processes + bool(members))
+
+    def _sweep(self) -> None:
+        for group in self._queues.sweep():
+            self._bus.unsubscribe(group)
+
+    def _tell_gap(self) -> None:
+        """Tell those who asked for it that messages may be missing."""
+        payload = encode({"type": "layer.gap"})
+        for channel in list(self._gap_channels):
+            self._remote.put(channel, payload)
 
     # ------------------------------------------------------------------ all of it
 
+    def stats(self) -> dict[str, int]:
+        """What this process has done with the layer so far, and what it holds now.
+
+        ``sent`` messages, ``delivered`` to members of groups here, ``received`` from other
+        processes, ``dropped`` as their channel was full; ``channels`` and ``groups`` of this
+        process; and what the bus counts.
+        """
+        return {
+            "sent": self._counts["sent"],
+            "delivered": self._counts["delivered"],
+            "received": self._remote.received,
+            "dropped": self._hub.dropped,
+            "channels": len(self._hub.channels),
+            "groups": len(self._hub.groups),
+            **self._bus.stats(),
+        }
+
     async def flush(self) -> None:
         """Forget every message and every membership."""
-        groups = list(self._hub.groups)
-        self._hub.clear()
-        for group in groups:
-            await self._bus.unsubscribe(group)
+        with self._hub.lock:
+            groups = list(self._hub.groups)
+            self._hub.clear()
+            self._queues.clear()
+            for group in groups:
+                self._bus.unsubscribe(group)
+        await self._bus.flush()
 
     async def close(self) -> None:
-        """Leave: flush, and end the connections to other processes."""
-        await self.flush()
+        """Leave: forget the memberships of this process, end the connections to others."""
+        with self._hub.lock:
+            groups = list(self._hub.groups)
+            self._hub.clear()
+            self._queues.clear()
+            for group in groups:
+                self._bus.unsubscribe(group)
+        self._remote.stop_listening()
         await self._bus.close()
-
-
-def prepare(message: Event) -> PreparedMessage | None:
-    """A ``websocket.send`` message framed for many, or None if it is not what ASGI asks for.
-
-    None is no error: the members' consumers then send it one by one and meet the error there.
-    """
-    text, data = message.get("text"), message.get("bytes")
-    if isinstance(text, str) and data is None:
-        return PreparedMessage(text)
-    if isinstance(data, bytes) and text is None:
-        return PreparedMessage(data)
-    return None

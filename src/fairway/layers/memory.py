@@ -2,63 +2,89 @@
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
-from typing import Final
 
-from fairway._types import Event
-from fairway.delivery import ChannelQueue, Hub
+from fairway.delivery import Hub
 from fairway.delivery.hub import Endpoint, Group
+from fairway.delivery.queue import ChannelQueue, Lease
 from fairway.layers.base import ChannelLayer
-from fairway.layers.bus import Bus
+from fairway.layers.bus import ACKNOWLEDGEMENT, DELAY, Bus, Published
 from fairway.layers.names import ChannelPattern
-
-#: How often expired messages and memberships are looked for within the shorter of the expiries.
-_SWEEPS: Final = 10
+from fairway.layers.queues import Queues
 
 
 class MemoryBus(Bus):
-    """Connects a process with nobody: there is no other, and queues live in its own hub.
+    """Connects a process with nobody: there is no other, and queues live in its own hub."""
 
-    Args:
-        hub: Where the queues are.
-        new_queue: Makes the queue of a name.
-    """
+    abilities = frozenset({ACKNOWLEDGEMENT, DELAY})
 
-    def __init__(self, hub: Hub, new_queue: Callable[[str], ChannelQueue]) -> None:
+    #: The queues of the layer's own process; the layer's to set.
+    queues: Queues
+
+    def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._new_queue = new_queue
 
-    async def publish(self, topic: str, payload: bytes) -> None:
+    async def publish(self, topic: str, payload: bytes) -> Published:
+        """There is no other process."""
+        return _NOBODY
+
+    def tell(self, topic: str, payload: bytes) -> None:
         """There is no other process."""
 
-    async def subscribe(self, topic: str) -> None:
+    def subscribe(self, topic: str) -> None:
         """There is no other process."""
 
-    async def unsubscribe(self, topic: str) -> None:
+    def unsubscribe(self, topic: str) -> None:
         """There is no other process."""
 
-    async def push(self, queue: str, payload: bytes, *, capacity: int, expiry: float) -> bool:
+    async def adopt(self, topic: str, queue: str, expiry: float) -> None:
+        """Make a queue a member of a topic."""
+        self.queues.join(topic, queue)
+
+    async def release(self, topic: str, queue: str) -> None:
+        """End the membership of a queue."""
+        self.queues.leave(topic, queue)
+
+    async def push(
+        self, queue: str, payload: bytes, *, capacity: int, expiry: float, delay: float = 0.0
+    ) -> bool:
         """Add to a queue; False when it is full."""
-        with self._hub.lock:  # nobody drops the queue as idle in between
-            return self._queue(queue).put_message(payload)
+        return self.queues.put(queue, payload, delay)
 
     async def pop(self, queue: str) -> bytes:
         """Take the next payload from a queue, waiting for one if need be."""
-        with ExitStack() as stack:
-            with self._hub.lock:
-                found = self._queue(queue)
-                stack.enter_context(found.reading())
-            return await found.get()
+        return await self.queues.get(queue)
+
+    async def lease(self, queue: str, seconds: float) -> Lease:
+        """Take the next payload for ``seconds``."""
+        return await self.queues.lease(queue, seconds)
+
+    async def extend(self, queue: str, ticket: str, seconds: float) -> bool:
+        """Keep a leased payload for ``seconds`` from now."""
+        found = self._found(queue)
+        return found is not None and found.extend(ticket, seconds)
+
+    async def acknowledge(self, queue: str, ticket: str) -> bool:
+        """Be done with a leased payload."""
+        found = self._found(queue)
+        return found is not None and found.acknowledge(ticket)
+
+    async def give_back(self, queue: str, ticket: str, delay: float = 0.0) -> bool:
+        """Put a leased payload back."""
+        found = self._found(queue)
+        return found is not None and found.give_back(ticket, delay)
+
+    async def flush(self) -> None:
+        """The hub has been cleared."""
 
     async def close(self) -> None:
         """There is nothing to leave."""
 
-    def _queue(self, name: str) -> ChannelQueue:
-        found = self._hub.channels.get(name)
-        if not isinstance(found, ChannelQueue):
-            found = self._new_queue(name)
-            self._hub.attach(name, found)
-        return found
+    def _found(self, queue: str) -> ChannelQueue | None:
+        found = self._hub.channels.get(queue)
+        return found if isinstance(found, ChannelQueue) else None
+
+
+_NOBODY = Published(0)
 
 
 class InMemoryChannelLayer(ChannelLayer):
@@ -91,8 +117,9 @@ class InMemoryChannelLayer(ChannelLayer):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         hub = Hub()
+        bus = MemoryBus(hub)
         super().__init__(
-            MemoryBus(hub, self._new_queue),
+            bus,
             hub,
             expiry=expiry,
             group_expiry=group_expiry,
@@ -100,74 +127,14 @@ class InMemoryChannelLayer(ChannelLayer):
             channel_capacity=channel_capacity,
             clock=clock,
         )
+        bus.queues = self._queues
         self.channels: dict[str, Endpoint] = hub.channels
         self.groups: dict[str, Group] = hub.groups
-        self._joined: dict[tuple[str, str], float] = {}
-        self._next_sweep = clock()
 
-    def _process_name(self) -> str:
+    @property
+    def process(self) -> str:
+        """What stands before the ``!`` in channel names."""
         return "inmemory"
 
-    async def send(self, channel: str, message: Event) -> None:
-        """Send a message to one channel; see :meth:`ChannelLayer.send`."""
-        if self._clock() >= self._next_sweep + 2 * self.expiry:
-            self._sweep()  # reading sweeps; this is for processes that only ever send
-        await super().send(channel, message)
-
-    async def receive(self, channel: str) -> Event:
-        """Take the next message of a channel; see :meth:`ChannelLayer.receive`."""
-        self._sweep()
-        try:
-            return await super().receive(channel)
-        finally:
-            self._drop_if_idle(channel)
-
-    async def group_add(self, group: str, channel: str) -> None:
-        """Put a channel into a group; see :meth:`ChannelLayer.group_add`."""
-        await super().group_add(group, channel)
-        if isinstance(self.channels.get(channel), ChannelQueue):
-            self._joined[group, channel] = self._clock()
-
-    async def group_discard(self, group: str, channel: str) -> None:
-        """Take a channel out of a group; see :meth:`ChannelLayer.group_discard`."""
-        await super().group_discard(group, channel)
-        self._joined.pop((group, channel), None)
-        self._drop_if_idle(channel)
-
-    async def group_send(self, group: str, message: Event) -> None:
-        """Send a message to every channel of a group; see :meth:`ChannelLayer.group_send`."""
-        self._sweep()
-        await super().group_send(group, message)
-
-    async def flush(self) -> None:
-        """Forget every message and every membership."""
-        await super().flush()
-        self._joined.clear()
-
-    def _sweep(self) -> None:
-        """Drop what has expired, now and then: the bill for each call stays small."""
-        now = self._clock()
-        if now < self._next_sweep:
-            return
-        self._next_sweep = now + min(self.expiry, self.group_expiry) / _SWEEPS
-        for name, endpoint in list(self.channels.items()):
-            if isinstance(endpoint, ChannelQueue) and endpoint.drop_expired():
-                # Nobody reads it: the specification lets such a channel fall out of its groups.
-                for group in list(endpoint.groups):
-                    self._leave(group, name)
-                self._drop_if_idle(name)
-        for (group, name), since in list(self._joined.items()):
-            if since + self.group_expiry <= now:
-                self._leave(group, name)
-                self._drop_if_idle(name)
-
-    def _leave(self, group: str, channel: str) -> None:
-        self._hub.leave(group, channel)
-        self._joined.pop((group, channel), None)
-
-    def _drop_if_idle(self, channel: str) -> None:
-        """Forget a queue that holds nothing, that nobody waits for and that is in no group."""
-        with self._hub.lock:
-            queue = self.channels.get(channel)
-            if isinstance(queue, ChannelQueue) and queue.idle and not queue.groups:
-                self._hub.detach(channel)
+    def _is_mine(self, channel: str) -> bool:
+        return True  # there is no other process

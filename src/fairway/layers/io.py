@@ -1,0 +1,131 @@
+"""The thread on which a process talks to others, whatever threads and event loops it has itself.
+
+A channel layer is used from the server's loop, from short loops of ``async_to_sync()``, from
+threads without any, and after a fork. Connections belong to one loop. So there is one loop for them
+alone: it starts with the first connection, runs in a daemon thread, and is made anew in a forked
+child.
+"""
+
+import asyncio
+import atexit
+import concurrent.futures
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
+
+new_event_loop: Callable[[], asyncio.AbstractEventLoop]
+try:
+    from uvloop import new_event_loop
+except ImportError:  # not on every system
+    from asyncio import new_event_loop
+
+T = TypeVar("T")
+
+#: Seconds that the end of a process waits for connections to be closed.
+GOODBYE: Final = 2.0
+
+
+class InputOutput:
+    """An event loop in a thread of its own, started when first needed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._goodbyes: set[Callable[[], Coroutine[Any, Any, None]]] = set()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop, running."""
+        with self._lock:
+            if self._loop is None:
+                self._loop = new_event_loop()
+                self._thread = threading.Thread(
+                    target=_run, args=(self._loop,), name="fairway-io", daemon=True
+                )
+                self._thread.start()
+            return self._loop
+
+    @property
+    def here(self) -> bool:
+        """Whether the caller is on the thread itself."""
+        return threading.current_thread() is self._thread
+
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> "concurrent.futures.Future[T]":
+        """Begin a coroutine there; in the order of calls."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+
+    async def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine there and wait for it on the caller's loop; cancelling cancels it."""
+        if self.here:
+            return await coroutine
+        return await asyncio.wrap_future(self.submit(coroutine))
+
+    def run_sync(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
+        """Run a coroutine there and block for it.
+
+        Raises:
+            TimeoutError: It took longer than ``timeout`` seconds; it has been cancelled.
+        """
+        future = self.submit(coroutine)
+        try:
+            return future.result(timeout)
+        except BaseException:
+            future.cancel()
+            raise
+
+    def call(self, function: Callable[..., object], *arguments: object) -> None:
+        """Call a function there, soon; in the order of calls."""
+        self.loop.call_soon_threadsafe(function, *arguments)
+
+    def at_exit(self, goodbye: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a coroutine function there when the process ends, to close connections."""
+        self._goodbyes.add(goodbye)
+
+    def no_exit(self, goodbye: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Take that back."""
+        self._goodbyes.discard(goodbye)
+
+    def stop(self) -> None:
+        """Say goodbye, end the loop and its thread; the next use starts it again."""
+        with self._lock:
+            loop, thread, goodbyes = self._loop, self._thread, list(self._goodbyes)
+            self._loop = self._thread = None
+            self._goodbyes.clear()
+        if loop is None or thread is None or not thread.is_alive():
+            return
+        parting = asyncio.run_coroutine_threadsafe(_part(goodbyes), loop)
+        concurrent.futures.wait([parting], GOODBYE)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(GOODBYE)
+
+    def forget_parent(self) -> None:
+        """In a forked child: the thread is the parent's, and so is its loop."""
+        self._lock = threading.Lock()
+        self._loop = self._thread = None
+        self._goodbyes = set()
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()
+
+
+async def _part(goodbyes: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:
+    await asyncio.gather(*(goodbye() for goodbye in goodbyes), return_exceptions=True)
+
+
+#: The one of this process.
+io: Final = InputOutput()
+atexit.register(io.stop)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=io.forget_parent)

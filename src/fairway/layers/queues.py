@@ -1,0 +1,126 @@
+"""The queues of one process: channels that are read with ``layer.receive()``, not by a consumer."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Final
+
+from fairway.delivery import ChannelQueue, Hub
+from fairway.delivery.queue import Lease
+
+#: How often expired messages and memberships are looked for within the shorter of the expiries.
+_SWEEPS: Final = 10
+
+
+class Queues:
+    """Queues that live in a hub, made when first used and forgotten when idle.
+
+    Args:
+        hub: Where they are, beside the mailboxes of consumers.
+        new_queue: Makes the queue of a name.
+        expiry: Seconds after which a message that nobody took is dropped, and its channel leaves
+            its groups.
+        group_expiry: Seconds after its last :meth:`join` that a queue stays in a group.
+        clock: Seconds that only go forwards.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        new_queue: Callable[[str], ChannelQueue],
+        *,
+        expiry: float,
+        group_expiry: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._hub = hub
+        self._new_queue = new_queue
+        self._expiry = expiry
+        self._group_expiry = group_expiry
+        self._clock = clock
+        self._joined: dict[tuple[str, str], float] = {}
+        self._next_sweep = clock()
+
+    def put(self, channel: str, payload: bytes, delay: float = 0.0) -> bool:
+        """Add a message; False when the queue is full."""
+        if self._clock() >= self._next_sweep + 2 * self._expiry:
+            self.sweep()  # reading sweeps; this is for processes that only ever send
+        with self._hub.lock:  # nobody drops the queue as idle in between
+            return self.queue(channel).put_message(payload, delay)
+
+    async def get(self, channel: str) -> bytes:
+        """Take the next message, waiting for one if need be."""
+        self.sweep()
+        try:
+            with ExitStack() as stack:
+                with self._hub.lock:
+                    queue = self.queue(channel)
+                    stack.enter_context(queue.reading())
+                return await queue.get()
+        finally:
+            self._drop_if_idle(channel)
+
+    async def lease(self, channel: str, seconds: float) -> Lease:
+        """Take the next message for ``seconds``."""
+        self.sweep()
+        try:
+            with ExitStack() as stack:
+                with self._hub.lock:
+                    queue = self.queue(channel)
+                    stack.enter_context(queue.reading())
+                return await queue.lease(seconds)
+        finally:
+            self._drop_if_idle(channel)
+
+    def queue(self, channel: str) -> ChannelQueue:
+        """The queue of that name, made if need be."""
+        found = self._hub.channels.get(channel)
+        if not isinstance(found, ChannelQueue):
+            found = self._new_queue(channel)
+            self._hub.attach(channel, found)
+        return found
+
+    def join(self, group: str, channel: str) -> bool:
+        """Put a queue into a group; says whether it is the group's first member here."""
+        with self._hub.lock:
+            self.queue(channel)
+            self._joined[group, channel] = self._clock()
+            return self._hub.join(group, channel)
+
+    def leave(self, group: str, channel: str) -> bool:
+        """Take a queue out of a group; says whether the group is now empty here."""
+        emptied = self._hub.leave(group, channel)
+        self._joined.pop((group, channel), None)
+        self._drop_if_idle(channel)
+        return emptied
+
+    def clear(self) -> None:
+        """Forget the memberships; the hub has been cleared."""
+        self._joined.clear()
+
+    def sweep(self) -> list[str]:
+        """Drop what has expired, now and then: the bill for each call stays small.
+
+        Returns:
+            The groups that are empty now.
+        """
+        now = self._clock()
+        if now < self._next_sweep:
+            return []
+        self._next_sweep = now + min(self._expiry, self._group_expiry) / _SWEEPS
+        emptied = []
+        for name, endpoint in list(self._hub.channels.items()):
+            if isinstance(endpoint, ChannelQueue) and endpoint.drop_expired():
+                # Nobody reads it: the specification lets such a channel fall out of its groups.
+                emptied += [group for group in list(endpoint.groups) if self.leave(group, name)]
+                self._drop_if_idle(name)
+        for (group, name), since in list(self._joined.items()):
+            if since + self._group_expiry <= now and self.leave(group, name):
+                emptied.append(group)
+        return emptied
+
+    def _drop_if_idle(self, channel: str) -> None:
+        """Forget a queue that holds nothing, that nobody waits for and that is in no group."""
+        with self._hub.lock:
+            queue = self._hub.channels.get(channel)
+            if isinstance(queue, ChannelQueue) and queue.idle and not queue.groups:
+                self._hub.detach(channel)

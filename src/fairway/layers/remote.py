@@ -1,0 +1,196 @@
+"""What processes ask of each other: deliver this to a channel of yours, put it into a group."""
+
+import asyncio
+import concurrent.futures
+import itertools
+import logging
+import os
+import secrets
+from collections.abc import Callable
+from typing import Final
+
+from fairway.delivery import Hub, Mailbox
+from fairway.exceptions import ChannelLayerUnavailable
+from fairway.layers.bus import Bus, Confirmation
+from fairway.layers.codec import decode
+from fairway.layers.envelope import (
+    Kind,
+    for_channel,
+    for_request,
+    read_channel,
+    read_request,
+)
+from fairway.layers.prepared import prepare
+from fairway.layers.queues import Queues
+
+logger = logging.getLogger("fairway.layers")
+
+#: Seconds to wait for another process to say that it has done what it was asked for.
+REPLY_TIMEOUT: Final = 3.0
+
+
+def process_of(channel: str) -> str:
+    """The process that receives from a channel whose name has a ``!``."""
+    return channel.partition("!")[0].rpartition(".")[2]
+
+
+def topic_of(process: str) -> str:
+    """The topic of one process; no group can have this name."""
+    return f"!{process}"
+
+
+class Remote:
+    """The other processes, for one channel layer; and what they send to this one.
+
+    Args:
+        bus: How to reach them.
+        hub: Where what comes in belongs.
+        queues: The queues of this process.
+        join: Puts a channel of this process into a group.
+        leave: Takes it out.
+
+    Attributes:
+        received: How many messages came from other processes.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        hub: Hub,
+        queues: Queues,
+        join: Callable[[str, str], Confirmation],
+        leave: Callable[[str, str], None],
+    ) -> None:
+        self.received = 0
+        self._bus = bus
+        self._hub = hub
+        self._queues = queues
+        self._join = join
+        self._leave = leave
+        self._listening = False
+        self._heard: Confirmation = None
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, concurrent.futures.Future[None]] = {}
+        self._pid = os.getpid()
+        self._process = secrets.token_hex(8)
+
+    @property
+    def process(self) -> str:
+        """The name of this process, another one after a fork."""
+        if self._pid != os.getpid():
+            self._pid, self._process = os.getpid(), secrets.token_hex(8)
+            self._listening = False
+            self._waiting.clear()
+        return self._process
+
+    def listen(self) -> Confirmation:
+        """Let others reach this process; it has a channel now."""
+        process = self.process
+        if self._listening and self._heard is None:
+            return None
+        with self._hub.lock:
+            if not self._listening:
+                self._listening = True
+                self._heard = self._bus.subscribe(topic_of(process))
+            elif self._heard is not None and self._heard.done():
+                self._heard = None
+            return self._heard
+
+    def stop_listening(self) -> None:
+        """Be reached no more."""
+        with self._hub.lock:
+            if self._listening:
+                self._listening = False
+                self._bus.unsubscribe(topic_of(self._process))
+
+    # ------------------------------------------------------------------ out
+
+    async def send(self, channel: str, payload: bytes) -> None:
+        """Hand a message to the process that a channel belongs to; if it is gone, it is lost."""
+        await self._bus.publish(topic_of(process_of(channel)), for_channel(channel, payload))
+
+    async def join(self, group: str, channel: str) -> None:
+        """Have the process that a channel belongs to put it into a group."""
+        await self._ask(Kind.JOIN, group, channel)
+
+    async def leave(self, group: str, channel: str) -> None:
+        """Have it take the channel out."""
+        await self._ask(Kind.LEAVE, group, channel)
+
+    async def _ask(self, kind: Kind, group: str, channel: str) -> None:
+        confirmed = self.listen()
+        if confirmed is not None:
+            await asyncio.wrap_future(confirmed)
+        owner = process_of(channel)
+        number = next(self._numbers)
+        done = self._waiting[number] = concurrent.futures.Future()
+        try:
+            request = for_request(kind, number, self.process, channel, group)
+            published = await self._bus.publish(topic_of(owner), request)
+            if not published.processes:
+                return  # the channel is gone with its process, and so is what was asked for
+            await asyncio.wait_for(asyncio.wrap_future(done), REPLY_TIMEOUT)
+        except TimeoutError:
+            raise ChannelLayerUnavailable(
+                f"The process of channel {channel} did not answer within {REPLY_TIMEOUT:g} s."
+            ) from None
+        finally:
+            self._waiting.pop(number, None)
+
+    # ------------------------------------------------------------------ in
+
+    def put(self, channel: str, payload: bytes) -> bool:
+        """Hand a message to a channel of this process; False when it is full."""
+        if isinstance(self._hub.channels.get(channel), Mailbox):
+            try:
+                return self._hub.put(channel, payload)
+            except KeyError:
+                return True  # another thread has just ended it: what is sent to it is lost
+        if self._queues.put(channel, payload):
+            return True
+        self._hub.dropped += 1
+        return False
+
+    def deliver(self, topic: str, data: bytes) -> None:
+        """Take what another process published; for the bus to call, on whatever thread."""
+        try:
+            self._deliver(topic, data)
+        except Exception:
+            # What is wrong with one envelope must not end the connection that brings them all.
+            logger.exception("What another process sent to %r could not be understood", topic)
+
+    def _deliver(self, topic: str, data: bytes) -> None:
+        kind, body = data[0], memoryview(data)[1:]
+        if kind in (Kind.GROUP, Kind.WEBSOCKET_SEND):
+            self.received += 1
+            payload = data[1:]
+            prepared = prepare(decode(payload)) if kind == Kind.WEBSOCKET_SEND else None
+            self._hub.post(topic, payload, prepared)
+        elif kind == Kind.CHANNEL:
+            self.received += 1
+            self.put(*read_channel(body))
+        elif kind == Kind.DONE:
+            number, _ = read_request(body)
+            done = self._waiting.pop(number, None)
+            if done is not None and not done.done():
+                done.set_result(None)
+        elif kind in (Kind.JOIN, Kind.LEAVE):
+            self._do(Kind(kind), body)
+
+    def _do(self, kind: Kind, body: memoryview) -> None:
+        """Do what another process asks for, and tell it when it is certain."""
+        number, (asker, channel, group) = read_request(body)
+        confirmed: Confirmation = None
+        if kind == Kind.LEAVE:
+            self._leave(group, channel)
+        elif channel in self._hub.channels:  # else it is gone, and so are its groups
+            confirmed = self._join(group, channel)
+        reply = for_request(Kind.DONE, number)
+
+        def tell(_: object = None) -> None:
+            self._bus.tell(topic_of(asker), reply)
+
+        if confirmed is None:
+            tell()
+        else:
+            confirmed.add_done_callback(tell)
