@@ -21,6 +21,7 @@ ON_BOTH_LOOPS = {
     "test_memory",
     "test_server",
     "test_threads",
+    "test_tls",
     "test_websocket_clock",
     "test_websocket_flow",
     "test_websocket_opening",

@@ -41,6 +41,8 @@ def example(option: Option) -> tuple[str, object]:
     """A value of an option as it is typed, and as it is configured."""
     if option.choices:
         return option.choices[-1], option.choices[-1]
+    if option.name == "endpoints":
+        return "unix:a", ("unix:a",)
     values = {"int": ("3", 3), "float": ("1.5", 1.5), "str": ("a", "a"), "tuple": ("a", ("a",))}
     return values[option.type.__name__]
 
@@ -106,6 +108,12 @@ class TestParser:
         assert found.pop("no_server_name") is False
         assert found == {option.name: value}
         assert getattr(Config.from_mapping(found), option.name) == value
+
+    @pytest.mark.row("2.1 --endpoint")
+    def test_repeated(self) -> None:
+        """Endpoints are named one by one, as a colon or a comma may be part of them."""
+        found = parse("-e", "tcp:80", "--endpoint", "unix:a,b")
+        assert found["endpoints"] == ("tcp:80", "unix:a,b")
 
     def test_daphne_spellings(self) -> None:
         """Daphne's two flags with underscores are taken."""

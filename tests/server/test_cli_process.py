@@ -57,9 +57,9 @@ class TestHelp:
             for flag in option.flags:
                 assert f"{flag}, " in help_.stdout or f"{flag} " in help_.stdout
             assert option.help in help_.stdout
-            if option.type is tuple:
+            if option.type is tuple and option.default:
                 assert f"{option.help} [{','.join(option.default)}]" in help_.stdout
-            elif option.default not in (None, "") and option.type is not bool:
+            elif option.default not in (None, "", ()) and option.type is not bool:
                 default = f"{option.default:g}" if option.type is float else option.default
                 unit = f" {option.unit}" if option.unit else ""
                 assert f"{option.help} [{default}{unit}]" in help_.stdout
@@ -120,6 +120,19 @@ class TestRefusals:
             (
                 ["-u", "absent/socket"],
                 "Cannot listen on absent/socket: its directory does not exist.",
+            ),
+            (
+                ["-e", "le:/certificates:tcp:443"],
+                (
+                    "endpoints: Cannot listen on 'le:/certificates:tcp:443': Fairway does not "
+                    "fetch certificates. Let certbot, lego or the proxy in front do that, and name "
+                    "the files: ssl:443:privateKey=key.pem:certKey=chain.pem."
+                ),
+            ),
+            (["--tls-key", "a"], "tls_key needs tls_certificate beside it."),
+            (
+                ["--tls-certificate", "absent"],
+                "Cannot read absent: no such file or directory.",
             ),
             (["--fd", "0"], "Cannot listen on file descriptor 0: it is not a socket."),
         ],

@@ -97,6 +97,7 @@ class TestOptions:
             ("host", ["-b", "--bind"]),
             ("port", ["-p", "--port"]),
             ("unix_socket", ["-u", "--unix-socket"]),
+            ("endpoints", ["-e", "--endpoint"]),
             ("file_descriptor", ["--fd"]),
             ("root_path", ["--root-path"]),
             ("proxy_headers", ["--proxy-headers"]),
@@ -161,6 +162,13 @@ class TestValues:
             ({"proxy_headers": 1}, "proxy_headers must be True or False, not 1."),
             ({"trusted_proxies": "::1"}, "trusted_proxies must be a list of texts, not '::1'."),
             ({"trusted_proxies": (1,)}, "trusted_proxies must be a list of texts, not (1,)."),
+            (
+                {"endpoints": ("tcp:80", "tcp:x")},
+                (
+                    "endpoints: Cannot listen on 'tcp:x': "
+                    "'port' must be a number from 0 to 65535, not 'x'."
+                ),
+            ),
             ({"loop": "trio"}, "loop must be one of auto, uvloop, asyncio, not 'trio'."),
             (
                 {"server_name": "a\r\nb"},

@@ -1,6 +1,7 @@
 """Sockets to listen on, and what is said when one cannot be had."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import socket
@@ -14,7 +15,13 @@ import pytest
 from fairway._types import Receive, Scope, Send
 from fairway.server import Config, Server
 from fairway.server import listener as listener_module
-from fairway.server.listener import SocketFile, close_sockets, display, open_sockets
+from fairway.server.listener import (
+    SocketFile,
+    close_sockets,
+    display,
+    open_listeners,
+    open_sockets,
+)
 from tests.server.conftest import Serve
 from tests.server.running import DEADLINE, Client
 
@@ -313,6 +320,119 @@ class TestFileDescriptor:
         )
 
 
+@pytest.mark.row("2.1 --endpoint")
+class TestEndpoints:
+    """Endpoint strings."""
+
+    def test_several(self, tmp_path: Path, opened: list[socket.socket]) -> None:
+        """All that are named are opened, and nothing else unless that is named, too."""
+        path = tmp_path / "s"
+        texts = ("tcp:0:interface=127.0.0.1", f"unix:{path}:mode=600")
+        opened += open_sockets(Config(endpoints=texts))
+        assert [sock.family for sock in opened] == [socket.AF_INET, socket.AF_UNIX]
+        assert opened[0].getsockname()[0] == "127.0.0.1"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+    def test_beside_others(self, tmp_path: Path, opened: list[socket.socket]) -> None:
+        """Ports, paths and endpoints can be named at once."""
+        config = Config(
+            port=0, unix_socket=str(tmp_path / "a"), endpoints=(f"unix:{tmp_path / 'b'}",)
+        )
+        opened += open_sockets(config)
+        assert [sock.getsockname() for sock in opened[1:]] == [
+            str(tmp_path / "b"),
+            str(tmp_path / "a"),
+        ]
+
+    def test_failure(self, tmp_path: Path) -> None:
+        """If one cannot be had, no file of the others is left behind."""
+        texts = (f"unix:{tmp_path / 's'}", "tcp:0:interface=192.0.2.1")
+        assert refusal(Config(endpoints=texts)) == (
+            "Cannot listen on 192.0.2.1:0: this machine has no such address."
+        )
+        assert list(tmp_path.iterdir()) == []
+
+    def test_descriptor(self, opened: list[socket.socket]) -> None:
+        """An inherited socket is listened on as it is."""
+        sock = socket.create_server(("127.0.0.1", 0))
+        address = sock.getsockname()
+        opened += open_sockets(Config(endpoints=(f"fd:fileno={sock.detach()}",)))
+        assert opened[0].getsockname() == address
+
+    def test_backlog(self, opened: list[socket.socket]) -> None:
+        """An endpoint may have a queue of its own."""
+        texts = ("tcp:0:127.0.0.1:backlog=5", "tcp:0:127.0.0.1")
+        listeners = open_listeners(Config(endpoints=texts))
+        opened += [listener.sock for listener in listeners]
+        assert [listener.backlog for listener in listeners] == [5, None]
+
+
+@pytest.mark.row("2.1 --endpoint")
+class TestSystemd:
+    """Sockets that systemd passes."""
+
+    @pytest.fixture(autouse=True)
+    def passed(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[socket.socket]]:
+        """Two sockets that were passed, with numbers behind 3, which a test cannot count on."""
+        first, second = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
+        os.dup2(second.fileno(), behind := first.fileno() + 1000)
+        monkeypatch.setattr(listener_module, "_FIRST_PASSED", behind - 1)
+        os.dup2(first.fileno(), behind - 1)
+        monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
+        monkeypatch.setenv("LISTEN_FDS", "2")
+        monkeypatch.setenv("LISTEN_FDNAMES", "site.socket:admin.socket")
+        yield [first, second]
+        for descriptor in (behind - 1, behind):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        first.close()
+        second.close()
+
+    @pytest.mark.parametrize(
+        ("text", "number"),
+        [
+            ("systemd:domain=INET:index=0", 0),
+            ("systemd:INET:1", 1),
+            ("systemd:name=site.socket", 0),
+            ("systemd:domain=INET:name=admin.socket", 1),
+        ],
+    )
+    def test_passed(
+        self, text: str, number: int, passed: list[socket.socket], opened: list[socket.socket]
+    ) -> None:
+        """One is named by its place or by its unit."""
+        opened += open_sockets(Config(endpoints=(text,)))
+        assert [sock.getsockname() for sock in opened] == [passed[number].getsockname()]
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            (
+                "systemd:index=2",
+                "Cannot listen on socket 2 of systemd: it has passed 2, from 0 on.",
+            ),
+            (
+                "systemd:name=x",
+                (
+                    "Cannot listen on socket 'x' of systemd: it has passed 'site.socket', "
+                    "'admin.socket'."
+                ),
+            ),
+        ],
+    )
+    def test_not_passed(self, text: str, message: str) -> None:
+        """One that was not passed is named, with those that were."""
+        assert refusal(Config(endpoints=(text,))) == message
+
+    def test_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Sockets for another process are none for this one."""
+        monkeypatch.setenv("LISTEN_PID", "1")
+        assert refusal(Config(endpoints=("systemd:index=0",))) == (
+            "Cannot listen on a socket of systemd: it has passed none to this process. "
+            "Is it started by a service that has a .socket unit?"
+        )
+
+
 class TestServing:
     """Served on sockets of all kinds."""
 
@@ -333,6 +453,21 @@ class TestServing:
         assert response.body.decode() == f"None {(path, None)}"
         assert [record.client for record in running.records] == [""]
         client.close()
+        running.stop()
+        await running.ended()
+        assert os.listdir(tmp_path) == []
+
+    async def test_endpoints(self, serve: Serve, tmp_path: Path) -> None:
+        """Each Unix socket's file goes with the server."""
+        texts = (f"unix:{tmp_path / 'a'}", f"unix:{tmp_path / 'b'}", "tcp:0:interface=127.0.0.1")
+        running = await serve(self.app, host=None, port=None, endpoints=texts)
+        *paths, url = running.server.addresses
+        assert paths == [f"unix:{tmp_path / 'a'}", f"unix:{tmp_path / 'b'}"]
+        assert url.startswith("http://127.0.0.1:")
+        for name in "ab":
+            client = Client(*await asyncio.open_unix_connection(str(tmp_path / name)))
+            assert (await client.fetch()).status == 200
+            client.close()
         running.stop()
         await running.ended()
         assert os.listdir(tmp_path) == []

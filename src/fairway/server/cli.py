@@ -288,6 +288,11 @@ def _add_option(group: "argparse._ArgumentGroup", option: Option) -> None:
         action = argparse.BooleanOptionalAction
         group.add_argument(*option.flags, dest=option.name, action=action, help=text)
         return
+    if option.repeated:
+        group.add_argument(
+            *option.flags, dest=option.name, action=_Collect, metavar=option.metavar, help=text
+        )
+        return
     default = ",".join(option.default) if option.type is tuple else option.default
     if default not in (None, ""):
         shown = (f"{default:g}" if option.type is float else str(default)).replace("%", "%%")
@@ -301,6 +306,20 @@ def _add_option(group: "argparse._ArgumentGroup", option: Option) -> None:
         metavar=option.metavar or option.unit.upper() or None,
         help=text,
     )
+
+
+class _Collect(argparse.Action):
+    """Collects what a flag is given in all its places."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        """Take one."""
+        setattr(namespace, self.dest, (*(getattr(namespace, self.dest, ())), values))
 
 
 def _split(text: str) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Final
 
+from fairway.server.endpoints import EndpointError, parse_endpoint
+
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 HOURS: Final = 3600.0
@@ -39,6 +41,7 @@ class Option:
         choices: The values it may take, where they can be listed.
         minimum: The smallest number it may be.
         maximum: The largest.
+        repeated: Whether its flag is given once for each text, instead of one list with commas.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Option:
     choices: tuple[str, ...]
     minimum: float | None
     maximum: float | None
+    repeated: bool
 
 
 def _option(
@@ -65,6 +69,7 @@ def _option(
     choices: tuple[str, ...] = (),
     minimum: float | None = None,
     maximum: float | None = None,
+    repeated: bool = False,
 ) -> Any:
     metadata = {
         "flags": flags,
@@ -75,6 +80,7 @@ def _option(
         "choices": choices,
         "minimum": minimum,
         "maximum": maximum,
+        "repeated": repeated,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -115,6 +121,25 @@ class Config:
     file_descriptor: int | None = _option(
         None, "--fd", group=_BIND, metavar="N", minimum=0,
         help="Listen on a socket that was inherited as this file descriptor.",
+    )  # fmt: skip
+    endpoints: tuple[str, ...] = _option(
+        (), "-e", "--endpoint", group=_BIND, metavar="ENDPOINT", repeated=True,
+        help="Listen on an endpoint, such as unix:/run/site.sock:mode=660, systemd:domain=INET:"
+        "index=0 or ssl:443:privateKey=key.pem:certKey=chain.pem; may be given several times.",
+    )  # fmt: skip
+    tls_certificate: str | None = _option(
+        None, "--tls-certificate", group=_BIND, metavar="PATH",
+        help="Speak TLS where --bind, --port and --fd listen, with the certificate (and those "
+        "behind it) in this PEM file.",
+    )  # fmt: skip
+    tls_key: str | None = _option(
+        None, "--tls-key", group=_BIND, metavar="PATH",
+        help="The PEM file with the certificate's private key, if it is another one.",
+    )  # fmt: skip
+    tls_key_password: str | None = _option(
+        None, "--tls-key-password", group=_BIND, metavar="PASSWORD",
+        help="What the private key is encrypted with. Other users of the machine can read command "
+        "lines: the setting is the better place.",
     )  # fmt: skip
     backlog: int = _option(
         2048, "--backlog", group=_BIND, unit="connections", minimum=1,
@@ -258,6 +283,11 @@ class Config:
             _check(option, getattr(self, option.name))
         for name in ("server_name", "proxy_headers_host", "proxy_headers_port"):
             _check_header(name, getattr(self, name))
+        for text in self.endpoints:
+            try:
+                parse_endpoint(text)
+            except EndpointError as error:
+                raise ConfigError(f"endpoints: {error}") from None
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "Config":

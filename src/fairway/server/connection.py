@@ -126,7 +126,7 @@ class Connection(asyncio.Protocol):
         if self.stream is None:
             return False
         self._watch_half_closed()
-        return True
+        return self.transport.can_write_eof()  # with TLS there is no half-closed connection
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, whoever ended it."""

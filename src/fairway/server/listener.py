@@ -1,17 +1,31 @@
 """Sockets to listen on, made from the configuration."""
 
 import contextlib
+import dataclasses
 import errno
 import os
 import socket
+import ssl
 import stat
-from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, TypeAlias, assert_never
 
-from fairway.server.config import Config
+from fairway.server.config import Config, ConfigError
+from fairway.server.endpoints import (
+    DescriptorEndpoint,
+    Endpoint,
+    SystemdEndpoint,
+    TCPEndpoint,
+    UnixEndpoint,
+    parse_endpoint,
+)
+from fairway.server.tls import Certificate, TLSError, make_context
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8000
+
+#: The descriptor of the first socket that systemd passes.
+_FIRST_PASSED: Final = 3
 
 #: What ``bind()`` takes, which depends on the family.
 _SocketAddress: TypeAlias = tuple[Any, ...]
@@ -20,8 +34,30 @@ _SocketAddress: TypeAlias = tuple[Any, ...]
 _NO_SUCH_FAMILY: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
-def open_sockets(config: Config) -> list[socket.socket]:
-    """Bind every socket that the configuration names: TCP, Unix, inherited.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Listener:
+    """A bound socket and how it is served.
+
+    Attributes:
+        sock: The socket.
+        tls: What its clients are greeted with; None for plain connections.
+        backlog: Connections that may wait to be accepted; None for the configuration's number.
+        path: The file that it has made, for a Unix socket; else None.
+    """
+
+    sock: socket.socket
+    tls: ssl.SSLContext | None = None
+    backlog: int | None = None
+    path: str | None = None
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as something to click, or a path."""
+        return display(self.sock, "http" if self.tls is None else "https")
+
+
+def open_listeners(config: Config) -> list[Listener]:
+    """Bind every socket that the configuration names: inherited, TCP, endpoints, Unix.
 
     A host name may stand for several addresses (``localhost`` often does): all that the machine has
     are bound, to the same port. Whoever may enter its directory may connect to a Unix socket, as to
@@ -29,22 +65,45 @@ def open_sockets(config: Config) -> list[socket.socket]:
 
     Raises:
         OSError: One cannot be bound; the message says which and why, in one line.
+        ConfigError: A certificate cannot be used.
     """
-    sockets: list[socket.socket] = []
+    listeners: list[Listener] = []
     try:
-        if config.file_descriptor is not None:
-            sockets.append(_inherit(config.file_descriptor))
-        named = config.host is not None or config.port is not None
-        if named or (config.unix_socket is None and not sockets):
-            host = DEFAULT_HOST if config.host is None else config.host
-            port = DEFAULT_PORT if config.port is None else config.port
-            sockets.extend(_bind_tcp(host, port))
-        if config.unix_socket is not None:  # last: nothing can fail behind it and leave its file
-            sockets.append(_bind_unix(config.unix_socket))
-    except OSError:
-        close_sockets(sockets)
+        tls = _context(_certificate(config))
+        for endpoint in _endpoints(config):
+            # What --bind, --port and --fd name is encrypted as the options say, what an endpoint
+            # string names as that does.
+            listeners.extend(_open(endpoint, tls))
+        for text in config.endpoints:
+            listeners.extend(_open(parse_endpoint(text), None))
+        if config.unix_socket is not None:
+            listeners.extend(_open(UnixEndpoint(path=config.unix_socket), None))
+    except (OSError, ConfigError):
+        for listener in listeners:
+            listener.sock.close()
+            SocketFile(listener.path).remove()
         raise
-    return sockets
+    return listeners
+
+
+def adopt_sockets(sockets: Sequence[socket.socket], config: Config) -> list[Listener]:
+    """Sockets that were bound elsewhere, with the TLS of the configuration but for Unix sockets.
+
+    Raises:
+        ConfigError: The certificate cannot be used.
+    """
+    tls = _context(_certificate(config))
+    return [Listener(sock, None if _is_unix(sock) else tls) for sock in sockets]
+
+
+def open_sockets(config: Config) -> list[socket.socket]:
+    """The sockets alone of :func:`open_listeners`, for a server that is told how to serve them.
+
+    Raises:
+        OSError: As there.
+        ConfigError: As there.
+    """
+    return [listener.sock for listener in open_listeners(config)]
 
 
 def close_sockets(sockets: Sequence[socket.socket]) -> None:
@@ -74,7 +133,7 @@ class SocketFile:
 
 def display(sock: socket.socket, scheme: str = "http") -> str:
     """The address of a listening socket as something to click, or a path."""
-    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+    if _is_unix(sock):
         return f"unix:{sock.getsockname()}"
     host, port = sock.getsockname()[:2]
     if host in ("0.0.0.0", "::"):  # noqa: S104  shown, not bound
@@ -88,6 +147,90 @@ def _identity(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
+
+
+def _endpoints(config: Config) -> Iterator[DescriptorEndpoint | TCPEndpoint]:
+    """What is listened on beside the endpoints that are named as such."""
+    if config.file_descriptor is not None:
+        yield DescriptorEndpoint(descriptor=config.file_descriptor)
+    named = config.host is not None or config.port is not None
+    elsewhere = (config.unix_socket, config.file_descriptor, config.endpoints or None)
+    if named or elsewhere == (None, None, None):
+        yield TCPEndpoint(
+            host=DEFAULT_HOST if config.host is None else config.host,
+            port=DEFAULT_PORT if config.port is None else config.port,
+        )
+
+
+def _open(endpoint: Endpoint, tls: ssl.SSLContext | None) -> Iterator[Listener]:
+    match endpoint:
+        case TCPEndpoint(host=host, port=port, certificate=certificate, backlog=backlog):
+            tls = _context(certificate) or tls
+            for sock in _bind_tcp(host, port):
+                yield Listener(sock, tls, backlog)
+        case UnixEndpoint(path=path, mode=mode, backlog=backlog):
+            yield Listener(_bind_unix(path, mode), None, backlog, path)
+        case DescriptorEndpoint(descriptor=descriptor):
+            sock = _inherit(descriptor)
+            yield Listener(sock, None if _is_unix(sock) else tls)
+        case SystemdEndpoint():
+            yield Listener(_inherit(_passed_by_systemd(endpoint)))
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _certificate(config: Config) -> Certificate | None:
+    if config.tls_certificate is None:
+        for name in ("tls_key", "tls_key_password"):
+            if getattr(config, name) is not None:
+                raise ConfigError(f"{name} needs tls_certificate beside it.")
+        return None
+    return Certificate(
+        certificate=config.tls_certificate,
+        key=config.tls_key,
+        password=config.tls_key_password,
+    )
+
+
+def _context(certificate: Certificate | None) -> ssl.SSLContext | None:
+    try:
+        return make_context(certificate) if certificate is not None else None
+    except TLSError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _passed_by_systemd(endpoint: SystemdEndpoint) -> int:
+    """The descriptor of a socket that systemd has passed to this process.
+
+    See https://www.freedesktop.org/software/systemd/man/sd_listen_fds.html: they begin at 3.
+    """
+    count = os.environ.get("LISTEN_FDS", "")
+    if os.environ.get("LISTEN_PID") != str(os.getpid()) or not count.isdecimal():
+        raise OSError(
+            errno.EBADF,
+            "Cannot listen on a socket of systemd: it has passed none to this process. "
+            "Is it started by a service that has a .socket unit?",
+        )
+    if endpoint.name is None:
+        index = endpoint.index or 0
+        if index >= int(count):
+            raise OSError(
+                errno.EBADF,
+                f"Cannot listen on socket {index} of systemd: it has passed {count}, from 0 on.",
+            )
+        return _FIRST_PASSED + index
+    names = os.environ.get("LISTEN_FDNAMES", "").split(":")
+    if endpoint.name not in names[: int(count)]:
+        raise OSError(
+            errno.EBADF,
+            f"Cannot listen on socket {endpoint.name!r} of systemd: it has passed "
+            f"{', '.join(map(repr, names))}.",
+        )
+    return _FIRST_PASSED + names.index(endpoint.name)
+
+
+def _is_unix(sock: socket.socket) -> bool:
+    return sock.family not in (socket.AF_INET, socket.AF_INET6)
 
 
 def _bind_tcp(host: str, port: int) -> list[socket.socket]:
@@ -137,13 +280,13 @@ def _bind_address(family: int, address: _SocketAddress) -> socket.socket:
     return sock
 
 
-def _bind_unix(path: str) -> socket.socket:
+def _bind_unix(path: str, mode: int) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.setblocking(False)
     try:
         _remove_stale(path)
         sock.bind(path)
-        os.chmod(path, 0o666)  # noqa: S103  see open_sockets()
+        os.chmod(path, mode)
     except OSError as error:
         sock.close()
         raise OSError(error.errno, _why(path, error, _UNIX_REASONS)) from None

@@ -17,7 +17,7 @@ from fairway.server.config import Config, ConfigError
 from fairway.server.connection import Connection
 from fairway.server.context import Context
 from fairway.server.lifespan import LAST_WORDS, Lifespan
-from fairway.server.listener import SocketFile, close_sockets, display, open_sockets
+from fairway.server.listener import Listener, SocketFile, adopt_sockets, open_listeners
 
 logger = logging.getLogger("fairway.server")
 
@@ -34,8 +34,8 @@ class Server:
         config: How to serve it.
         access_log: Told of each request and WebSocket, on the event loop's thread.
         ready: Called once when the server accepts connections; :attr:`addresses` is set by then.
-        sockets: Bound sockets to listen on, instead of those that ``config`` names. The server
-            closes them.
+        sockets: Bound sockets to listen on, instead of those that ``config`` names; with its TLS,
+            but for Unix sockets. The server closes them.
 
     Attributes:
         addresses: What it listens on, such as ``"http://127.0.0.1:8000"``; empty before the start.
@@ -100,31 +100,33 @@ class Server:
             event.set()
         context = self._context = Context(self._application, self._config, loop, self._access_log)
         if self._sockets is None:
-            sockets = open_sockets(self._config)
-            file = SocketFile(self._config.unix_socket)
+            listeners = open_listeners(self._config)
         else:
-            sockets, file = list(self._sockets), SocketFile(None)
+            listeners = adopt_sockets(self._sockets, self._config)
+        files = [SocketFile(listener.path) for listener in listeners]
         try:
             with self._signals(loop):
-                await self._live(context, sockets, file)
+                await self._live(context, listeners, files)
         finally:
             context.close()
-            close_sockets(sockets)
-            file.remove()
+            for listener in listeners:
+                listener.sock.close()
+            for file in files:
+                file.remove()
 
     async def _live(
-        self, context: Context, sockets: Sequence[socket.socket], file: SocketFile
+        self, context: Context, listeners: Sequence[Listener], files: Sequence[SocketFile]
     ) -> None:
         """Start the application, serve until told to stop, and end it."""
         lifespan = Lifespan(self._application, self._config.lifespan)
-        listeners: list[asyncio.Server] = []
+        servers: list[asyncio.Server] = []
         try:
             if not await self._start(lifespan):
                 return
             context.state = lifespan.state
-            for sock in sockets:
-                listeners.append(await _listen(context, sock))  # noqa: PERF401  one may fail
-            self.addresses = [display(sock) for sock in sockets]
+            for listener in listeners:
+                servers.append(await _listen(context, listener))  # noqa: PERF401  one may fail
+            self.addresses = [listener.address for listener in listeners]
             if self.ready is not None:
                 self.ready()
             await self._stop.wait()
@@ -133,9 +135,10 @@ class Server:
             raise
         finally:
             context.draining = True
-            for listener in listeners:
-                listener.close()
-            file.remove()
+            for server in servers:
+                server.close()
+            for file in files:
+                file.remove()
             await self._end(context, lifespan)
 
     async def _start(self, lifespan: Lifespan) -> bool:
@@ -232,20 +235,26 @@ async def _first_of(
         second.cancel()
 
 
-async def _listen(context: Context, sock: socket.socket) -> asyncio.Server:
-    loop, backlog = context.loop, context.config.backlog
+async def _listen(context: Context, listener: Listener) -> asyncio.Server:
+    loop, sock = context.loop, listener.sock
+    backlog = listener.backlog or context.config.backlog
+    tls: dict[str, Any] = {}
+    if listener.tls is not None:
+        # A client that is slow with its handshake is as good as one that is slow with its headers.
+        timeout = context.config.header_timeout
+        tls = {"ssl": listener.tls, "ssl_handshake_timeout": timeout if timeout > 0 else None}
     factory = functools.partial(Connection, context)
     if isinstance(loop, asyncio.BaseEventLoop):
         # asyncio tries to accept as many in a row as the queue is long, and without descriptors
         # logs as many tracebacks.
-        server = await loop.create_server(factory, sock=sock, backlog=ACCEPTS_IN_A_ROW)
+        server = await loop.create_server(factory, sock=sock, backlog=ACCEPTS_IN_A_ROW, **tls)
         sock.listen(backlog)
         return server
     if sock.family == socket.AF_UNIX:
         # From Python 3.13 on the socket's file would be removed, which need not be ours.
         options: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
         return await loop.create_unix_server(factory, sock=sock, backlog=backlog, **options)
-    return await loop.create_server(factory, sock=sock, backlog=backlog)
+    return await loop.create_server(factory, sock=sock, backlog=backlog, **tls)
 
 
 def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:

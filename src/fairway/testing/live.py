@@ -73,6 +73,10 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
                 "port": 0,
                 "unix_socket": None,
                 "file_descriptor": None,
+                "endpoints": (),
+                "tls_certificate": None,
+                "tls_key": None,
+                "tls_key_password": None,
                 "graceful_timeout": GRACEFUL_TIMEOUT,
             }
         )

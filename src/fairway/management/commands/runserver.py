@@ -155,6 +155,10 @@ class Command(RunserverCommand):
                     "port": int(self.port),
                     "unix_socket": None,
                     "file_descriptor": None,
+                    "endpoints": (),
+                    "tls_certificate": None,
+                    "tls_key": None,
+                    "tls_key_password": None,
                     "graceful_timeout": GRACEFUL_TIMEOUT,
                 }
             )
