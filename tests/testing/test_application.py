@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import inspect
 import logging
 from contextvars import ContextVar
 
@@ -47,6 +48,7 @@ def communicate(application: object = echo) -> ApplicationCommunicator:
     return ApplicationCommunicator(application, {"type": "test"})  # type: ignore[arg-type] # wrong ones are tested too
 
 
+@pytest.mark.row("1.9 ApplicationCommunicator", "1.9 send_input")
 class TestExchange:
     async def test_events_pass_both_ways_in_order(self) -> None:
         """What the test sends arrives, and what the application sends comes out, in order."""
@@ -124,6 +126,8 @@ class TestExchange:
         )
 
 
+@pytest.mark.row("1.9 send_input")
+@pytest.mark.pain(13)
 class TestTimeout:
     async def test_the_application_survives_it(self) -> None:
         """After a timeout the application still runs and can be asked again."""
@@ -144,6 +148,44 @@ class TestTimeout:
         assert first == "The application sent nothing for 0.001 s. It is waiting here:"
         assert stack[2:6] == WAITING_IN_NESTED
         communicator.stop()
+
+    async def test_it_lists_what_nobody_has_taken(self) -> None:
+        """The message of ``wait`` shows the events that lie in the two queues."""
+
+        async def deaf(scope: Scope, receive: Receive, send: Send) -> None:
+            await send({"type": "test", "number": 1})
+            await send({"type": "test", "text": "x" * 300})
+            await asyncio.get_running_loop().create_future()
+
+        communicator = communicate(deaf)
+        await communicator.send_input({"type": "ignored"})
+        assert await communicator.receive_nothing(timeout=0, interval=0) is False
+        message = communicator._describe()
+        long = repr({"type": "test", "text": "x" * 300})[:200]
+        assert message.splitlines()[-5:] == [
+            "It was given, and has not taken:",
+            "  {'type': 'ignored'}",
+            "It sent, and the test has not taken:",
+            "  {'type': 'test', 'number': 1}",
+            f"  {long}…",
+        ]
+        communicator.stop()
+
+    async def test_how_long_is_said_in_one_place(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """``default_timeout`` holds for every call that gives no timeout of its own."""
+        assert (
+            inspect.signature(ApplicationCommunicator.receive_output).parameters["timeout"].default
+            == inspect.signature(ApplicationCommunicator.wait).parameters["timeout"].default
+        )
+        assert ApplicationCommunicator.default_timeout == 1
+        monkeypatch.setattr(ApplicationCommunicator, "default_timeout", 0.001)
+        communicator = communicate()
+        with pytest.raises(TimeoutError, match=r"^The application sent nothing for 0\.001 s\."):
+            await communicator.receive_output()
+        with pytest.raises(TimeoutError, match=r"^The application sent nothing for 0\.002 s\."):
+            await communicator.receive_output(timeout=0.002)
+        await communicator.wait()
+        assert communicator.future.cancelled()
 
     async def test_an_application_that_ended_is_not_waited_for(self) -> None:
         """Nothing can come from an application that returned, so the answer is immediate."""
@@ -174,6 +216,7 @@ class TestTimeout:
         communicator.stop()
 
 
+@pytest.mark.row("1.9 send_input")
 class TestFailure:
     async def test_every_call_after_it_raises_it(self) -> None:
         """The application's own exception comes out of the next call, and of each after that."""
@@ -202,6 +245,7 @@ class TestFailure:
             await communicate(fail).receive_output(timeout=None)
 
 
+@pytest.mark.row("1.9 send_input")
 class TestReceiveNothing:
     async def test_silence_is_true(self) -> None:
         """An application that sends nothing gives True."""
@@ -225,6 +269,7 @@ class TestReceiveNothing:
         communicator.stop()
 
 
+@pytest.mark.row("1.9 send_input")
 class TestEnd:
     async def test_wait_returns_when_the_application_does(self) -> None:
         """``wait`` ends with the application."""
@@ -242,7 +287,7 @@ class TestEnd:
         (message,) = caplog.messages
         first, *stack = message.splitlines()
         assert first == (
-            "The application had not ended after 0.001 s; it was cancelled. It was waiting here:"
+            "The application had not ended after 0.001 s; it is cancelled. It is waiting here:"
         )
         assert stack[2:6] == WAITING_IN_NESTED
         with pytest.raises(asyncio.CancelledError):

@@ -1,5 +1,7 @@
 """What ``HttpCommunicator`` promises."""
 
+import asyncio
+
 import pytest
 
 from fairway._types import Event, Receive, Scope, Send
@@ -23,6 +25,7 @@ def sending(*events: Event) -> HttpCommunicator:
     return HttpCommunicator(application, "GET", "/")
 
 
+@pytest.mark.row("1.9 HttpCommunicator")
 async def test_the_response_is_put_together() -> None:
     """``get_response`` returns status, headers and the whole body."""
     communicator = HttpCommunicator(mirror, "post", "/", body=b"hello")
@@ -50,8 +53,9 @@ async def test_the_request_is_sent_once() -> None:
     assert (await communicator.get_response())["body"] == b"by hand"
 
 
+@pytest.mark.row("1.9 HttpCommunicator")
 def test_the_scope_is_a_servers() -> None:
-    """The scope has all that ASGI asks for, but ``asgi``, which is a server's to say."""
+    """The scope has all that a server's has, but ``asgi``, which is for a server to say."""
     headers = [(b"host", b"example.com")]
     communicator = HttpCommunicator(mirror, "get", "/caf%C3%A9;a/ü?q=%20ü", headers=headers)
     assert communicator.scope == {
@@ -64,8 +68,10 @@ def test_the_scope_is_a_servers() -> None:
         "query_string": "q=%20ü".encode(),
         "root_path": "",
         "headers": headers,
-        "client": ["127.0.0.1", 0],
-        "server": ["testserver", 80],
+        "client": ("127.0.0.1", 0),
+        "server": ("testserver", 80),
+        "state": {},
+        "extensions": {},
     }
 
 
@@ -101,3 +107,91 @@ async def test_anything_but_a_response_is_an_assertion(events: list[Event], mess
     with pytest.raises(AssertionError) as caught:
         await sending(*events).get_response()
     assert str(caught.value) == message
+
+
+class TestPieces:
+    async def test_the_start_comes_before_the_body(self) -> None:
+        """``start`` returns when the response has begun; its status and headers are attributes."""
+
+        async def events(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"a", b"b")]})
+            await asyncio.get_running_loop().create_future()
+
+        communicator = HttpCommunicator(events, "GET", "/")
+        assert (communicator.status, communicator.response_headers) == (None, None)
+        assert await communicator.start() == {"status": 200, "headers": [(b"a", b"b")]}
+        assert (communicator.status, communicator.response_headers) == (200, [(b"a", b"b")])
+        communicator.stop()
+
+    async def test_the_body_comes_in_the_pieces_that_were_sent(self) -> None:
+        """Each piece comes as soon as it is sent, an empty one never, and None is the end."""
+        communicator = sending(
+            {"type": "http.response.start", "status": 200},
+            {"type": "http.response.body", "body": b"data: 1\n\n", "more_body": True},
+            {"type": "http.response.body", "body": b"", "more_body": True},
+            {"type": "http.response.body", "body": b"data: 2\n\n", "more_body": True},
+            {"type": "http.response.body"},
+        )
+        await communicator.start()
+        assert await communicator.receive_body_chunk() == b"data: 1\n\n"
+        assert await communicator.receive_body_chunk() == b"data: 2\n\n"
+        assert await communicator.receive_body_chunk() is None
+        assert await communicator.receive_body_chunk() is None
+
+    async def test_the_rest_can_be_had_at_once(self) -> None:
+        """``get_response`` after some pieces has the rest of the body."""
+        communicator = HttpCommunicator(mirror, "PUT", "/", body=b"hello")
+        await communicator.start()
+        assert await communicator.receive_body_chunk() == b"hello"
+        assert await communicator.get_response() == {
+            "status": 201,
+            "headers": [(b"x-kind", b"mirror")],
+            "body": b"",
+        }
+
+    async def test_the_pieces_can_be_iterated_over(self) -> None:
+        """``body_chunks`` goes on to the end of the response."""
+        communicator = sending(
+            {"type": "http.response.start", "status": 200},
+            {"type": "http.response.body", "body": b"1", "more_body": True},
+            {"type": "http.response.body", "body": b"2"},
+        )
+        await communicator.start()
+        assert [chunk async for chunk in communicator.body_chunks()] == [b"1", b"2"]
+
+    async def test_the_request_can_be_sent_in_pieces(self) -> None:
+        """``send_body`` sends a part, and ``start`` adds nothing to what was sent by it."""
+        taken: list[Event] = []
+
+        async def upload(scope: Scope, receive: Receive, send: Send) -> None:
+            while True:
+                taken.append(await receive())
+                if not taken[-1].get("more_body"):
+                    break
+            await send({"type": "http.response.start", "status": 204})
+            await send({"type": "http.response.body"})
+
+        communicator = HttpCommunicator(upload, "POST", "/")
+        await communicator.send_body(b"1", more_body=True)
+        await communicator.send_body(b"2")
+        assert (await communicator.get_response())["status"] == 204
+        assert taken == [
+            {"type": "http.request", "body": b"1", "more_body": True},
+            {"type": "http.request", "body": b"2"},
+        ]
+
+    async def test_the_client_can_go_away(self) -> None:
+        """``disconnect`` tells the application, and returns when that has ended."""
+        seen: list[str] = []
+
+        async def long_poll(scope: Scope, receive: Receive, send: Send) -> None:
+            seen.append((await receive())["type"])
+            await send({"type": "http.response.start", "status": 200})
+            seen.append((await receive())["type"])
+
+        communicator = HttpCommunicator(long_poll, "GET", "/")
+        await communicator.start()
+        await communicator.disconnect()
+        assert communicator.future.done()
+        assert seen == ["http.request", "http.disconnect"]

@@ -2,12 +2,15 @@
 
 from fairway.testing.application import ApplicationCommunicator
 from fairway.testing.http import HttpCommunicator
+from fairway.testing.lifespan import LifespanCommunicator
 from fairway.testing.live import ChannelsLiveServerTestCase
-from fairway.testing.websocket import WebsocketCommunicator
+from fairway.testing.websocket import WebsocketCommunicator, WebsocketRejected
 
 __all__ = [
     "ApplicationCommunicator",
     "ChannelsLiveServerTestCase",
     "HttpCommunicator",
+    "LifespanCommunicator",
     "WebsocketCommunicator",
+    "WebsocketRejected",
 ]

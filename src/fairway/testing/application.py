@@ -5,14 +5,23 @@ import contextlib
 import logging
 import time
 from contextvars import Context
+from typing import ClassVar, Final
 
 from asgiref.compatibility import guarantee_single_callable
 
 from fairway._types import ASGIApplication, Event, Receive, Scope, Send
 from fairway.db import keep_connections
-from fairway.server.stacks import format_stack
+from fairway.testing.diagnosis import describe
 
 logger = logging.getLogger("fairway.testing")
+
+
+class _Default(float):
+    """A number of seconds that stands for :attr:`ApplicationCommunicator.default_timeout`."""
+
+
+#: What ``timeout`` is where nothing is given: a second, unless ``default_timeout`` was changed.
+DEFAULT_TIMEOUT: Final = _Default(1)
 
 
 class ApplicationCommunicator:
@@ -24,11 +33,18 @@ class ApplicationCommunicator:
     Django's ``TestCase`` synchronous code of the application runs in the test's own thread and sees
     what the test has not committed.
 
+    How long the methods wait is said in one place: ``ApplicationCommunicator.default_timeout = 10``
+    (with pytest: the option ``fairway_timeout``) holds for every communicator, and for every call
+    that gives no ``timeout`` of its own.
+
     Attributes:
         scope: The scope that the application is given; change it before the first call.
         input_queue: Events that wait for the application.
         output_queue: Events that the application sent and nobody has taken.
     """
+
+    #: Seconds that methods wait for the application unless told otherwise; None is for ever.
+    default_timeout: ClassVar[float | None] = 1.0
 
     def __init__(self, application: ASGIApplication, scope: Scope) -> None:
         if isinstance(application, type) and hasattr(application, "as_asgi"):
@@ -59,7 +75,7 @@ class ApplicationCommunicator:
         self._raise_failure()
         await self.input_queue.put(message)
 
-    async def receive_output(self, timeout: float | None = 1) -> Event:  # noqa: ASYNC109
+    async def receive_output(self, timeout: float | None = DEFAULT_TIMEOUT) -> Event:  # noqa: ASYNC109
         """Return the next event that the application sends.
 
         The application is left as it is when nothing comes: a later call can still receive.
@@ -69,8 +85,10 @@ class ApplicationCommunicator:
 
         Raises:
             TimeoutError: Nothing came in time, or the application ended and nothing can come any
-                more. The message says where the application waits.
+                more. The message says what the application waits for: file, line and function of
+                every ``await``, of sync code in its thread, and the handler of a consumer.
         """
+        timeout = self._seconds(timeout)
         self._raise_failure()
         getter = asyncio.create_task(self.output_queue.get())
         try:
@@ -87,10 +105,7 @@ class ApplicationCommunicator:
         self._raise_failure()
         if self.future.done():
             raise TimeoutError("The application has ended and sends nothing any more.")
-        raise TimeoutError(
-            f"The application sent nothing for {timeout} s. It is waiting here:\n"
-            f"{format_stack(self.future)}"
-        )
+        raise TimeoutError(f"The application sent nothing for {timeout} s. {self._describe()}")
 
     async def receive_nothing(self, timeout: float = 0.1, interval: float = 0.01) -> bool:  # noqa: ASYNC109
         """Tell whether the application stays silent.
@@ -108,23 +123,23 @@ class ApplicationCommunicator:
                 return self.output_queue.empty()
         return False
 
-    async def wait(self, timeout: float | None = 1) -> None:  # noqa: ASYNC109
+    async def wait(self, timeout: float | None = DEFAULT_TIMEOUT) -> None:  # noqa: ASYNC109
         """Wait for the application to end by itself, and raise the exception it ended with.
 
         An application that has not ended in time is cancelled and waited for; a warning on the
-        logger ``fairway.testing`` says where it was waiting.
+        logger ``fairway.testing`` says what it was waiting for, as ``receive_output`` does.
 
         Args:
             timeout: Seconds to wait; ``None`` waits for ever.
         """
+        timeout = self._seconds(timeout)
         future = self.future
         await asyncio.wait({future}, timeout=timeout)
         if not future.done():
             logger.warning(
-                "The application had not ended after %s s; it was cancelled. "
-                "It was waiting here:\n%s",
+                "The application had not ended after %s s; it is cancelled. %s",
                 timeout,
-                format_stack(future),
+                self._describe(),
             )
             future.cancel()
             await asyncio.wait({future})
@@ -148,6 +163,19 @@ class ApplicationCommunicator:
         # Either __init__ raised or the event loop is closed: then nothing runs that one could stop.
         with contextlib.suppress(AttributeError, RuntimeError):
             self.stop(exceptions=False)
+
+    def _seconds(self, timeout: float | None) -> float | None:
+        return self.default_timeout if timeout is DEFAULT_TIMEOUT else timeout
+
+    def _describe(self) -> str:
+        return describe(self.future, self.input_queue, self.output_queue)
+
+    def _begin_anew(self) -> None:
+        """Let the next call start the application once more, with the same scope."""
+        self.stop(exceptions=False)
+        self._future = None
+        self.input_queue = asyncio.Queue()
+        self.output_queue = asyncio.Queue()
 
     def _raise_failure(self) -> None:
         if self.future.done():

@@ -1,25 +1,40 @@
 """Make one HTTP request to an ASGI application inside a test."""
 
-import string
-from collections.abc import Iterable
-from urllib.parse import quote, unquote, urlsplit
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any
 
-from fairway._types import ASGIApplication, Event, Scope
-from fairway.testing.application import ApplicationCommunicator
+from fairway._types import ASGIApplication, Event, Headers
+from fairway.testing.application import DEFAULT_TIMEOUT, ApplicationCommunicator
+from fairway.testing.scope import connection_scope
 
 
 class HttpCommunicator(ApplicationCommunicator):
-    """Sends one request and collects its response.
+    r"""Sends one request and collects its response, whole or piece by piece.
 
-    The body goes out as one event and the whole response is awaited; for anything finer use
-    ``send_input`` and ``receive_output``.
+    The short way is ``get_response``. Server-sent events, long polls and downloads are read while
+    they go on::
+
+        communicator = HttpCommunicator(application, "GET", "/events/")
+        await communicator.start()
+        assert communicator.status == 200
+        assert await communicator.receive_body_chunk() == b"data: hello\n\n"
+        await communicator.disconnect()
+
+    Uploads can be sent the same way, by ``send_body``.
 
     Args:
         application: The ASGI application.
         method: The request method, in any case.
         path: The path with its query string, percent-encoded or not.
-        body: The request's body.
-        headers: Header fields with names in lower case.
+        body: The request's body, which goes out as one event.
+        headers: Header fields with names in lower case; ``host`` is added.
+        served: Let the scope say that a server called (it has ``asgi``). A ``URLRouter`` then
+            answers 404 for a path that it does not know, which otherwise raises in the test.
+        state: The state of the application's lifespan (``LifespanCommunicator.state``).
+
+    Attributes:
+        status: The status of the response; None before it has begun.
+        response_headers: Its header fields; None before it has begun.
     """
 
     def __init__(
@@ -29,84 +44,138 @@ class HttpCommunicator(ApplicationCommunicator):
         path: str,
         body: bytes = b"",
         headers: Iterable[tuple[bytes, bytes]] | None = None,
+        *,
+        served: bool = False,
+        state: Mapping[str, Any] | None = None,
     ) -> None:
         if not isinstance(body, bytes):
             raise TypeError(f"The body argument must be bytes, not {type(body).__qualname__}.")
-        scope = _connection_scope("http", path, headers)
+        scope = connection_scope("http", path, headers, served=served, state=state)
         scope["scheme"] = "http"
         scope["method"] = method.upper()
         super().__init__(application, scope)
         self.body = body
         self.sent_request = False
+        self.status: int | None = None
+        self.response_headers: Headers | None = None
+        self._start: Event | None = None
+        self._complete = False
 
-    async def get_response(self, timeout: float | None = 1) -> Event:  # noqa: ASYNC109
+    async def get_response(self, timeout: float | None = DEFAULT_TIMEOUT) -> Event:  # noqa: ASYNC109
         """Send the request, unless that is done already, and return the response.
 
         Args:
             timeout: Seconds to wait for each event of the response; ``None`` waits for ever.
 
         Returns:
-            ``status``, ``headers`` (a list of pairs of bytes) and ``body`` (bytes).
+            ``status``, ``headers`` (a list of pairs of bytes) and ``body`` (bytes; what
+            ``receive_body_chunk`` has returned before is not among them).
 
         Raises:
             AssertionError: The application sent something else than a response.
             TimeoutError: As for ``receive_output``.
         """
+        if self._start is None:
+            await self.start(timeout)
+        body = b"".join([chunk async for chunk in self.body_chunks(timeout)])
+        return {**(self._start or {}), "body": body}
+
+    async def start(self, timeout: float | None = DEFAULT_TIMEOUT) -> Event:  # noqa: ASYNC109
+        """Send the request, unless that is done already, and wait for the response to begin.
+
+        Args:
+            timeout: Seconds to wait; ``None`` waits for ever.
+
+        Returns:
+            ``status`` and ``headers``, which are attributes of the communicator as well.
+
+        Raises:
+            AssertionError: The application sent something else than the start of a response.
+            TimeoutError: As for ``receive_output``.
+        """
         if not self.sent_request:
-            self.sent_request = True
-            await self.send_input({"type": "http.request", "body": self.body})
+            await self.send_body(self.body)
         start = await self.receive_output(timeout)
-        return await _collect_response(self, start, "http.response", timeout)
+        expect("http.response.start", start)
+        self._start = {key: value for key, value in start.items() if key != "type"}
+        self.status = self._start["status"]
+        self.response_headers = self._start["headers"] = list(start.get("headers", []))
+        return self._start
+
+    async def send_body(self, body: bytes, more_body: bool = False) -> None:
+        """Send a part of the request's body, for requests that are not sent at once.
+
+        Args:
+            body: May be empty.
+            more_body: Whether another part follows.
+        """
+        self.sent_request = True
+        event: Event = {"type": "http.request", "body": body}
+        if more_body:
+            event["more_body"] = True
+        await self.send_input(event)
+
+    async def receive_body_chunk(self, timeout: float | None = DEFAULT_TIMEOUT) -> bytes | None:  # noqa: ASYNC109
+        """Return the next piece of the response's body that the application sends.
+
+        Empty pieces are left out. None says that the body is complete.
+
+        Args:
+            timeout: Seconds to wait; ``None`` waits for ever.
+
+        Raises:
+            AssertionError: The application sent something else.
+            TimeoutError: As for ``receive_output``.
+        """
+        while not self._complete:
+            body, more_body = body_part("http.response.body", await self.receive_output(timeout))
+            self._complete = not more_body
+            if body:
+                return body
+        return None
+
+    async def body_chunks(
+        self,
+        timeout: float | None = DEFAULT_TIMEOUT,  # noqa: ASYNC109
+    ) -> AsyncIterator[bytes]:
+        """Iterate over the pieces that are left of the body, as ``receive_body_chunk`` has them."""
+        while (chunk := await self.receive_body_chunk(timeout)) is not None:
+            yield chunk
+
+    async def disconnect(self, timeout: float | None = DEFAULT_TIMEOUT) -> None:  # noqa: ASYNC109
+        """Go away, as browsers do that leave a page, and wait for the application as ``wait`` does.
+
+        Args:
+            timeout: Seconds to wait before the application is cancelled.
+        """
+        await self.send_input({"type": "http.disconnect"})
+        await self.wait(timeout)
 
 
-def _connection_scope(kind: str, path: str, headers: Iterable[tuple[bytes, bytes]] | None) -> Scope:
-    """Build what HTTP and WebSocket scopes have in common.
-
-    ``asgi`` and ``extensions`` are left out. Only a server can promise them, and an application may
-    take their absence for the sign that no server is there: ``URLRouter`` then raises for a path
-    that it does not know, where a server's client would get its 404.
-    """
-    parts = urlsplit(path)
-    return {
-        "type": kind,
-        "http_version": "1.1",
-        "path": unquote(parts.path),
-        "raw_path": quote(parts.path, safe=string.punctuation).encode("ascii"),
-        "query_string": parts.query.encode("utf-8"),
-        "root_path": "",
-        "headers": list(headers or []),
-        "client": ["127.0.0.1", 0],
-        "server": ["testserver", 80],
-    }
-
-
-async def _collect_response(
-    communicator: ApplicationCommunicator, start: Event, prefix: str, seconds: float | None
-) -> Event:
-    """Turn the start of a response, and the body that follows, into one dictionary.
+def body_part(wanted: str, event: Event) -> tuple[bytes, bool]:
+    """The bytes of an event with a part of a body, and whether another part follows.
 
     Args:
-        communicator: What receives the body.
-        start: The first event that the application sent.
-        prefix: ``http.response``, or ``websocket.http.response`` for a denied handshake.
-        seconds: How long to wait for each part of the body.
+        wanted: ``http.response.body``, or ``websocket.http.response.body``.
+        event: What the application sent.
+
+    Raises:
+        AssertionError: It is something else.
     """
-    _expect(f"{prefix}.start", start)
-    response = {key: value for key, value in start.items() if key != "type"}
-    response["headers"] = list(start.get("headers", []))
-    response["body"] = b""
-    more_body = True
-    while more_body:
-        part = await communicator.receive_output(seconds)
-        _expect(f"{prefix}.body", part)
-        body = part.get("body", b"")
-        if not isinstance(body, bytes):
-            raise AssertionError(f"The response body is not bytes, it is {type(body)}")
-        response["body"] += body
-        more_body = part.get("more_body", False)
-    return response
+    expect(wanted, event)
+    body = event.get("body", b"")
+    if not isinstance(body, bytes):
+        raise AssertionError(f"The response body is not bytes, it is {type(body)}")
+    return body, bool(event.get("more_body", False))
 
 
-def _expect(wanted: str, event: Event) -> None:
+def expect(wanted: str, event: Event) -> None:
+    """Fail, with the whole event in a note, unless it is of this type.
+
+    Raises:
+        AssertionError: It is not.
+    """
     if event["type"] != wanted:
-        raise AssertionError(f"Expected type '{wanted}', but was '{event['type']}'")
+        error = AssertionError(f"Expected type '{wanted}', but was '{event['type']}'")
+        error.add_note(f"The application sent: {event!r}")
+        raise error
