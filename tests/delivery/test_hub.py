@@ -327,3 +327,37 @@ class TestPrepared:
         hub.join("room", "jobs")
         await self.publish(hub)
         assert await queue.get() == b"payload"
+
+
+async def test_a_loop_of_sends() -> None:
+    """A sender that never waits for anything still lets its readers keep up."""
+    hub = Hub()
+    mailbox = new_mailbox(max_messages=100, max_bytes=150_000)
+    hub.attach("one", mailbox)
+    hub.join("room", "one")
+    taken: list[object] = []
+
+    async def read() -> None:
+        while len(taken) < 250:
+            item = mailbox.take()
+            if item is None:
+                await mailbox.park()
+            else:
+                taken.append(item)
+
+    reading = asyncio.ensure_future(read())
+    for _ in range(250):
+        await hub.publish("room", b"x" * 1000)
+    await reading
+    assert hub.dropped == 0
+
+
+def test_post() -> None:
+    """A thread without an event loop hands a message to queues at once, and says to how many."""
+    hub = Hub()
+    queue = ChannelQueue("one", 10, 60, lambda: 0.0)
+    hub.attach("one", queue)
+    hub.join("room", "one")
+    assert hub.post("room", b"1") == 1
+    assert hub.post("elsewhere", b"1") == 0
+    assert len(queue) == 1

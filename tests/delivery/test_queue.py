@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 
 import pytest
 
@@ -175,3 +176,64 @@ def test_reading() -> None:
     with queue.reading():
         assert not queue.idle
     assert queue.idle
+
+
+class TestTime:
+    """A message for later, and a message on lease."""
+
+    async def test_waiting_for_what_is_due(self) -> None:
+        """A reader that waits is woken when a delayed message is due, in the order of times."""
+        queue = ChannelQueue("jobs", 10, 60, time.monotonic)
+        reading = asyncio.ensure_future(queue.get())
+        await asyncio.sleep(0)
+        queue.put_message(b"later", delay=0.02)
+        queue.put_message(b"sooner", delay=0.01)
+        assert await reading == b"sooner"
+        assert await queue.get() == b"later"
+        assert queue.idle
+
+    async def test_waiting_for_a_lease_to_run_out(self) -> None:
+        """A reader that waits gets what another one took and never finished."""
+        queue = ChannelQueue("jobs", 10, 60, time.monotonic)
+        queue.put_message(b"1")
+        assert (await queue.lease(0.01)).attempt == 1
+        assert not queue.idle
+        again = await queue.lease(60)
+        assert (again.payload, again.attempt) == (b"1", 2)
+
+    async def test_delayed_messages_count(self) -> None:
+        """What waits for its time is waiting, too: the queue's capacity holds for it."""
+        queue = new_queue(capacity=2)
+        assert [queue.put_message(b"x", delay=5) for _ in range(3)] == [True, True, False]
+
+    async def test_expiry_of_delayed_messages(self) -> None:
+        """A message's expiry begins when it is due."""
+        clock = Clock()
+        queue = new_queue(clock=clock)
+        queue.put_message(b"1", delay=100)
+        clock.now += 150
+        assert await queue.get() == b"1"
+        queue.put_message(b"2", delay=100)
+        clock.now += 160
+        assert queue.drop_expired()
+
+    async def test_returned_messages_do_not_expire_at_once(self) -> None:
+        """A message that somebody began with is wanted, however old it is."""
+        clock = Clock()
+        queue = new_queue(clock=clock)
+        queue.put_message(b"1")
+        lease = await queue.lease(100)
+        clock.now += 90
+        assert queue.give_back(lease.ticket)
+        clock.now += 50
+        assert await queue.get() == b"1"
+
+    async def test_tickets_end(self) -> None:
+        """A lease is ended once."""
+        queue = new_queue()
+        queue.put_message(b"1")
+        ticket = (await queue.lease(60)).ticket
+        assert queue.extend(ticket, 60)
+        assert [queue.acknowledge(ticket) for _ in range(2)] == [True, False]
+        assert not queue.extend(ticket, 60)
+        assert not queue.give_back(ticket)

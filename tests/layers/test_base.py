@@ -7,12 +7,10 @@ import pytest
 from fairway._types import Event
 from fairway.delivery import ChannelQueue, Hub, Mailbox, Overflow
 from fairway.exceptions import ChannelFull, MessageNotSerializable
-from fairway.layers import BaseChannelLayer
 from fairway.layers.base import ChannelLayer
 from fairway.layers.bus import Bus, Published
 from fairway.layers.codec import decode
 from fairway.layers.envelope import Kind
-from fairway.layers.prepared import prepare
 
 
 class RecordingBus(Bus):
@@ -201,47 +199,6 @@ class TestGroups:
         await layer.group_send("room", {"type": "x"})
         assert mailbox.take() is None
         assert bus.calls[-1] == ("close",)
-
-
-class TestPrepare:
-    def test_what_asgi_asks_for(self) -> None:
-        """Text or bytes are framed for everybody."""
-        text = prepare({"type": "websocket.send", "text": "hi"})
-        data = prepare({"type": "websocket.send", "bytes": b"hi", "text": None})
-        assert text is not None
-        assert data is not None
-        assert (text.plain, data.plain) == (b"\x81\x02hi", b"\x82\x02hi")
-
-    @pytest.mark.parametrize(
-        "message",
-        [
-            {"type": "websocket.send"},
-            {"type": "websocket.send", "text": "a", "bytes": b"b"},
-            {"type": "websocket.send", "text": 7},
-        ],
-    )
-    def test_everything_else(self, message: Event) -> None:
-        """What is wrong is left to the consumers, which raise what ASGI raises."""
-        assert prepare(message) is None
-
-
-@pytest.mark.parametrize(
-    ("call", "text"),
-    [
-        (lambda layer: layer.send("a", {}), "send() should be implemented in a channel layer"),
-        (lambda layer: layer.receive("a"), "receive() should be implemented in a channel layer"),
-        (lambda layer: layer.new_channel(), "new_channel() should be implemented in a channel"),
-        (lambda layer: layer.flush(), "flush() not implemented (flush extension)"),
-        (lambda layer: layer.group_add("g", "a"), "group_add() not implemented (groups extension)"),
-        (lambda layer: layer.group_discard("g", "a"), "group_discard() not implemented"),
-        (lambda layer: layer.group_send("g", {}), "group_send() not implemented"),
-    ],
-)
-async def test_the_base_implements_nothing(call: object, text: str) -> None:
-    """A layer of somebody's own that lacks a method says which."""
-    with pytest.raises(NotImplementedError) as caught:
-        await call(BaseChannelLayer())  # type: ignore[operator]  # one of the lambdas
-    assert text in str(caught.value)
 
 
 async def test_flush_ends_the_interest(layer: ChannelLayer, bus: RecordingBus) -> None:

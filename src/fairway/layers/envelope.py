@@ -43,9 +43,15 @@ def for_channel(channel: str, payload: bytes) -> bytes:
 
 
 def read_channel(body: memoryview) -> tuple[str, bytes]:
-    """The channel's name and the encoded message in the body of a ``CHANNEL`` envelope."""
+    """The channel's name and the encoded message in the body of a ``CHANNEL`` envelope.
+
+    Raises:
+        ValueError: It is cut short.
+    """
     (size,) = _LENGTH.unpack_from(body)
     start = _LENGTH.size
+    if len(body) <= start + size:
+        raise ValueError(f"An envelope of {len(body)} bytes ends within its channel's name.")
     return str(body[start : start + size], "ascii"), bytes(body[start + size :])
 
 

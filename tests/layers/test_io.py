@@ -1,0 +1,98 @@
+"""InputOutput: one event loop in a thread of its own."""
+
+import asyncio
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from fairway.layers.io import InputOutput
+
+
+@pytest.fixture
+def io() -> InputOutput:
+    return InputOutput()
+
+
+async def here() -> threading.Thread:
+    return threading.current_thread()
+
+
+async def test_one_thread(io: InputOutput) -> None:
+    """Whoever asks, and however, the same thread does it."""
+    threads = {await io.run(here()), await asyncio.to_thread(io.run_sync, here())}
+    assert threads.pop() is not threading.current_thread()
+    assert not threads
+    io.stop()
+
+
+async def test_within_itself(io: InputOutput) -> None:
+    """What runs there may ask for more."""
+
+    async def outer() -> bool:
+        return io.here and await io.run(here()) is threading.current_thread()
+
+    assert await io.run(outer())
+    io.stop()
+
+
+async def test_cancelled(io: InputOutput) -> None:
+    """Who is cancelled while waiting cancels what runs there."""
+    started, cancelled = threading.Event(), threading.Event()
+
+    async def endless() -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    waiting = asyncio.ensure_future(io.run(endless()))
+    await asyncio.to_thread(started.wait)
+    waiting.cancel()
+    assert await asyncio.to_thread(cancelled.wait, 30)
+    io.stop()
+
+
+def test_timeout(io: InputOutput) -> None:
+    """Who waits no longer has it cancelled."""
+    with pytest.raises(TimeoutError):
+        io.run_sync(asyncio.sleep(3600), 0.01)
+    io.stop()
+
+
+def test_stop(io: InputOutput) -> None:
+    """At the end everyone says goodbye, what still runs is cancelled, and the thread ends."""
+    said: list[str] = []
+
+    async def goodbye() -> None:
+        said.append("goodbye")
+
+    async def stay() -> None:
+        said.append("stay")
+
+    io.at_exit(goodbye)
+    io.at_exit(stay)
+    io.no_exit(stay)
+    endless = io.submit(asyncio.sleep(3600))
+    thread = io.run_sync(here())
+    io.stop()
+    assert said == ["goodbye"]
+    assert endless.cancelled()
+    assert not thread.is_alive()
+    io.stop()  # again is the same as once
+    assert io.run_sync(here()).is_alive()  # and the next use starts it again
+    io.stop()
+
+
+def test_end_of_a_process() -> None:
+    """A process that used it ends without a word."""
+    code = (
+        "from fairway.layers import InMemoryChannelLayer as L\n"
+        "L().sync.send('jobs', {'type': 'x'})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -1,0 +1,100 @@
+"""Queues: channels of one process that are read with receive()."""
+
+import asyncio
+
+import pytest
+
+from fairway.delivery import ChannelQueue, Hub
+from fairway.layers.queues import Queues
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def hub() -> Hub:
+    return Hub()
+
+
+@pytest.fixture
+def queues(hub: Hub, clock: Clock) -> Queues:
+    return Queues(
+        hub,
+        lambda name: ChannelQueue(name, 2, 60, clock),
+        expiry=60,
+        group_expiry=600,
+        clock=clock,
+    )
+
+
+async def test_made_when_used_and_forgotten_when_idle(queues: Queues, hub: Hub) -> None:
+    """A name costs nothing before it is used, nor after."""
+    assert queues.put("jobs", b"1")
+    assert list(hub.channels) == ["jobs"]
+    assert await queues.get("jobs") == b"1"
+    assert hub.channels == {}
+
+
+async def test_leased(queues: Queues, hub: Hub) -> None:
+    """A queue is not idle while somebody works on what was in it."""
+    queues.put("jobs", b"1")
+    lease = await queues.lease("jobs", 30)
+    assert list(hub.channels) == ["jobs"]
+    assert queues.queue("jobs").give_back(lease.ticket)
+    assert await queues.get("jobs") == b"1"
+
+
+def test_full(queues: Queues) -> None:
+    """A full queue takes no more."""
+    assert [queues.put("jobs", b"1") for _ in range(3)] == [True, True, False]
+
+
+async def test_membership_ends(queues: Queues, hub: Hub, clock: Clock) -> None:
+    """A queue leaves a group that it has not joined again for long; the emptied group is named."""
+    assert queues.join("room", "one")
+    assert not queues.join("room", "two")
+    clock.now += 500
+    assert not queues.join("room", "one")
+    clock.now += 500
+    assert queues.sweep() == []
+    assert list(hub.groups["room"]) == ["one"]
+    clock.now += 500
+    assert queues.sweep() == ["room"]
+    assert (hub.groups, hub.channels) == ({}, {})
+
+
+async def test_nobody_reads(queues: Queues, hub: Hub, clock: Clock) -> None:
+    """A queue whose messages expire has no reader, so it leaves its groups."""
+    queues.join("room", "one")
+    hub.post("room", b"1")
+    clock.now += 60
+    assert queues.sweep() == ["room"]
+    assert (hub.groups, hub.channels) == ({}, {})
+
+
+async def test_forgotten_by_senders(queues: Queues, hub: Hub, clock: Clock) -> None:
+    """A process that only sends forgets what nobody takes."""
+    queues.put("old", b"1")
+    clock.now += 200
+    queues.put("new", b"1")
+    assert list(hub.channels) == ["new"]
+
+
+async def test_cancelled_reader(queues: Queues, hub: Hub) -> None:
+    """A reader that gives up leaves nothing behind."""
+    reading = asyncio.ensure_future(queues.get("jobs"))
+    await asyncio.sleep(0)
+    assert list(hub.channels) == ["jobs"]
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    assert hub.channels == {}

@@ -1,0 +1,184 @@
+"""Remote: what processes ask of each other."""
+
+import asyncio
+import logging
+
+import pytest
+
+from fairway.delivery import Mailbox
+from fairway.exceptions import ChannelLayerUnavailable
+from fairway.layers import remote
+from fairway.layers.base import ChannelLayer, Reached
+from fairway.layers.bus import Published
+from fairway.layers.envelope import Kind
+from tests.layers.network import Network, messages
+
+
+@pytest.fixture
+def network() -> Network:
+    return Network()
+
+
+def bind(layer: ChannelLayer, *, gaps: bool = False) -> tuple[str, Mailbox]:
+    mailbox = Mailbox(asyncio.get_running_loop())
+    return layer.bind(mailbox, gaps=gaps), mailbox
+
+
+async def settled() -> None:
+    """What was posted to this loop from elsewhere has been delivered."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+class TestMessages:
+    async def test_to_a_channel_of_another_process(self, network: Network) -> None:
+        """A message to a connection reaches it, whichever process it is sent from."""
+        here, there = network.layer(), network.layer()
+        name, mailbox = bind(there)
+        await here.send(name, {"type": "chat.message", "text": "hi"})
+        await settled()
+        assert list(messages(mailbox)) == [{"type": "chat.message", "text": "hi"}]
+
+    async def test_to_a_process_that_is_gone(self, network: Network) -> None:
+        """Delivery is at-most-once: what is sent to nobody is lost, and no error."""
+        here, there = network.layer(), network.layer()
+        name, _ = bind(there)
+        await there.close()
+        await here.send(name, {"type": "chat.message"})
+
+    async def test_to_a_group(self, network: Network) -> None:
+        """Members of every process get a group's message, and the sender hears how far it went."""
+        layers = [network.layer() for _ in range(3)]
+        bound = [bind(layer) for layer in layers]
+        for layer, (name, _) in zip(layers, bound, strict=True):
+            await layer.group_add("room", name)
+        assert await layers[0].group_send("room", {"type": "x", "n": 1}) == Reached(1, 3)
+        await settled()
+        assert [list(messages(mailbox)) for _, mailbox in bound] == [[{"type": "x", "n": 1}]] * 3
+
+    async def test_named_channel_in_a_group(self, network: Network) -> None:
+        """A named channel is a member whoever reads it."""
+        here, there = network.layer(), network.layer()
+        await here.group_add("alarms", "pager")
+        await there.group_send("alarms", {"type": "fire"})
+        assert await there.receive("pager") == {"type": "fire"}
+        await there.group_discard("alarms", "pager")
+        await here.group_send("alarms", {"type": "fire"})
+        assert len(network.queue("pager")) == 0
+
+    async def test_what_cannot_be_understood(
+        self, network: Network, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """An envelope that is broken is logged, and those after it arrive."""
+        here, there = network.layer(), network.layer()
+        name, mailbox = bind(there)
+        topic = remote.topic_of(there.process)
+        network.buses[0].tell(topic, bytes((Kind.CHANNEL, 200)))
+        network.buses[0].tell(topic, b"\xff of a later version")
+        await here.send(name, {"type": "x"})
+        await settled()
+        assert list(messages(mailbox)) == [{"type": "x"}]
+        assert [r.levelno for r in caplog.records] == [logging.ERROR]
+
+
+class TestMembership:
+    async def test_joined_by_another_process(self, network: Network) -> None:
+        """A channel can be put into a group, and taken out, from any process."""
+        here, there = network.layer(), network.layer()
+        name, mailbox = bind(there)
+        await here.group_add("room", name)
+        assert await here.group_send("room", {"type": "x"}) == Reached(0, 1)
+        await settled()
+        assert list(messages(mailbox)) == [{"type": "x"}]
+        await here.group_discard("room", name)
+        assert await here.group_send("room", {"type": "x"}) == Reached(0, 0)
+
+    async def test_channel_that_is_gone(self, network: Network) -> None:
+        """What belongs to a connection that has ended joins nothing, and is no error."""
+        here, there = network.layer(), network.layer()
+        name, _ = bind(there)
+        await there.unbind(name)
+        await here.group_add("room", name)
+        assert await here.group_send("room", {"type": "x"}) == Reached(0, 0)
+        await there.close()
+        await here.group_add("room", name)
+
+    async def test_no_answer(self, network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A process that does not answer is an error, not a wait for ever."""
+        monkeypatch.setattr(remote, "REPLY_TIMEOUT", 0.01)
+        here, there = network.layer(), network.layer()
+        name, _ = bind(there)
+        network.buses[1].deliver = lambda topic, payload: None
+        with pytest.raises(ChannelLayerUnavailable, match=r"did not answer within 0\.01 s"):
+            await here.group_add("room", name)
+
+    async def test_receiving_for_another_process(self, network: Network) -> None:
+        """Only its own process receives from a channel."""
+        here, there = network.layer(), network.layer()
+        name = await there.new_channel()
+        with pytest.raises(RuntimeError, match="belongs to another process"):
+            await here.receive(name)
+
+    async def test_sent_after_it_was_emptied(self, network: Network) -> None:
+        """A channel that is read with receive() gets what is sent between two receives."""
+        here, there = network.layer(), network.layer()
+        name = await there.new_channel()
+        for number in range(3):
+            await here.send(name, {"type": "x", "n": number})
+            assert await there.receive(name) == {"type": "x", "n": number}
+
+
+async def test_gap(network: Network) -> None:
+    """Those who ask for it are told that messages may have been missed; nobody else is."""
+    layer = network.layer()
+    (_, asked), (_, other) = bind(layer, gaps=True), bind(layer)
+    network.buses[0].lost()
+    assert list(messages(asked)) == [{"type": "layer.gap"}]
+    assert list(messages(other)) == []
+
+
+async def test_stats(network: Network) -> None:
+    """Counts of what was sent, delivered, received and dropped."""
+    here, there = network.layer(), network.layer()
+    name, _ = bind(there)
+    await there.group_add("room", name)
+    await here.group_send("room", {"type": "x"})
+    await there.group_send("room", {"type": "x"})
+    await here.send(name, {"type": "x"})
+    assert here.stats() == {
+        "sent": 2, "delivered": 0, "received": 0, "dropped": 0, "channels": 0, "groups": 0,
+    }  # fmt: skip
+    assert there.stats() == {
+        "sent": 1, "delivered": 1, "received": 2, "dropped": 0, "channels": 1, "groups": 1,
+    }  # fmt: skip
+
+
+async def test_confirmation(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who joins second waits as long as the first for the certainty that messages arrive."""
+    import concurrent.futures
+
+    layer = network.layer()
+    asked: list[concurrent.futures.Future[None]] = []
+
+    def subscribe(topic: str) -> concurrent.futures.Future[None] | None:
+        if topic == "room":
+            asked.append(concurrent.futures.Future())
+            return asked[-1]
+        return None
+
+    monkeypatch.setattr(network.buses[0], "subscribe", subscribe)
+    first, second = bind(layer)[0], bind(layer)[0]
+    joins = [asyncio.ensure_future(layer.group_add("room", name)) for name in (first, second)]
+    await settled()
+    assert [join.done() for join in joins] == [False, False]
+    joins[0].cancel()  # and is nobody else's affair
+    await settled()
+    asked[0].set_result(None)
+    await joins[1]
+    assert len(asked) == 1
+    assert await layer.group_add("room", second) is None  # type: ignore[func-returns-value]  # done
+
+
+def test_published_defaults() -> None:
+    """A bus that knows no member queues names none."""
+    assert Published(2) == Published(processes=2, queues=())
