@@ -1,4 +1,4 @@
-"""From a scope to the application that handles it."""
+"""A router by the path of the URL."""
 
 import asyncio
 import functools
@@ -7,12 +7,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import cast
 
 import httpx
 import pytest
 import uvicorn
+from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpRequest, HttpResponse
@@ -23,188 +25,22 @@ from django.urls.converters import register_converter
 from django.urls.exceptions import Resolver404
 from django.utils.translation import gettext_lazy
 from django.views import View
-from pytest_django import Settings
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from fairway._types import ASGIApplication, Event, Receive, Scope, Send
 from fairway.middleware import BaseMiddleware
-from fairway.routing import (
-    ChannelNameRouter,
-    ProtocolTypeRouter,
-    URLRouter,
-    get_default_application,
+from fairway.routing import ProtocolTypeRouter, URLRouter
+from tests.routing.applications import (
+    Endpoint,
+    call,
+    matches,
+    nothing_to_receive,
+    nothing_to_send,
+    path,
+    re_path,
+    serve,
 )
-
-
-def path(
-    route: str, application: ASGIApplication, extra: dict[str, object] | None = None
-) -> URLPattern:
-    """``django.urls.path``, for an application where its types ask for a view."""
-    return django_path(route, cast("Callable[..., Any]", application), extra)
-
-
-def re_path(route: str, application: ASGIApplication) -> URLPattern:
-    """``django.urls.re_path`` for an application."""
-    return django_re_path(route, cast("Callable[..., Any]", application))
-
-
-async def nothing_to_receive() -> Event:
-    """Receive for applications that must not."""
-    raise AssertionError("received")
-
-
-async def nothing_to_send(event: Event) -> None:
-    """Send for applications that must not."""
-    raise AssertionError(f"sent {event}")
-
-
-class Endpoint:
-    """An application that keeps the scopes it was called with."""
-
-    def __init__(self, name: str = "") -> None:
-        self.name = name
-        self.scopes: list[Scope] = []
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.scopes.append(scope)
-
-    @property
-    def scope(self) -> Scope:
-        """The scope of its only call."""
-        (scope,) = self.scopes
-        return scope
-
-
-async def call(application: ASGIApplication, url_path: str, **scope: object) -> None:
-    """Call an application as a communicator does, without a server."""
-    await application(
-        {"type": "websocket", "path": url_path, **scope}, nothing_to_receive, nothing_to_send
-    )
-
-
-async def serve(
-    application: ASGIApplication, *events: Event, **scope: object
-) -> tuple[list[Event], list[Event]]:
-    """Call an application as a server does; return what it sent and what it left unreceived."""
-    waiting, sent = list(events), list[Event]()
-
-    async def receive() -> Event:
-        return waiting.pop(0)
-
-    async def send(event: Event) -> None:
-        sent.append(event)
-
-    await application({"asgi": {"version": "3.0"}, **scope}, receive, send)
-    return sent, waiting
-
-
-async def matches(router: URLRouter, url_path: str, **scope: object) -> bool:
-    """Whether a router has a route for a path."""
-    try:
-        await call(router, url_path, **scope)
-    except ValueError as error:
-        assert str(error).startswith("No route found for path")  # noqa: PT017
-        return False
-    return True
-
-
-class TestGetDefaultApplication:
-    """``get_default_application``."""
-
-    @pytest.fixture(autouse=True)
-    def module(self, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-        """A module with an application."""
-        module = ModuleType("asgi_of_tests")
-        vars(module)["application"] = Endpoint()
-        monkeypatch.setitem(sys.modules, "asgi_of_tests", module)
-        return module
-
-    def test_imports(self, settings: Settings, module: ModuleType) -> None:
-        """The setting names module and attribute."""
-        settings.ASGI_APPLICATION = "asgi_of_tests.application"
-        assert get_default_application() is module.application
-
-    @pytest.mark.parametrize(
-        ("value", "message"),
-        [
-            (None, "Cannot find ASGI_APPLICATION setting."),
-            ("application", "Cannot find ASGI_APPLICATION setting."),
-            ("no_such.application", "Cannot import ASGI_APPLICATION module 'no_such'"),
-            (
-                "asgi_of_tests.app",
-                "Cannot find 'app' in ASGI_APPLICATION module asgi_of_tests",
-            ),
-        ],
-    )
-    def test_says_what_is_wrong(self, settings: Settings, value: object, message: str) -> None:
-        """A missing setting, module or name is named."""
-        settings.ASGI_APPLICATION = value
-        with pytest.raises(ImproperlyConfigured) as caught:
-            get_default_application()
-        assert str(caught.value) == message
-
-    def test_missing_setting(self, settings: Settings) -> None:
-        """The setting need not be there at all."""
-        if hasattr(settings, "ASGI_APPLICATION"):
-            del settings.ASGI_APPLICATION
-        with pytest.raises(ImproperlyConfigured, match="Cannot find ASGI_APPLICATION setting"):
-            get_default_application()
-
-    def test_keeps_the_cause(self, settings: Settings) -> None:
-        """The import error behind it is not hidden."""
-        settings.ASGI_APPLICATION = "no_such.application"
-        with pytest.raises(ImproperlyConfigured) as caught:
-            get_default_application()
-        assert isinstance(caught.value.__cause__, ModuleNotFoundError)
-
-
-class TestProtocolTypeRouter:
-    """``ProtocolTypeRouter``."""
-
-    async def test_routes_by_type(self) -> None:
-        """Each type of scope has its application, which gets the scope as it is."""
-        http, websocket = Endpoint(), Endpoint()
-        router = ProtocolTypeRouter({"http": http, "websocket": websocket})
-        await call(router, "/", type="http")
-        assert http.scope == {"type": "http", "path": "/"}
-        assert websocket.scopes == []
-        assert router.application_mapping == {"http": http, "websocket": websocket}
-
-    async def test_unknown_type(self) -> None:
-        """Other types are refused by name; to servers, that is how lifespan is declined."""
-        router = ProtocolTypeRouter({"http": Endpoint()})
-        with pytest.raises(
-            ValueError, match=r"^No application configured for scope type 'lifespan'$"
-        ):
-            await serve(router, type="lifespan")
-
-
-class TestChannelNameRouter:
-    """``ChannelNameRouter``."""
-
-    async def test_routes_by_channel(self) -> None:
-        """Each channel has its application."""
-        thumbnails = Endpoint()
-        router = ChannelNameRouter({"thumbnails": thumbnails})
-        await call(router, "", type="channel", channel="thumbnails")
-        assert thumbnails.scope["channel"] == "thumbnails"
-        assert router.application_mapping == {"thumbnails": thumbnails}
-
-    async def test_unknown_channel(self) -> None:
-        """Other channels are refused by name."""
-        router = ChannelNameRouter({"thumbnails": Endpoint()})
-        with pytest.raises(ValueError, match=r"^No application configured for channel name 'x'$"):
-            await call(router, "", type="channel", channel="x")
-
-    async def test_no_channel(self) -> None:
-        """A scope of another type is refused with a hint."""
-        with pytest.raises(ValueError) as caught:  # noqa: PT011
-            await call(ChannelNameRouter({}), "/")
-        assert str(caught.value) == (
-            "ChannelNameRouter got a scope without a 'channel' key. Did you make sure it's only "
-            "being used for 'channel' type messages?"
-        )
 
 
 class EvenConverter:
@@ -226,6 +62,7 @@ class EvenConverter:
 register_converter(EvenConverter, "fairway_even")
 
 
+@pytest.mark.row("1.5 URLRouter")
 class TestURLRouter:
     """``URLRouter`` alone."""
 
@@ -319,6 +156,20 @@ class TestURLRouter:
         assert await matches(router, "/chat/")
         assert not await matches(router, "/chat/\n")
 
+    @pytest.mark.parametrize("route", ["chat/<room>", "chat/<room>/", r"^chat/(?P<room>[^/]+)/?$"])
+    @pytest.mark.parametrize("room", ["lobby\n", "\nlobby", "lob\x00by", "lobby\x7f", "\r"])
+    async def test_control_characters(self, route: str, room: str) -> None:
+        """No captured value has a control character; letters of any script it may have."""
+        slash = "/" if route.endswith("/") else ""
+        make = re_path if route.startswith("^") else path
+        router = URLRouter([make(route, Endpoint())])
+        assert await matches(router, f"/chat/Häfen 港{slash}")
+        assert not await matches(router, f"/chat/{room}{slash}")
+
+    async def test_control_characters_that_nobody_captures(self) -> None:
+        """What a route does not look at is for its application, such as Django, to judge."""
+        assert await matches(URLRouter([re_path("", Endpoint())]), "/search/a\nb/")
+
     async def test_endpoint_behind_middleware(self) -> None:
         """Middleware around a mere endpoint does not loosen its pattern."""
         router = URLRouter([path("chat/", BaseMiddleware(BaseMiddleware(Endpoint())))])
@@ -368,6 +219,7 @@ class TestURLRouter:
         assert second.scopes == []
 
 
+@pytest.mark.row("1.5 URLRouter")
 class TestRootPath:
     """``root_path`` belongs to the server's configuration, and routes start after it."""
 
@@ -643,6 +495,81 @@ class TestInclude:
         assert endpoint.scope["path_remaining"] == ""
 
 
+@pytest.mark.pain(24)
+class TestDottedPath:
+    """Routes by the path of their module, which is imported once Django is set up."""
+
+    @pytest.fixture(autouse=True)
+    def module(self, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+        """An app's routing module; its apps count as not set up."""
+        monkeypatch.setattr(apps, "ready", False)
+        module = ModuleType("routing_of_an_app")
+        vars(module).update(
+            websocket_urlpatterns=[path("a/", Endpoint())], more=[path("b/", Endpoint())], other=7
+        )
+        monkeypatch.setitem(sys.modules, "routing_of_an_app", module)
+        return module
+
+    async def test_module(self) -> None:
+        """A module's ``websocket_urlpatterns`` are its routes."""
+        assert await matches(URLRouter("routing_of_an_app"), "/a/")
+
+    async def test_module_with_a_urlconf(self, module: ModuleType) -> None:
+        """So are its ``urlpatterns``, if it has no others."""
+        vars(module)["urlpatterns"] = vars(module).pop("websocket_urlpatterns")
+        assert await matches(URLRouter("routing_of_an_app"), "/a/")
+
+    async def test_name(self) -> None:
+        """A list is named by its own path."""
+        assert await matches(URLRouter("routing_of_an_app.more"), "/b/")
+
+    def test_is_not_imported_before_django_is_set_up(self) -> None:
+        """The module may import models, which need a Django that is set up."""
+        router = URLRouter("no_such_module_yet")
+        with pytest.raises(ModuleNotFoundError, match="no_such_module_yet"):
+            _ = router.routes
+
+    def test_is_imported_at_once_afterwards(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A mistake is found when the server starts, wherever it can be."""
+        monkeypatch.setattr(apps, "ready", True)
+        with pytest.raises(ModuleNotFoundError, match="no_such_module_yet"):
+            URLRouter("no_such_module_yet")
+
+    async def test_nested(self) -> None:
+        """Nested routers may be given so, too."""
+        router = URLRouter([path("x/", BaseMiddleware(URLRouter("routing_of_an_app")))])
+        assert await matches(router, "/x/a/")
+
+    def test_routes_can_be_replaced(self) -> None:
+        """The attribute takes either form."""
+        router = URLRouter([])
+        router.routes = "routing_of_an_app.more"
+        assert [str(route.pattern) for route in router.routes] == ["b/"]
+
+    @pytest.mark.parametrize(
+        ("dotted_path", "message"),
+        [
+            ("routing_of_an_app.nope", "module 'routing_of_an_app' has no 'nope'."),
+            ("routing_of_an_app.other", "that is no list of routes, but of type int."),
+            ("string", "the module has no websocket_urlpatterns or urlpatterns."),
+        ],
+    )
+    def test_mistakes(self, dotted_path: str, message: str) -> None:
+        """A path that leads to no routes is named, with what is wrong."""
+        with pytest.raises(ImproperlyConfigured) as caught:
+            URLRouter(dotted_path).load()
+        assert str(caught.value) == f"URLRouter({dotted_path!r}): {message}"
+
+    def test_module_that_misses_another(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The module's own import error is not taken for its absence."""
+        (tmp_path / "routing_that_misses.py").write_text("import no_such_package.module\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        with pytest.raises(ModuleNotFoundError, match="No module named 'no_such_package'"):
+            URLRouter("routing_that_misses").load()
+
+
 class TestMistakes:
     """What is often put where an application belongs."""
 
@@ -682,6 +609,8 @@ NOT_FOUND_HEADERS = [
 ]
 
 
+@pytest.mark.pain(21)
+@pytest.mark.row("1.5 URLRouter", "7 5")
 class TestUnknownPath:
     """A path without a route."""
 
@@ -772,6 +701,7 @@ class TestUnknownPath:
         assert sent == [{"type": "websocket.close", "code": 4404}]
 
 
+@pytest.mark.pain(21)
 async def test_unknown_path_under_another_server() -> None:
     """Under uvicorn, a path without a route is 404, for HTTP and WebSockets alike."""
     router = URLRouter([path("a/", Endpoint())])

@@ -1,22 +1,22 @@
-"""Routers: from a scope to the application that handles it."""
+"""A router by the path of the URL."""
 
 import contextlib
-import functools
 import importlib
 import logging
+import re
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
-from django.conf import settings
+from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
-from django.core.handlers.base import BaseHandler
 from django.urls import URLPattern, URLResolver
 from django.urls.exceptions import Resolver404
 from django.urls.resolvers import LocalePrefixPattern, RegexPattern, RoutePattern
 
 from fairway._types import ASGIApplication, Headers, Receive, Scope, Send
+from fairway.routing.search import find_routers
 
 logger = logging.getLogger("fairway.routing")
 
@@ -36,82 +36,11 @@ _NOT_FOUND_HEADERS: Headers = [
     (b"content-length", str(len(_NOT_FOUND_BODY)).encode()),
 ]
 
-# How many objects are looked through for a router behind a callback; stacks of middleware have
-# tens.
-_SEARCH_LIMIT = 1000
+# No name of a room has one, whatever "[^/]+" lets pass, and "$" would let one stand behind it.
+_CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f]")
 
-
-def get_default_application() -> ASGIApplication:
-    """Import the application that the ``ASGI_APPLICATION`` setting names by its dotted path.
-
-    Raises:
-        ImproperlyConfigured: The setting, its module or the name in it is missing.
-    """
-    try:
-        path, name = settings.ASGI_APPLICATION.rsplit(".", 1)
-    except (ValueError, AttributeError):
-        raise ImproperlyConfigured("Cannot find ASGI_APPLICATION setting.") from None
-    try:
-        module = importlib.import_module(path)
-    except ImportError as error:
-        raise ImproperlyConfigured(f"Cannot import ASGI_APPLICATION module {path!r}") from error
-    try:
-        application: ASGIApplication = getattr(module, name)
-    except AttributeError as error:
-        raise ImproperlyConfigured(
-            f"Cannot find {name!r} in ASGI_APPLICATION module {path}"
-        ) from error
-    return application
-
-
-class ProtocolTypeRouter:
-    """Chooses an application by the type of the scope: ``"http"``, ``"websocket"``, ``"channel"``.
-
-    Args:
-        application_mapping: Applications by scope type.
-    """
-
-    def __init__(self, application_mapping: Mapping[str, ASGIApplication]) -> None:
-        self.application_mapping = application_mapping
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the application for this type.
-
-        Raises:
-            ValueError: There is none. Servers take this for an application without lifespan events
-                when the type is ``"lifespan"``, as the ASGI specification asks them to.
-        """
-        application = self.application_mapping.get(scope["type"])
-        if application is None:
-            raise ValueError(f"No application configured for scope type {scope['type']!r}")
-        return await application(scope, receive, send)
-
-
-class ChannelNameRouter:
-    """Chooses an application by the name of the channel, for the consumers of ``runworker``.
-
-    Args:
-        application_mapping: Applications by channel name.
-    """
-
-    def __init__(self, application_mapping: Mapping[str, ASGIApplication]) -> None:
-        self.application_mapping = application_mapping
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the application for this channel.
-
-        Raises:
-            ValueError: There is none, or the scope is not that of a channel.
-        """
-        if "channel" not in scope:
-            raise ValueError(
-                "ChannelNameRouter got a scope without a 'channel' key. Did you make sure it's "
-                "only being used for 'channel' type messages?"
-            )
-        application = self.application_mapping.get(scope["channel"])
-        if application is None:
-            raise ValueError(f"No application configured for channel name {scope['channel']!r}")
-        return await application(scope, receive, send)
+#: What a module with routes calls them, the first that it has.
+_ROUTES_OF_A_MODULE: Final = ("websocket_urlpatterns", "urlpatterns")
 
 
 class URLRouter:
@@ -134,30 +63,63 @@ class URLRouter:
     warning on the logger ``fairway.routing``. Without ``scope["asgi"]``, as in the communicators of
     tests, it raises ``ValueError``.
 
+    **Names.** Routes have names and namespaces as in a URLconf: :func:`fairway.routing.reverse`
+    finds them, and ``django.urls.reverse(name, urlconf=router)`` does.
+
+    **Control characters**, such as a newline at the end, are in no value that a route captures: it
+    does not match then.
+
     Args:
-        routes: The routes, tried in order.
+        routes: The routes, tried in order. Or the dotted path of a module that calls them
+            ``websocket_urlpatterns`` or ``urlpatterns``, or of a list: ``"live.routing"``. It is
+            imported once Django is set up, so that ``asgi.py`` may have its imports in any order.
 
     Raises:
         ImproperlyConfigured: A callback is a Django view, or a consumer class without
-            ``as_asgi()``.
+            ``as_asgi()``, or the dotted path leads to no routes. If the path is not imported yet,
+            :meth:`load` raises it.
         ValueError: A pattern that cannot match the beginning of a path leads to a router.
     """
 
     #: Routes to such a callback match the beginning of the path.
     _path_routing = True
 
-    def __init__(self, routes: Sequence[Route]) -> None:
-        self.routes = routes
+    def __init__(self, routes: Sequence[Route] | str) -> None:
+        self._routes = routes
         self._compiled: list[Route] = []
         self._targets: list[_Target] = []
-        self._compile()
+        if not isinstance(routes, str) or apps.ready:
+            self.load()
 
-    def _compile(self) -> None:
-        """Prepare the routes, again if the list has been changed since, as plug-in systems do."""
+    @property
+    def routes(self) -> Sequence[Route]:
+        """The routes, imported if they were given by their path. The list may be changed."""
+        if isinstance(self._routes, str):
+            self._routes = _import_routes(self._routes)
+        return self._routes
+
+    @routes.setter
+    def routes(self, routes: Sequence[Route] | str) -> None:
+        self._routes = routes
+
+    def load(self) -> None:
+        """Import and prepare the routes, again if the list was changed, as plug-in systems do.
+
+        The first connection does this, and the system checks do.
+
+        Raises:
+            ImproperlyConfigured: A route leads to no application, or the path to no routes.
+            ValueError: A pattern that cannot match the beginning of a path leads to a router.
+        """
         routes = list(self.routes)
         if routes != self._compiled:
             self._targets = [target for route in routes for target in _flatten(route)]
             self._compiled = routes
+
+    @property
+    def urlpatterns(self) -> list[Route]:
+        """The routes as Django's resolver knows them, with nested routers as ``include()``."""
+        return [_as_django_has_it(route) for route in self.routes]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the first application whose route matches.
@@ -166,7 +128,7 @@ class URLRouter:
             ValueError: The scope has no ``path``, or no route matches and no server asked.
             Resolver404: No route matches, and this is an inner router.
         """
-        self._compile()
+        self.load()
         path, served = _path_to_route(scope)
         for match in self._matches(scope, path) if served else ():
             if not match.leads_to_router:
@@ -241,10 +203,60 @@ class _Target:
             if not match or match[0] == "\n":
                 return None
             path, new_args, new_kwargs = match
+            if _has_control_character((*new_args, *new_kwargs.values())):
+                return None
             args += new_args
             kwargs |= new_kwargs
             kwargs |= step.extra
         return path, args, kwargs
+
+
+def _has_control_character(values: Iterable[object]) -> bool:
+    return any(isinstance(value, str) and _CONTROL_CHARACTER.search(value) for value in values)
+
+
+def _import_routes(path: str) -> Sequence[Route]:
+    """Return the routes that a dotted path leads to: of a module, or a name in it.
+
+    Raises:
+        ImproperlyConfigured: It leads to none. What importing the module raises is left alone.
+    """
+    try:
+        found: object = importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        module_name, _, name = path.rpartition(".")
+        # A module that exists and misses another one is a different mistake.
+        if error.name is None or not module_name or not f"{path}.".startswith(f"{error.name}."):
+            raise
+        found = getattr(importlib.import_module(module_name), name, None)
+        if found is None:
+            raise ImproperlyConfigured(
+                f"URLRouter({path!r}): module {module_name!r} has no {name!r}."
+            ) from None
+    if isinstance(found, types.ModuleType):
+        lists = [vars(found)[name] for name in _ROUTES_OF_A_MODULE if name in vars(found)]
+        if not lists:
+            raise ImproperlyConfigured(
+                f"URLRouter({path!r}): the module has no {' or '.join(_ROUTES_OF_A_MODULE)}."
+            )
+        found = lists[0]
+    if not isinstance(found, Sequence) or isinstance(found, str):
+        raise ImproperlyConfigured(
+            f"URLRouter({path!r}): that is no list of routes, but of type {type(found).__name__}."
+        )
+    return found
+
+
+def _as_django_has_it(route: Route) -> Route:
+    """Return a route that Django's resolver can reverse through, whatever is nested in it."""
+    if isinstance(route, URLResolver):
+        inner = [_as_django_has_it(inner) for inner in route.url_patterns]
+        pattern, extra = route.pattern, route.default_kwargs
+        return URLResolver(pattern, inner, extra, route.app_name, route.namespace)
+    for router in find_routers(route.callback):
+        if hasattr(router, "urlpatterns"):
+            return URLResolver(_as_prefix(route.pattern), router, route.default_args)
+    return route
 
 
 def _flatten(route: Route, outer: tuple[_Step, ...] = ()) -> Iterator[_Target]:
@@ -260,7 +272,7 @@ def _flatten(route: Route, outer: tuple[_Step, ...] = ()) -> Iterator[_Target]:
             yield from _flatten(inner, steps)
         return
     _check_callback(route)
-    leads_to_router = _leads_to_router(route.callback)
+    leads_to_router = any(find_routers(route.callback))
     pattern = _as_prefix(route.pattern) if leads_to_router else route.pattern
     steps = (*outer, _Step(pattern, route.default_args))
     yield _Target(steps, _probe(steps[0].pattern), route.callback, leads_to_router)
@@ -298,50 +310,6 @@ def _as_prefix(pattern: _Pattern) -> _Pattern:
         route = pattern._route  # type: ignore[attr-defined]  # noqa: SLF001
         return RoutePattern(route, pattern.name, is_endpoint=False)
     raise ValueError(f"Unsupported pattern type: {type(pattern)}")
-
-
-def _leads_to_router(callback: object) -> bool:
-    """Tell whether a callback is a router, or middleware of any make around one."""
-    seen: set[int] = set()
-    waiting = [callback]
-    while waiting and len(seen) < _SEARCH_LIMIT:
-        thing = waiting.pop()
-        if getattr(thing, "_path_routing", False) is True:
-            return True
-        # Django's handler and consumers are endpoints, whatever they hold.
-        if id(thing) in seen or isinstance(thing, BaseHandler) or hasattr(thing, "consumer_class"):
-            continue
-        seen.add(id(thing))
-        waiting += [
-            part
-            for part in _parts(thing)
-            if isinstance(part, dict | list | tuple)
-            or (callable(part) and not isinstance(part, type))
-        ]
-    return False
-
-
-def _parts(thing: object) -> Iterable[object]:
-    """Return what an application may keep its inner applications in."""
-    if isinstance(thing, dict):
-        return thing.values()
-    if isinstance(thing, list | tuple):
-        return thing
-    if isinstance(thing, functools.partial):
-        return (thing.func, *thing.args, *thing.keywords.values())
-    if isinstance(thing, types.MethodType):
-        return (thing.__self__,)
-    if isinstance(thing, types.FunctionType):
-        return (*vars(thing).values(), *_closure(thing))
-    return vars(thing).values() if hasattr(thing, "__dict__") else ()
-
-
-def _closure(function: types.FunctionType) -> Iterator[object]:
-    """Yield the values that a function has taken from around it."""
-    for cell in function.__closure__ or ():
-        # A cell is empty as long as its variable has no value.
-        with contextlib.suppress(ValueError):
-            yield cell.cell_contents
 
 
 def _path_to_route(scope: Scope) -> tuple[str, bool]:

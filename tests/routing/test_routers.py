@@ -1,0 +1,116 @@
+"""Routers by the kind of the scope, and the application that a project names."""
+
+import sys
+from types import ModuleType
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from pytest_django import Settings
+
+from fairway.routing import (
+    ChannelNameRouter,
+    ProtocolTypeRouter,
+    get_default_application,
+)
+from tests.routing.applications import Endpoint, call, serve
+
+
+@pytest.mark.row("1.5 get_default_application")
+class TestGetDefaultApplication:
+    """``get_default_application``."""
+
+    @pytest.fixture(autouse=True)
+    def module(self, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+        """A module with an application."""
+        module = ModuleType("asgi_of_tests")
+        vars(module)["application"] = Endpoint()
+        monkeypatch.setitem(sys.modules, "asgi_of_tests", module)
+        return module
+
+    def test_imports(self, settings: Settings, module: ModuleType) -> None:
+        """The setting names module and attribute."""
+        settings.ASGI_APPLICATION = "asgi_of_tests.application"
+        assert get_default_application() is module.application
+
+    @pytest.mark.parametrize(
+        ("value", "message"),
+        [
+            (None, "Cannot find ASGI_APPLICATION setting."),
+            ("application", "Cannot find ASGI_APPLICATION setting."),
+            ("no_such.application", "Cannot import ASGI_APPLICATION module 'no_such'"),
+            (
+                "asgi_of_tests.app",
+                "Cannot find 'app' in ASGI_APPLICATION module asgi_of_tests",
+            ),
+        ],
+    )
+    def test_says_what_is_wrong(self, settings: Settings, value: object, message: str) -> None:
+        """A missing setting, module or name is named."""
+        settings.ASGI_APPLICATION = value
+        with pytest.raises(ImproperlyConfigured) as caught:
+            get_default_application()
+        assert str(caught.value) == message
+
+    def test_missing_setting(self, settings: Settings) -> None:
+        """The setting need not be there at all."""
+        if hasattr(settings, "ASGI_APPLICATION"):
+            del settings.ASGI_APPLICATION
+        with pytest.raises(ImproperlyConfigured, match="Cannot find ASGI_APPLICATION setting"):
+            get_default_application()
+
+    def test_keeps_the_cause(self, settings: Settings) -> None:
+        """The import error behind it is not hidden."""
+        settings.ASGI_APPLICATION = "no_such.application"
+        with pytest.raises(ImproperlyConfigured) as caught:
+            get_default_application()
+        assert isinstance(caught.value.__cause__, ModuleNotFoundError)
+
+
+@pytest.mark.row("1.5 ProtocolTypeRouter")
+class TestProtocolTypeRouter:
+    """``ProtocolTypeRouter``."""
+
+    async def test_routes_by_type(self) -> None:
+        """Each type of scope has its application, which gets the scope as it is."""
+        http, websocket = Endpoint(), Endpoint()
+        router = ProtocolTypeRouter({"http": http, "websocket": websocket})
+        await call(router, "/", type="http")
+        assert http.scope == {"type": "http", "path": "/"}
+        assert websocket.scopes == []
+        assert router.application_mapping == {"http": http, "websocket": websocket}
+
+    async def test_unknown_type(self) -> None:
+        """Other types are refused by name; to servers, that is how lifespan is declined."""
+        router = ProtocolTypeRouter({"http": Endpoint()})
+        with pytest.raises(
+            ValueError, match=r"^No application configured for scope type 'lifespan'$"
+        ):
+            await serve(router, type="lifespan")
+
+
+@pytest.mark.row("1.5 ChannelNameRouter")
+class TestChannelNameRouter:
+    """``ChannelNameRouter``."""
+
+    async def test_routes_by_channel(self) -> None:
+        """Each channel has its application."""
+        thumbnails = Endpoint()
+        router = ChannelNameRouter({"thumbnails": thumbnails})
+        await call(router, "", type="channel", channel="thumbnails")
+        assert thumbnails.scope["channel"] == "thumbnails"
+        assert router.application_mapping == {"thumbnails": thumbnails}
+
+    async def test_unknown_channel(self) -> None:
+        """Other channels are refused by name."""
+        router = ChannelNameRouter({"thumbnails": Endpoint()})
+        with pytest.raises(ValueError, match=r"^No application configured for channel name 'x'$"):
+            await call(router, "", type="channel", channel="x")
+
+    async def test_no_channel(self) -> None:
+        """A scope of another type is refused with a hint."""
+        with pytest.raises(ValueError) as caught:  # noqa: PT011
+            await call(ChannelNameRouter({}), "/")
+        assert str(caught.value) == (
+            "ChannelNameRouter got a scope without a 'channel' key. Did you make sure it's only "
+            "being used for 'channel' type messages?"
+        )
