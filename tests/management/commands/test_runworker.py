@@ -28,7 +28,7 @@ async def remember(scope: Scope, receive: Receive, send: Send) -> None:
     complete.set()
 
 
-application = ProtocolTypeRouter({"channel": ChannelNameRouter({"jobs": remember})})
+application = ProtocolTypeRouter({"channel": ChannelNameRouter({"jobs": remember, "mails": remember})})
 
 
 class Layer:

@@ -1,88 +1,23 @@
 """What ``Worker`` promises, with plain applications and a layer that does as it is told."""
 
 import asyncio
-import contextlib
+import itertools
 import logging
 import signal
 import threading
-from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 
-import fairway.worker
-from fairway._types import ASGIApplication, Event, Receive, Scope, Send
+import fairway.worker.source
+from fairway._types import Event, Receive, Scope, Send
 from fairway.consumer import AsyncConsumer, SyncConsumer
+from fairway.exceptions import ChannelLayerUnavailable
 from fairway.layers import InMemoryChannelLayer
-from fairway.worker import Source, Worker
-
-
-class Layer:
-    """Channels that are queues; an exception in one is raised instead of received."""
-
-    def __init__(self) -> None:
-        self.channels: dict[str, asyncio.Queue[Event | Exception]] = defaultdict(asyncio.Queue)
-
-    def put(self, channel: str, *messages: Event | Exception) -> None:
-        for message in messages:
-            self.channels[channel].put_nowait(message)
-
-    async def receive(self, channel: str) -> Event:
-        message = await self.channels[channel].get()
-        if isinstance(message, Exception):
-            raise message
-        return message
-
-
-class Recorder:
-    """An application that keeps what it gets, one list per instance."""
-
-    def __init__(self) -> None:
-        self.instances: list[tuple[Scope, list[Event]]] = []
-        self.changed = asyncio.Event()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        received: list[Event] = []
-        self.instances.append((scope, received))
-        while True:
-            event = await receive()
-            received.append(event)
-            self.changed.set()
-            if event["type"] == "fail":
-                raise LookupError(f"message {event['number']}")
-            if event["type"] == "leave":
-                return
-            if event["type"] == "send":
-                await send({"type": "websocket.send"})
-
-    async def numbers(self, count: int) -> list[list[int]]:
-        """Wait until ``count`` messages have come; what each instance got, by number."""
-        while sum(len(received) for _, received in self.instances) < count:
-            self.changed.clear()
-            await self.changed.wait()
-        return [[event["number"] for event in received] for _, received in self.instances]
-
-
-def job(number: int, kind: str = "job") -> Event:
-    return {"type": kind, "number": number}
-
-
-@contextlib.asynccontextmanager
-async def working(
-    application: ASGIApplication, layer: Source, channels: Iterable[str] = ("jobs",), **options: Any
-) -> AsyncIterator[Worker]:
-    """Run a worker beside the test."""
-    worker = Worker(application, channels, layer, **options)
-    task = asyncio.create_task(worker.handle())
-    try:
-        async with asyncio.timeout(10):
-            yield worker
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+from fairway.worker import Worker
+from fairway.worker.instances import ApplicationDetails
+from tests.worker.tools import Layer, Recorder, job, working
 
 
 @pytest.fixture(autouse=True)
@@ -90,12 +25,14 @@ def _see_all(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="django.channels.worker")
 
 
+@pytest.mark.row("1.8 Worker")
 async def test_a_worker_without_layer_is_refused() -> None:
     """There must be something to listen to."""
     with pytest.raises(ValueError, match=r"^Channel layer is not valid$"):
         Worker(Recorder(), ["jobs"], None)
 
 
+@pytest.mark.row("1.8 Worker")
 class TestMessages:
     async def test_one_instance_per_channel_gets_them_in_order(self) -> None:
         """Each channel has one instance, with a scope that names it, and its messages in order."""
@@ -173,32 +110,36 @@ class TestMessages:
         async with working(application, layer, ["a", "b"]):
             await finished.wait()
 
+    @pytest.mark.pain(23)
     async def test_a_message_without_type_is_skipped(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """It is logged with its channel and its keys, and the next one is handled."""
+        """It is logged with its channel, size and keys, and the next one is handled."""
         layer, application = Layer(), Recorder()
         layer.put("jobs", {"kind": "job", "password": "secret"}, job(1))
         async with working(application, layer):
             assert await application.numbers(1) == [[1]]
         (message,) = caplog.messages
         assert message == (
-            "A message without type on channel 'jobs' was skipped; its keys are "
+            "A message without type on channel 'jobs' was skipped (26 bytes); its keys are "
             "['kind', 'password']."
         )
 
 
+@pytest.mark.row("1.8 Worker")
 class TestInstances:
+    @pytest.mark.pain(23)
     async def test_a_failing_job_loses_only_itself(self, caplog: pytest.LogCaptureFixture) -> None:
         """An exception is logged with its traceback, and a new instance takes the next job."""
         layer, application = Layer(), Recorder()
         layer.put("jobs", job(1), job(2, "fail"), job(3), job(4))
         async with working(application, layer):
             assert await application.numbers(4) == [[1, 2], [3, 4]]
-        assert caplog.messages == [
-            "Exception in the worker for channel 'jobs'; its message is lost."
-        ]
         (record,) = caplog.records
+        assert record.getMessage() == (
+            "Job of type 'fail' (19 bytes) from channel 'jobs' failed: LookupError: message 2; "
+            "it is lost."
+        )
         assert record.exc_info is not None
         assert repr(record.exc_info[1]) == "LookupError('message 2')"
 
@@ -269,8 +210,10 @@ class TestInstances:
             async def application_send(self, scope: Scope, message: Event) -> None:
                 seen.append((scope["channel"], message))
 
-            async def application_exception(self, exception: Exception, scope: Scope) -> None:
-                seen.append((scope["channel"], repr(exception)))
+            async def application_exception(
+                self, exception: BaseException, application_details: ApplicationDetails
+            ) -> None:
+                seen.append((application_details["scope"]["channel"], repr(exception)))
 
         layer.put("jobs", job(1, "send"), job(2, "fail"), job(3))
         task = asyncio.create_task(Talkative(application, ["jobs"], layer).handle())
@@ -302,22 +245,42 @@ class TestInstances:
         assert ended == ["jobs"]
 
 
+@pytest.mark.pain(23)
 class TestLayerFailure:
     async def test_it_is_logged_and_the_worker_goes_on(
         self, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A layer that fails is tried again, at growing intervals, and forgiven when it works."""
-        monkeypatch.setattr(fairway.worker, "FIRST_DELAY", 0.001)
-        monkeypatch.setattr(fairway.worker, "MAX_DELAY", 0.002)
-        layer, application = Layer(), Recorder()
+        monkeypatch.setattr(fairway.worker.source, "FIRST_DELAY", 0.002)
+        monkeypatch.setattr(fairway.worker.source, "MAX_DELAY", 0.004)
+        monkeypatch.setattr("random.random", lambda: 1.0)
+        pauses: list[float] = []
+
+        class Patient(Layer):
+            async def receive(self, channel: str) -> Event:
+                pauses.append(asyncio.get_running_loop().time())
+                return await super().receive(channel)
+
+        layer, application = Patient(), Recorder()
         gone = ConnectionError("gone")
-        layer.put("jobs", gone, gone, gone, job(1), gone, job(2))
+        layer.put("jobs", gone, ChannelLayerUnavailable("down"), gone, job(1), gone, job(2))
         async with working(application, layer):
             assert await application.numbers(2) == [[1, 2]]
-        assert caplog.messages == [
-            f"The channel layer failed for channel 'jobs'; trying again in {delay:g} s."
-            for delay in (0.001, 0.002, 0.002, 0.001)
+        assert [message.rsplit(" Trying", 1)[0] for message in caplog.messages] == [
+            f"The channel layer failed for channel 'jobs': {error}."
+            for error in (
+                "ConnectionError('gone')",
+                "ChannelLayerUnavailable('down')",
+                "ConnectionError('gone')",
+                "ConnectionError('gone')",
+            )
         ]
+        # An outage that the layer itself tells of is no bug: it needs no traceback.
+        assert [bool(record.exc_info) for record in caplog.records] == [True, False, True, True]
+        waited = [after - before for before, after in itertools.pairwise(pauses)][:3]
+        assert all(
+            pause >= least for pause, least in zip(waited, (0.002, 0.004, 0.004), strict=True)
+        )
 
 
 class TestRun:
@@ -372,6 +335,7 @@ class FailingInThread(SyncConsumer):
         self.done.set()
 
 
+@pytest.mark.pain(23)
 class TestConsumers:
     @pytest.mark.parametrize("consumer", [Failing, FailingInThread])
     async def test_a_failing_job_loses_only_itself(
@@ -387,7 +351,8 @@ class TestConsumers:
         assert [number for _, number in consumer.seen] == [1, 2, 3, 4]
         instances = [instance for instance, _ in consumer.seen]
         assert instances[0] is not instances[1] is instances[2] is not instances[3]
-        assert (
-            caplog.messages
-            == ["Exception in the worker for channel 'jobs'; its message is lost."] * 2
-        )
+        assert caplog.messages[:2] == [
+            f"Job of type 'job.run' (22 bytes) from channel 'jobs' failed: LookupError: odd number "
+            f"{number}; it is lost."
+            for number in (1, 3)
+        ]
