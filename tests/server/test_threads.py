@@ -12,7 +12,7 @@ import pytest
 from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 
 from fairway._types import Receive, Scope, Send
-from fairway.server.threads import LentThread, ThreadPool
+from fairway.server.threads import LentThread, ThreadLoan, ThreadPool, streaming
 from tests.server.conftest import Serve
 from tests.server.running import DEADLINE, until
 from tests.wire.client import close, text
@@ -212,6 +212,95 @@ class TestLentThread:
             mine, (middle, nested) = await sync_to_async(outer)()
         assert middle == loop_thread
         assert mine == nested != loop_thread
+
+
+@pytest.fixture
+def as_stream() -> Iterator[None]:
+    """What is submitted counts as a part of a streaming response."""
+    token = streaming.set(True)
+    yield
+    streaming.reset(token)
+
+
+class TestStreams:
+    """Iterators of streaming responses, which may wait as long as they like."""
+
+    def test_they_leave_threads_for_others(self, pool: ThreadPool) -> None:
+        """However many of them wait, they hold half of the threads at most."""
+        gates = [Gate(), Gate()]
+        token = streaming.set(True)
+        futures = [LentThread(pool).submit(gate) for gate in gates]
+        streaming.reset(token)
+        assert gates[0].entered.wait(DEADLINE)
+        for _ in range(3):
+            assert result(LentThread(pool).submit(threading.get_ident))
+        assert not gates[1].entered.is_set()
+        gates[0].open()
+        assert gates[1].entered.wait(DEADLINE)
+        gates[1].open()
+        assert [result(future) for future in futures]
+
+    @pytest.mark.usefixtures("as_stream")
+    def test_in_order_with_other_calls(self, pool: ThreadPool) -> None:
+        """A connection's calls stay in order, whatever they are for."""
+        gate, lent = Gate(), LentThread(pool)
+        first = lent.submit(gate)
+        second = lent.submit(threading.get_ident)
+        gate.open()
+        assert result(first)
+        assert result(second)
+
+    @pytest.mark.parametrize(
+        ("size", "streams", "most"), [(32, 0, 16), (1, 0, 1), (3, 0, 1), (8, 6, 6), (4, 9, 4)]
+    )
+    def test_how_many(self, size: int, streams: int, most: int) -> None:
+        """Half of the threads, or what was asked for, and no more than there are."""
+        assert ThreadPool(size, streams).streams == most
+
+    @pytest.mark.usefixtures("as_stream")
+    def test_closing(self, pool: ThreadPool) -> None:
+        """One that waits when the pool is closed is called nonetheless: someone waits for it."""
+        gates = [Gate(), Gate()]
+        futures = [LentThread(pool).submit(gate) for gate in gates]
+        assert gates[0].entered.wait(DEADLINE)
+        pool.close()
+        for gate in gates:
+            gate.open()
+        assert [result(future) for future in futures]
+
+
+class TestThreadLoan:
+    """``ThreadLoan``, the context of a connection."""
+
+    async def test_sync_code_runs_in_the_pool(self, pool: ThreadPool) -> None:
+        """As with asgiref's own context, the executor says where."""
+        async with ThreadLoan(LentThread(pool)):
+            name = await sync_to_async(lambda: threading.current_thread().name)()
+        assert name.startswith("fairway-")
+
+    async def test_tasks_that_outlive_it(self, pool: ThreadPool) -> None:
+        """A task that a view left behind runs its sync code in the pool, too."""
+        ended = asyncio.Event()
+
+        async def left_behind() -> str:
+            await ended.wait()
+            return await sync_to_async(lambda: threading.current_thread().name)()
+
+        async with ThreadLoan(LentThread(pool)):
+            task = asyncio.create_task(left_behind())
+        ended.set()
+        assert (await task).startswith("fairway-")
+
+    async def test_context_that_is_handed_on(self, pool: ThreadPool) -> None:
+        """What another server starts from within it, Django's own handler say, is not refused."""
+
+        async def next_request() -> str:
+            async with ThreadSensitiveContext():
+                return await sync_to_async(lambda: threading.current_thread().name)()
+
+        async with ThreadLoan(LentThread(pool)):
+            following = asyncio.create_task(next_request())
+        assert (await following).startswith("fairway-")
 
 
 class TestInServer:

@@ -242,6 +242,11 @@ class Config:
         help="Threads that run sync code, and so database connections, at once. The environment "
         "variable ASGI_THREADS sets the default.",
     )  # fmt: skip
+    stream_threads: int = _option(
+        0, "--stream-threads", group=_PROCESS, unit="threads", minimum=0,
+        help="Of these threads, how many may be in sync iterators of Django's streaming responses "
+        "at once, so that iterators that wait leave some for everything else; 0 for half of them.",
+    )  # fmt: skip
     graceful_timeout: float = _option(
         15.0, "--graceful-timeout", group=_PROCESS, unit="seconds",
         help="How long requests and WebSockets may take to end after SIGTERM.",

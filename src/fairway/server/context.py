@@ -75,7 +75,7 @@ class Context:
         self.loop = loop
         self.time = loop.time
         self.deadlines = Deadlines(loop)
-        self.threads = ThreadPool(config.threads)
+        self.threads = ThreadPool(config.threads, config.stream_threads)
         self.access_log = access_log
         self.proxies = TrustedProxies(config) if config.proxy_headers else None
         self.limits = HTTP1Limits(

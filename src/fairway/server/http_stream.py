@@ -7,8 +7,6 @@ import asyncio
 import logging
 from typing import Final, Protocol
 
-from asgiref.sync import ThreadSensitiveContext
-
 from fairway._types import Event
 from fairway.delivery import Mailbox
 from fairway.delivery.mailbox import Flow
@@ -17,7 +15,7 @@ from fairway.server.access import path_of
 from fairway.server.context import Context
 from fairway.server.proxy import Address
 from fairway.server.scope import http_scope
-from fairway.server.threads import LentThread
+from fairway.server.threads import LentThread, ThreadLoan
 from fairway.wire.http1 import CONTINUE, Request, Response, error_response
 
 logger = logging.getLogger("fairway.server")
@@ -121,7 +119,7 @@ class HTTPStream:
             context.state,
         )
         try:
-            async with ThreadSensitiveContext(executor=executor):
+            async with ThreadLoan(executor):
                 await context.application(scope, self._mailbox, self._send)
         except asyncio.CancelledError as error:
             if self._gone or context.draining:

@@ -14,7 +14,10 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from contextvars import ContextVar
 from typing import Any, Final, ParamSpec, TypeVar
+
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -23,23 +26,40 @@ _Job = Callable[[], None]
 _STOP: Final = None
 
 
+#: Set while a part of a streaming response is asked for, which may wait as long as its iterator
+#: likes: for the next row of a table, or for the next event of the day.
+streaming: ContextVar[bool] = ContextVar("fairway_streaming", default=False)
+
+
 class ThreadPool:
     """At most ``size`` threads, started as they are needed and then kept.
 
     They are daemons: a sync handler that never returns cannot keep the process from ending, which
     the standard library's pool would let it do.
+
+    Args:
+        size: How many threads there may be.
+        streams: How many of them may be in iterators of streaming responses at once, so that
+            iterators that wait leave threads for everything else; 0 for half of them.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, streams: int = 0) -> None:
         self.size = size
+        self.streams = min(streams or max(1, size // 2), size)
+        self._streaming = 0
+        self._waiting_streams: deque[_Job] = deque()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._idle = 0
         self._closed = False
         self._lock = threading.Lock()
 
-    def run(self, job: _Job) -> None:
+    def run(self, job: _Job, *, stream: bool = False) -> None:
         """Run ``job``, which must not raise, as soon as a thread is free.
+
+        Args:
+            job: What to call.
+            stream: It is one of those of which only ``streams`` run at once.
 
         Raises:
             RuntimeError: The pool is closed.
@@ -47,20 +67,40 @@ class ThreadPool:
         with self._lock:
             if self._closed:
                 raise RuntimeError("The server has ended, so no sync code can be run any more.")
-            if self._idle:
-                self._idle -= 1
-            elif len(self._threads) < self.size:
-                name = f"fairway-{len(self._threads) + 1}"
-                thread = threading.Thread(target=self._work, name=name, daemon=True)
-                self._threads.append(thread)
-                thread.start()
-            self._jobs.put(job)
+            if not stream:
+                self._start(job)
+            elif self._streaming < self.streams:
+                self._streaming += 1
+                self._start(functools.partial(self._run_stream, job))
+            else:
+                self._waiting_streams.append(job)
+
+    def _start(self, job: _Job) -> None:
+        """Give the job to a thread; with the lock held."""
+        if self._idle:
+            self._idle -= 1
+        elif len(self._threads) < self.size:
+            name = f"fairway-{len(self._threads) + 1}"
+            thread = threading.Thread(target=self._work, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self._jobs.put(job)
+
+    def _run_stream(self, job: _Job) -> None:
+        job()
+        with self._lock:
+            if self._waiting_streams:
+                self._start(functools.partial(self._run_stream, self._waiting_streams.popleft()))
+            else:
+                self._streaming -= 1
 
     def close(self) -> None:
         """Let the threads end when what they were given is done; returns at once."""
         with self._lock:
             if not self._closed:
                 self._closed = True
+                while self._waiting_streams:
+                    self._jobs.put(self._waiting_streams.popleft())
                 for _ in self._threads:
                     self._jobs.put(_STOP)
 
@@ -80,17 +120,18 @@ class LentThread(Executor):
 
     Attributes:
         label: Whom the thread is lent to, such as ``"GET /"``.
+        pool: Whose threads they are.
     """
 
-    __slots__ = ("_lock", "_pool", "_running", "_thread", "_waiting", "label")
+    __slots__ = ("_lock", "_running", "_thread", "_waiting", "label", "pool")
 
     def __init__(self, pool: ThreadPool, label: str = "") -> None:
         self.label = label
-        self._pool = pool
+        self.pool = pool
         self._lock = threading.Lock()
         self._running = False
         self._thread = 0
-        self._waiting: deque[tuple[_Job, Future[Any]]] | None = None
+        self._waiting: deque[tuple[_Job, Future[Any], bool]] | None = None
 
     @property
     def thread(self) -> int | None:
@@ -105,13 +146,14 @@ class LentThread(Executor):
         """
         future: Future[T] = Future()
         job = functools.partial(self._run, future, functools.partial(fn, *args, **kwargs))
+        stream = streaming.get()
         with self._lock:
             if self._running:
                 if self._waiting is None:
                     self._waiting = deque()
-                self._waiting.append((job, future))
+                self._waiting.append((job, future, stream))
                 return future
-            self._pool.run(job)
+            self.pool.run(job, stream=stream)
             self._running = True
         return future
 
@@ -129,13 +171,37 @@ class LentThread(Executor):
     def _next(self) -> None:
         with self._lock:
             while self._waiting:
-                job, future = self._waiting.popleft()
+                job, future, stream = self._waiting.popleft()
                 try:
                     # Back through the pool, so that one busy connection does not keep a thread to
                     # itself.
-                    self._pool.run(job)
+                    self.pool.run(job, stream=stream)
                 except RuntimeError:
                     future.cancel()
                 else:
                     return
             self._running = False
+
+
+class ThreadLoan(ThreadSensitiveContext):
+    """The context of one connection, in which sync code runs where its executor says.
+
+    It is asgiref's context with an executor, but for what comes after its end. An application may
+    leave tasks behind, and some servers begin the next request of a connection in the context of
+    the one before: their sync code goes on in threads of the same pool, where asgiref would refuse
+    to run it.
+
+    Args:
+        executor: Where the sync code runs.
+    """
+
+    def __init__(self, executor: Executor) -> None:
+        super().__init__(executor=executor)
+
+    async def __aexit__(self, *exception: object) -> None:
+        """Leave the context."""
+        executors = SyncToAsync.context_to_thread_executor
+        executor = executors[self]
+        await super().__aexit__(*exception)  # type: ignore[no-untyped-call]  # asgiref
+        self._exited = False
+        executors[self] = executor

@@ -7,8 +7,6 @@ import asyncio
 import logging
 from typing import Final
 
-from asgiref.sync import ThreadSensitiveContext
-
 from fairway._types import Event, Headers, Scope
 from fairway.delivery import Mailbox, Outbox
 from fairway.exceptions import ClientDisconnected
@@ -16,7 +14,7 @@ from fairway.server.access import path_of
 from fairway.server.context import LINGER, Context, end_writing
 from fairway.server.proxy import Address
 from fairway.server.scope import websocket_scope
-from fairway.server.threads import LentThread
+from fairway.server.threads import LentThread, ThreadLoan
 from fairway.server.websocket_clock import WebSocketClock
 from fairway.server.websocket_opening import MAX_EARLY_DATA, Opening, refusal
 from fairway.server.websocket_phase import ALIVE, UNDECIDED, Phase, encode_message, refuse_event
@@ -123,7 +121,7 @@ class WebSocketStream(asyncio.Protocol):
         context = self._context
         code = CloseCode.INTERNAL_ERROR
         try:
-            async with ThreadSensitiveContext(executor=executor):
+            async with ThreadLoan(executor):
                 await context.application(scope, self._mailbox, self._outbox)
         except asyncio.CancelledError as error:
             if self._mailbox.disconnected or context.draining:
