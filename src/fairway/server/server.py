@@ -15,7 +15,7 @@ from fairway._types import ASGIApplication
 from fairway.server.access import AccessLog
 from fairway.server.config import Config, ConfigError
 from fairway.server.connection import Connection
-from fairway.server.context import Context
+from fairway.server.context import Client, Context
 from fairway.server.lifespan import LAST_WORDS, Lifespan
 from fairway.server.listener import Listener, SocketFile, adopt_sockets, open_listeners
 
@@ -36,6 +36,7 @@ class Server:
         ready: Called once when the server accepts connections; :attr:`addresses` is set by then.
         sockets: Bound sockets to listen on, instead of those that ``config`` names; with its TLS,
             but for Unix sockets. The server closes them.
+        signals: Whether :meth:`run` and :meth:`serve` let SIGINT and SIGTERM stop it.
 
     Attributes:
         addresses: What it listens on, such as ``"http://127.0.0.1:8000"``; empty before the start.
@@ -49,6 +50,7 @@ class Server:
         access_log: AccessLog | None = None,
         ready: Callable[[], None] | None = None,
         sockets: Sequence[socket.socket] | None = None,
+        signals: bool = True,
     ) -> None:
         self.addresses: list[str] = []
         self._application = application
@@ -56,6 +58,7 @@ class Server:
         self._access_log = access_log
         self.ready = ready
         self._sockets = sockets
+        self._takes_signals = signals
         self._loop: asyncio.AbstractEventLoop | None = None
         self._context: Context | None = None
         self._stop = asyncio.Event()
@@ -166,9 +169,14 @@ class Server:
         with contextlib.suppress(RuntimeError):  # the loop has ended in the meantime
             self._loop.call_soon_threadsafe(event.set)
 
+    @property
+    def connections(self) -> frozenset[Client]:
+        """Every open HTTP connection and WebSocket."""
+        return frozenset() if self._context is None else frozenset(self._context.connections)
+
     @contextlib.contextmanager
     def _signals(self, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
+        if not self._takes_signals or threading.current_thread() is not threading.main_thread():
             yield
             return
         previous = {number: signal.getsignal(number) for number in SIGNALS}

@@ -1,0 +1,339 @@
+"""``daphne.testing``: a server in a process of its own, and an application that tells what it saw.
+
+In tests of a Django project, :class:`fairway.testing.ChannelsLiveServerTestCase` needs no process.
+"""
+
+import logging
+import multiprocessing
+import os
+import pickle
+import tempfile
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.synchronize import Lock
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+from fairway._types import ASGIApplication, Event, Receive, Scope, Send
+from fairway.compat.shims.daphne.endpoints import build_endpoint_description_strings
+from fairway.compat.shims.daphne.server import Server
+
+logger = logging.getLogger("daphne.testing")
+
+
+class DaphneProcess(multiprocessing.Process):
+    """A server in a process of its own.
+
+    Args:
+        host: Where to listen.
+        get_application: Called in the process; returns what to serve.
+        kwargs: Further arguments for ``daphne.server.Server``.
+        setup: Called in the process before anything else.
+        teardown: Called in it at the end.
+        port: Where to listen; None for any free port.
+
+    Attributes:
+        ready: Set once it accepts connections.
+        port: Its ``value`` is the port by then.
+        errors: Gets an exception and its traceback as text, if the server fails.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        get_application: Callable[[], ASGIApplication],
+        kwargs: Mapping[str, Any] | None = None,
+        setup: Callable[[], object] | None = None,
+        teardown: Callable[[], object] | None = None,
+        port: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.host = host
+        self.get_application = get_application
+        self.kwargs = dict(kwargs or {})
+        self.setup = setup
+        self.teardown = teardown
+        self.port = multiprocessing.Value("i", port or 0)
+        self.ready = multiprocessing.Event()
+        self.errors: multiprocessing.Queue[tuple[BaseException, str]] = multiprocessing.Queue()
+
+    def run(self) -> None:
+        """Serve until the process is terminated."""
+        try:
+            if self.setup is not None:
+                self.setup()
+            self.server = Server(
+                application=self.get_application(),
+                endpoints=build_endpoint_description_strings(host=self.host, port=self.port.value),
+                ready_callable=self.resolve_port,
+                **self.kwargs,
+            )
+            try:
+                self.server.run()
+            finally:
+                if self.teardown is not None:
+                    self.teardown()
+            if self.server.abort_start:
+                raise OSError(f"Cannot listen on {self.host}:{self.port.value}.")
+        except BaseException as error:
+            text = traceback.format_exc()
+            self.errors.put((_picklable(error, text), text))
+            raise
+
+    def resolve_port(self) -> None:
+        """Tell the parent which port it is, and that it is ready."""
+        self.port.value = self.server.listening_addresses[0][1]
+        self.ready.set()
+
+
+def _picklable(error: BaseException, text: str) -> BaseException:
+    """The exception, or one with its traceback if it cannot be handed to another process."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301  made in this line
+    except Exception:  # noqa: BLE001  whatever a class does when it is pickled
+        return RuntimeError(text)
+    return error
+
+
+class BaseDaphneTestingInstance:
+    """Serves an application for the length of a ``with`` block, in a process of its own.
+
+    Args:
+        xff: Whether proxy headers are believed.
+        http_timeout: As for ``daphne.server.Server``, like the others.
+        request_buffer_size: As there.
+        websocket_max_message_size: As there.
+        websocket_max_frame_size: As there.
+        application: What to serve.
+
+    Attributes:
+        host: Where it listens.
+        port: Where it listens.
+        startup_timeout: Seconds that it may take to start.
+    """
+
+    startup_timeout: ClassVar[float] = 2
+
+    def __init__(
+        self,
+        xff: bool = False,
+        http_timeout: float | None = None,
+        request_buffer_size: int | None = None,
+        websocket_max_message_size: int | None = None,
+        websocket_max_frame_size: int | None = None,
+        *,
+        application: ASGIApplication,
+    ) -> None:
+        self.xff = xff
+        self.http_timeout = http_timeout
+        self.request_buffer_size = request_buffer_size
+        self.websocket_max_message_size = websocket_max_message_size
+        self.websocket_max_frame_size = websocket_max_frame_size
+        self.application = application
+        self.host = "127.0.0.1"
+        self.port = 0
+
+    def get_application(self) -> ASGIApplication:
+        """Return what is served; called in the process."""
+        return self.application
+
+    def process_setup(self) -> None:
+        """Called in the process before anything else; for subclasses."""
+
+    def process_teardown(self) -> None:
+        """Called in the process at the end; for subclasses."""
+
+    def get_received(self) -> Any:
+        """What the application has received; for subclasses."""
+
+    def __enter__(self) -> Self:
+        self.process = DaphneProcess(
+            host=self.host,
+            get_application=self.get_application,
+            kwargs=self._server_arguments(),
+            setup=self.process_setup,
+            teardown=self.process_teardown,
+        )
+        self.process.start()
+        if self.process.ready.wait(self.startup_timeout):
+            self.port = self.process.port.value
+            return self
+        self._end()
+        if self.process.errors.empty():
+            raise RuntimeError("Daphne did not start up, no error caught")
+        _, text = self.process.errors.get(timeout=self.startup_timeout)
+        raise RuntimeError(f"Daphne did not start up:\n{text}")
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        self.process.terminate()
+        self.process.join()
+
+    def _server_arguments(self) -> dict[str, Any]:
+        found = {
+            "http_timeout": self.http_timeout,
+            "request_buffer_size": self.request_buffer_size,
+            "websocket_max_message_size": self.websocket_max_message_size,
+            "websocket_max_frame_size": self.websocket_max_frame_size,
+        }
+        if self.xff:
+            found |= {
+                "proxy_forwarded_address_header": "X-Forwarded-For",
+                "proxy_forwarded_port_header": "X-Forwarded-Port",
+                "proxy_forwarded_proto_header": "X-Forwarded-Proto",
+            }
+        return {name: value for name, value in found.items() if value is not None}
+
+
+class TestApplication:
+    """Notes its scope and what it receives, and sends what it is told to.
+
+    Both go through files, for a test in another process. They hold pickles, so they are in a
+    directory that nobody else may write to.
+
+    Args:
+        lock: Held while the file with the results is written or read.
+        directory: Where the files are; None for a new directory of its own.
+    """
+
+    __test__ = False  # its name makes pytest take it for tests
+
+    def __init__(self, lock: Lock, directory: str | None = None) -> None:
+        self.lock = lock
+        self.directory = directory or tempfile.mkdtemp(prefix="fairway-testing-")
+        self.setup_storage = os.path.join(self.directory, "setup.testio")
+        self.result_storage = os.path.join(self.directory, "result.testio")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Receive until the server ends it, and after each event send what is to be sent."""
+        messages: list[Event] = []
+        try:
+            while True:
+                messages.append(await receive())
+                self.save_result(scope, messages)
+                for message in self.take_setup():
+                    await send(message)
+        except Exception as error:  # noqa: BLE001  the test raises it
+            logger.warning("The test application failed", exc_info=True)
+            self.save_exception(error)
+
+    def save_setup(self, response_messages: Sequence[Event]) -> None:
+        """Say what to send after the next event."""
+        _write(self.setup_storage, {"response_messages": list(response_messages)})
+
+    def load_setup(self) -> dict[str, Any]:
+        """What to send after the next event.
+
+        Raises:
+            FileNotFoundError: Nobody has said so.
+        """
+        return _read(self.setup_storage)
+
+    def take_setup(self) -> list[Event]:
+        """What to send now, which is not sent again."""
+        try:
+            messages: list[Event] = self.load_setup()["response_messages"]
+        except FileNotFoundError:
+            return []
+        self.delete_setup()
+        return messages
+
+    def save_result(self, scope: Scope, messages: Sequence[Event]) -> None:
+        """Note the scope and every event so far."""
+        with self.lock:
+            _write(self.result_storage, {"scope": dict(scope), "messages": list(messages)})
+
+    def save_exception(self, exception: Exception) -> None:
+        """Note what the application has raised."""
+        error = _picklable(exception, traceback.format_exc())
+        with self.lock:
+            _write(self.result_storage, {"exception": error})
+
+    def load_result(self) -> dict[str, Any]:
+        """What was noted.
+
+        Raises:
+            FileNotFoundError: Nothing was.
+        """
+        with self.lock:
+            return _read(self.result_storage)
+
+    def delete_setup(self) -> None:
+        """Forget what to send."""
+        _remove(self.setup_storage)
+
+    def delete_result(self) -> None:
+        """Forget what was noted."""
+        _remove(self.result_storage)
+
+    def close(self) -> None:
+        """Remove the files and their directory."""
+        self.delete_setup()
+        self.delete_result()
+        os.rmdir(self.directory)
+
+
+class DaphneTestingInstance(BaseDaphneTestingInstance):
+    """Serves a :class:`TestApplication`."""
+
+    application: TestApplication
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.lock = multiprocessing.Lock()
+        super().__init__(*args, **kwargs, application=TestApplication(self.lock))
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        super().__exit__(exc_type, exc_value, traceback)
+        self.application.close()
+
+    def get_received(self) -> tuple[Scope, list[Event]]:
+        """The scope and all events that the application has received since it was called.
+
+        Raises:
+            ValueError: It was not called yet.
+            Exception: What the application has raised.
+        """
+        try:
+            found = self.application.load_result()
+        except FileNotFoundError:
+            raise ValueError("No results available yet.") from None
+        if "exception" in found:
+            error: Exception = found["exception"]
+            raise error
+        return found["scope"], found["messages"]
+
+    def add_send_messages(self, messages: Sequence[Event]) -> None:
+        """Let the application send these after the next event that it receives."""
+        self.application.save_setup(messages)
+
+
+def _write(path: str, content: Mapping[str, Any]) -> None:
+    """Write a file at once: a reader in another process finds all of it or nothing."""
+    with tempfile.NamedTemporaryFile(dir=os.path.dirname(path), delete=False) as file:
+        pickle.dump(content, file)
+    os.replace(file.name, path)
+
+
+def _read(path: str) -> dict[str, Any]:
+    with open(path, "rb") as file:
+        content: dict[str, Any] = pickle.load(file)  # noqa: S301  in a directory of our own
+    return content
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
