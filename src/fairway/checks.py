@@ -21,6 +21,7 @@ from django.core.management import get_commands, load_command_class
 from fairway.layers import InMemoryChannelLayer
 from fairway.layers.manager import DEFAULT_CONFIGS
 from fairway.server.config import Config, ConfigError
+from fairway.worker.checks import check_jobs
 
 TAG: Final = "fairway"
 
@@ -41,10 +42,21 @@ CHECKS: Final[Mapping[str, str]] = {
     "fairway.E011": "Another app's `runserver` wins over Fairway's, so no WebSocket is served.",
     "fairway.E012": "`FAIRWAY` is not a dictionary, or an option in it does not exist or has a "
     "value of the wrong kind.",
+    "fairway.E013": "A handler asks for acknowledgement (`@job(acknowledge=True)`), which no layer "
+    "in `CHANNEL_LAYERS` can do.",
+    "fairway.E014": "`OPTIONS` of a `fairway.tasks.ChannelLayerBackend` in `TASKS` has an option "
+    "that does not exist, or a value of the wrong kind.",
+    "fairway.E015": "A backend in `TASKS` names a channel layer or a cache that does not exist, or "
+    "a queue that no channel can be named after.",
+    "fairway.E016": "Two backends in `TASKS` use the same channel.",
+    "fairway.E017": "A backend in `TASKS` asks for acknowledgement, which its layer cannot do.",
     "fairway.W001": "`ASGI_APPLICATION` is not set, so `runserver` has nothing to serve.",
     "fairway.W002": "The in-memory channel layer is used where several processes run: it does not "
     "reach from one to another.",
     "fairway.W003": "An entry of `CHANNEL_LAYERS` has a key that nothing reads.",
+    "fairway.W004": "Tasks go through a layer that drops what no worker takes within a few "
+    "minutes, or that holds only a few.",
+    "fairway.W005": "Results of tasks are kept in a cache that other processes do not see.",
 }
 
 _LAYER_KEYS = ("BACKEND", "CONFIG", "TEST_CONFIG")
@@ -57,6 +69,7 @@ def register_checks() -> None:
         check_channel_layers,
         check_runserver,
         check_server_options,
+        check_jobs,
     ):
         checks.register(check, TAG)
 

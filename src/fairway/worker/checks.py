@@ -1,0 +1,53 @@
+"""The system check of jobs: what handlers ask for, beside what the channel layers can do."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+from django.core.checks import CheckMessage
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from fairway.layers import ChannelLayer
+from fairway.layers.manager import DEFAULT_CONFIGS
+from fairway.routing import get_default_application
+from fairway.worker.policy import Policies
+from fairway.worker.routes import applications
+
+
+def check_jobs(**kwargs: Any) -> list[CheckMessage]:
+    """Find out whether a layer can do the acknowledgement that handlers ask for (E013)."""
+    try:
+        found = applications(get_default_application())
+    except Exception:  # noqa: BLE001  whatever importing raises, E001 to E005 are about it
+        return []
+    asking = [channel for channel, inner in found.items() if Policies(inner).acknowledge]
+    if not asking:
+        return []
+    configs = getattr(settings, "CHANNEL_LAYERS", DEFAULT_CONFIGS)
+    if not isinstance(configs, Mapping) or any(map(_can_acknowledge, configs.values())):
+        return []
+    return [
+        checks.Error(
+            f"A handler of channel {channel!r} asks for acknowledgement, which no layer in "
+            "CHANNEL_LAYERS can do.",
+            hint="Use a layer that can, such as Fairway's own, or take acknowledge=True away from "
+            "@job(…).",
+            id="fairway.E013",
+        )
+        for channel in asking
+    ]
+
+
+def _can_acknowledge(entry: object) -> bool:
+    """Whether a layer can, as far as its class tells; no layer is made."""
+    try:
+        backend = import_string(entry["BACKEND"])  # type: ignore[index]  # TypeError if it is none
+    except (ImportError, KeyError, TypeError, ImproperlyConfigured):
+        return True  # E007 and E008 are about it
+    if isinstance(backend, type) and issubclass(backend, ChannelLayer):
+        return True
+    abilities = getattr(backend, "abilities", ())
+    # What only an instance can tell is left for the start of the worker.
+    return isinstance(abilities, property) or "acknowledgement" in abilities
