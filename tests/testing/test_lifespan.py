@@ -7,7 +7,6 @@ from fairway.routing import ProtocolTypeRouter
 from fairway.server.lifespan import LifespanFailed
 from fairway.testing import HttpCommunicator, LifespanCommunicator
 
-
 UNEXPECTED = (
     "Expected type 'lifespan.startup.complete' or 'lifespan.startup.failed', "
     "but was 'http.response.start'"

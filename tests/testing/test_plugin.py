@@ -9,7 +9,6 @@ from django.contrib.auth.models import User
 from django.db import connection
 
 from fairway.testing import ApplicationCommunicator
-from fairway.testing.plugin import fairway_shared_connections  # noqa: F401  a fixture, used by being here
 from tests.testing.test_database import async_orm, sync_orm
 
 

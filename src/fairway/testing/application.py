@@ -70,6 +70,11 @@ class ApplicationCommunicator:
             keep_connections(self._future)
         return self._future
 
+    @property
+    def started(self) -> bool:
+        """Whether the application has been started."""
+        return self._future is not None
+
     async def send_input(self, message: Event) -> None:
         """Give one event to the application."""
         self._raise_failure()

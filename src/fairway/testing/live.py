@@ -22,36 +22,139 @@ from fairway.server.server import loop_factory
 #: Seconds that applications get to end in when the test case does.
 GRACEFUL_TIMEOUT: Final = 2.0
 
+#: Options of the ``FAIRWAY`` setting that say where a deployed server listens, and how.
+NOT_FOR_TESTS: Final = frozenset(
+    {
+        "endpoints",
+        "file_descriptor",
+        "graceful_timeout",
+        "host",
+        "port",
+        "tls_certificate",
+        "tls_key",
+        "tls_key_password",
+        "unix_socket",
+    }
+)
+
+
+class LiveServer:
+    """A server in a thread of this process, for tests with browsers and other real clients.
+
+    It serves with the options of the ``FAIRWAY`` setting. Its sync code uses the test databases:
+    the very connections of the calling thread where a database is in memory (as Django's
+    ``LiveServerTestCase`` has it), and connections of its own elsewhere, which end with it.
+
+    Args:
+        application: The ASGI application; ``ASGI_APPLICATION`` if None.
+        host: Where to listen, and the host in the addresses.
+        port: The port; 0 for a free one.
+        static_wrapper: What serves static files, made from the application; None for nothing. It is
+            left out of projects without ``STATIC_URL``.
+
+    Attributes:
+        host: The given host.
+        port: The port that it listens on; 0 before the start.
+    """
+
+    def __init__(
+        self,
+        application: ASGIApplication | None = None,
+        host: str = "localhost",
+        port: int = 0,
+        static_wrapper: Callable[[Any], Any] | None = ASGIStaticFilesHandler,
+    ) -> None:
+        self.host = host
+        if application is None:
+            application = get_default_application()
+        if static_wrapper is not None and settings.STATIC_URL:
+            application = static_wrapper(application)
+        options = getattr(settings, "FAIRWAY", None) or {}
+        kept = {name: value for name, value in options.items() if name not in NOT_FOR_TESTS}
+        config = Config.from_mapping(
+            {**kept, "host": host, "port": port, "graceful_timeout": GRACEFUL_TIMEOUT}
+        )
+        self._thread = _ServerThread(application, config)
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on; 0 before the start."""
+        return self._thread.port
+
+    @property
+    def url(self) -> str:
+        """The address, such as ``http://localhost:43210``."""
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def ws_url(self) -> str:
+        """The same for WebSockets, such as ``ws://localhost:43210``."""
+        return f"ws://{self.host}:{self.port}"
+
+    def start(self) -> None:
+        """Serve from now on; returns when it does.
+
+        Raises:
+            OSError: It cannot listen on its host.
+            fairway.server.lifespan.LifespanFailed: The application says that it cannot start.
+        """
+        self._thread.start()
+        try:
+            self._thread.wait_until_ready()
+        except BaseException:
+            self._thread.stop()
+            raise
+
+    def stop(self) -> None:
+        """Close what is open, let applications end, and wait for the thread.
+
+        Open sockets are closed with 1012; an application gets two seconds to end in.
+        """
+        self._thread.stop()
+
+    def __str__(self) -> str:
+        return self.url
+
+    def __add__(self, path: str) -> str:
+        return f"{self.url}{path}"
+
+    def __repr__(self) -> str:
+        return f"<LiveServer listening at {self.url}>"
+
 
 class ChannelsLiveServerTestCase(TransactionTestCase):
     """A ``TransactionTestCase`` with the project's application served on a free port.
 
     For browsers and other real clients. The server is started once for each class and runs in this
     process, so ``override_settings``, the in-memory channel layer and in-memory SQLite databases
-    (whose connections are shared, as in Django's ``LiveServerTestCase``) work as in other tests. It
-    serves ``ASGI_APPLICATION`` with the options of the ``FAIRWAY`` setting.
+    (whose connections are shared, as in Django's ``LiveServerTestCase``) work as in other tests, on
+    every alias in ``databases``. It serves ``ASGI_APPLICATION`` with the options of the ``FAIRWAY``
+    setting.
 
     Attributes:
         host: Where to listen, and the host in the URLs; it is added to ``ALLOWED_HOSTS``.
         static_wrapper: What serves static files, made from the application; None for nothing.
         serve_static: Whether to use it.
+        ProtocolServerProcess: Ignored. Channels starts this class as a process of its own; here
+            the server is a thread, and code that sets the attribute keeps working.
     """
 
     host: ClassVar[str] = "localhost"
     static_wrapper: ClassVar[Callable[[Any], Any] | None] = ASGIStaticFilesHandler
     serve_static: ClassVar[bool] = True
+    ProtocolServerProcess: ClassVar[Any] = None
 
-    _server_thread: ClassVar["_ServerThread"]
+    _live_server: ClassVar[LiveServer]
 
     @property
     def live_server_url(self) -> str:
         """The address of the server, such as ``http://localhost:43210``."""
-        return f"http://{self.host}:{self._server_thread.port}"
+        return self._live_server.url
 
     @property
     def live_server_ws_url(self) -> str:
         """The same for WebSockets, such as ``ws://localhost:43210``."""
-        return f"ws://{self.host}:{self._server_thread.port}"
+        return self._live_server.ws_url
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -63,27 +166,11 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
         """
         super().setUpClass()
         cls.enterClassContext(modify_settings(ALLOWED_HOSTS={"append": cls.host}))
-        application = get_default_application()
-        if cls.serve_static and cls.static_wrapper is not None:
-            application = cls.static_wrapper(application)
-        config = Config.from_mapping(
-            {
-                **(getattr(settings, "FAIRWAY", None) or {}),
-                "host": cls.host,
-                "port": 0,
-                "unix_socket": None,
-                "file_descriptor": None,
-                "endpoints": (),
-                "tls_certificate": None,
-                "tls_key": None,
-                "tls_key_password": None,
-                "graceful_timeout": GRACEFUL_TIMEOUT,
-            }
+        cls._live_server = LiveServer(
+            host=cls.host, static_wrapper=cls.static_wrapper if cls.serve_static else None
         )
-        cls._server_thread = _ServerThread(application, config)
-        cls._server_thread.start()
-        cls.addClassCleanup(cls._server_thread.stop)
-        cls._server_thread.wait_until_ready()
+        cls._live_server.start()
+        cls.addClassCleanup(cls._live_server.stop)
 
 
 class _ServerThread(threading.Thread):
@@ -95,10 +182,10 @@ class _ServerThread(threading.Thread):
         self._shared = {
             connection.alias: connection
             for connection in connections.all()
-            if _is_in_memory(connection)
+            if is_in_memory(connection)
         }
         self._application = _WithConnections(application, self._shared)
-        self._server = Server(self._application, config, ready=self._on_ready)
+        self._server = Server(self._application, config, ready=self._on_ready, signals=False)
         self._ready = threading.Event()
         self._error: BaseException | None = None
         self.port = 0
@@ -167,7 +254,8 @@ class _WithConnections:
         wait(tuple(self._ending), timeout=GRACEFUL_TIMEOUT)
 
 
-def _is_in_memory(connection: BaseDatabaseWrapper) -> bool:
+def is_in_memory(connection: BaseDatabaseWrapper) -> bool:
+    """Whether a database is gone with its connection, and can only be shared through it."""
     # Only SQLite's wrapper has the method.
     return connection.vendor == "sqlite" and bool(connection.is_in_memory_db())  # type: ignore[attr-defined]
 
