@@ -1,16 +1,22 @@
 """Database access from async code, with connections that do not go stale in their threads."""
 
 import asyncio
+import contextlib
 import functools
 import itertools
+import os
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, Final, ParamSpec, TypeVar, overload
 
 from asgiref.sync import SyncToAsync, sync_to_async
+from django.conf import settings
 from django.db import connections
+
+from fairway.server.config import Config
+from fairway.server.threads import LentThread, ThreadLoan, ThreadPool
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -59,6 +65,25 @@ class DatabaseSyncToAsync(SyncToAsync[_P, _R]):
     is for Django's ``CONN_MAX_AGE`` and ``CONN_HEALTH_CHECKS`` to say.
     """
 
+    def __init__(
+        self,
+        func: Callable[_P, _R],
+        thread_sensitive: bool = True,
+        executor: Executor | None = None,
+    ) -> None:
+        # asgiref says ThreadPoolExecutor, and takes any.
+        super().__init__(func, thread_sensitive, executor)  # type: ignore[arg-type]
+        self._anywhere = not thread_sensitive and executor is None
+
+    async def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        """Run the function in a thread, and return what it returns."""
+        pool = _current_pool() if self._anywhere else None
+        if pool is None:
+            return await super().__call__(*args, **kwargs)
+        # Any thread, but one of the pool: its size is the number of database connections.
+        elsewhere = DatabaseSyncToAsync(self.func, False, LentThread(pool))
+        return await elsewhere(*args, **kwargs)
+
     # Any: asgiref hands its own internals through here.
     def thread_handler(self, loop: Any, *args: Any, **kwargs: Any) -> Any:
         """Run the function; called by asgiref, in the thread that it chose."""
@@ -103,7 +128,8 @@ def database_sync_to_async(
         thread_sensitive: Run it where the other sync code of the same connection runs, one after
             the other. With False it runs in any thread of ``executor``, and at the same time as
             others.
-        executor: Where to run it if it is not thread-sensitive; the event loop's own by default.
+        executor: Where to run it if it is not thread-sensitive; by default any thread of the
+            server's, or of the event loop's own outside of a server.
 
     Returns:
         A coroutine function with the metadata of ``func``, or a decorator that makes one.
@@ -130,6 +156,50 @@ async def aclose_old_connections() -> None:
     await sync_to_async(close_old_connections)()
 
 
+# ------------------------------------------------------------------ threads under other servers
+
+_pools: dict[int, ThreadPool] = {}
+
+
+def _process_pool() -> ThreadPool:
+    """The threads of this process for connections that another server serves.
+
+    As many as the ``FAIRWAY`` setting says (``threads``), or ``ASGI_THREADS``, or 32.
+    """
+    # A process that was forked since, as Gunicorn does with a preloaded application, has none.
+    pool = _pools.get(os.getpid())
+    if pool is None:
+        config = Config.from_mapping(getattr(settings, "FAIRWAY", None) or {})
+        pool = ThreadPool(config.threads, config.stream_threads)
+        pool = _pools.setdefault(os.getpid(), pool)
+    return pool
+
+
+def _current_pool() -> ThreadPool | None:
+    """The pool whose threads the current connection is lent, if it is lent any."""
+    context = SyncToAsync.thread_sensitive_context.get(None)
+    executor = SyncToAsync.context_to_thread_executor.get(context) if context else None
+    if isinstance(executor, FreshThread):
+        executor = executor.inner
+    return executor.pool if isinstance(executor, LentThread) else None
+
+
+@contextlib.asynccontextmanager
+async def connection_thread() -> AsyncIterator[None]:
+    """Let the sync code of one connection run in threads that are lent to it.
+
+    Fairway's server has seen to that for each connection, and this changes nothing. Under another
+    server, whose sync code would share one thread or start one for each request, the threads come
+    from one bounded pool of the process. Nothing is changed either where somebody else has chosen a
+    thread, and while a test runs an application: it is to use the test's own connections.
+    """
+    if _keepers or SyncToAsync.thread_sensitive_context.get(None) is not None:
+        yield
+        return
+    async with ThreadLoan(LentThread(_process_pool())):
+        yield
+
+
 # ------------------------------------------------------------------ async ORM in handlers
 
 _turns = itertools.count(1)
@@ -145,10 +215,13 @@ class FreshThread(Executor):
 
     Args:
         executor: Where the calls run.
+
+    Attributes:
+        inner: That executor.
     """
 
     def __init__(self, executor: Executor) -> None:
-        self._executor = executor
+        self.inner = executor
         self._turn = next(_turns)
 
     def begin_turn(self) -> bool:
@@ -158,11 +231,11 @@ class FreshThread(Executor):
 
     def submit(self, fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> "Future[_R]":
         """Call ``fn`` where and when the inner executor does."""
-        return self._executor.submit(self._run, self._turn, functools.partial(fn, *args, **kwargs))
+        return self.inner.submit(self._run, self._turn, functools.partial(fn, *args, **kwargs))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Shut the inner executor down."""
-        self._executor.shutdown(wait, cancel_futures=cancel_futures)
+        self.inner.shutdown(wait, cancel_futures=cancel_futures)
 
     @staticmethod
     def _run(turn: int, call: Callable[[], _R]) -> _R:

@@ -8,22 +8,28 @@ Django's.
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Iterator
+import logging
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import urlparse
 
 import django
-from asgiref.sync import ThreadSensitiveContext, sync_to_async
+from asgiref.sync import sync_to_async
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler, StaticFilesHandlerMixin
 from django.core import signals
 from django.core.cache import close_caches
-from django.core.exceptions import RequestAborted
+from django.core.exceptions import RequestAborted, SuspiciousOperation
 from django.core.handlers import asgi
 from django.core.handlers.base import BaseHandler, reset_urlconf
+from django.core.handlers.exception import response_for_exception
 from django.db import close_old_connections
-from django.http import FileResponse
+from django.http import FileResponse, HttpRequest
 from django.urls import URLPattern, URLResolver, get_resolver, set_script_prefix
 
 from fairway._types import ASGIApplication, Receive, Scope, Send
-from fairway.db import connection_turns
+from fairway.db import connection_thread, connection_turns
+from fairway.server.threads import streaming
 
 #: Paths whose guess is remembered, so that most requests are resolved once only, by Django.
 _MAX_GUESSES: Final = 4096
@@ -67,18 +73,25 @@ class ASGIHandler(asgi.ASGIHandler):
         """
         if scope["type"] != "http":
             raise ValueError(f"Django can only handle ASGI/HTTP connections, not {scope['type']}.")
-        # Under Fairway's server this reuses the context whose executor lends threads. Elsewhere it
-        # is a thread for this request, as in Django: an executor of our own must not be left behind
-        # for what the server starts from here, such as the next request of a connection.
-        async with ThreadSensitiveContext():
+        async with connection_thread():
             connection_turns()  # the thread of each hop looks after its database connections
-            if self._guess_async(scope):
-                if not self._async_loaded:
-                    self.load_middleware(is_async=True)
-                    self._async_loaded = True
-                await self.handle(scope, receive, send)  # type: ignore[arg-type]  # ASGI's own types
-            else:
-                await self._handle_sync(scope, receive, send)
+            try:
+                body_file = await self.read_body(receive)
+            except RequestAborted:
+                return
+            try:
+                await self._serve(scope, body_file, receive, send)
+            finally:
+                body_file.close()
+
+    async def _serve(self, scope: Scope, body_file: Any, receive: Receive, send: Send) -> None:
+        if not self._guess_async(scope):
+            await self._serve_sync(scope, body_file, receive, send)
+            return
+        if not self._async_loaded:
+            self.load_middleware(is_async=True)
+            self._async_loaded = True
+        await self._serve_async(scope, body_file, receive, send)
 
     # ------------------------------------------------------------------ the guess
 
@@ -101,18 +114,60 @@ class ASGIHandler(asgi.ASGIHandler):
                 self._guesses[path] = guess
         return guess
 
+    # ------------------------------------------------------------------ the async chain
+
+    async def _serve_async(
+        self, scope: Scope, body_file: Any, receive: Receive, send: Send
+    ) -> None:
+        set_script_prefix(asgi.get_script_prefix(scope))
+        await signals.request_started.asend(sender=self.__class__, scope=scope)
+        request, refusal = self.create_request(scope, body_file)
+        if request is None:
+            assert refusal is not None
+            await self.send_response(refusal, send)
+            await sync_to_async(refusal.close)()
+            return
+        responses = []
+
+        async def answer() -> None:
+            responses.append(await self.run_get_response(request))
+            await self.send_response(responses[0], send)
+
+        try:
+            await self._while_connected(answer(), receive)
+        finally:
+            if responses:
+                await sync_to_async(responses[0].close)()
+            else:
+                await signals.request_finished.asend(sender=self.__class__)
+
+    async def _while_connected(self, answer: Coroutine[Any, Any, None], receive: Receive) -> None:
+        """Run ``answer``, and cancel it when the client goes: nobody is left to hear it.
+
+        Both it and the task that watches the client have ended when this returns or is cancelled.
+        """
+        answering = asyncio.ensure_future(answer)
+        listening = asyncio.ensure_future(self.listen_for_disconnect(receive))
+        tasks = (listening, answering)
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        for outcome in outcomes:
+            # That the client has gone is no error; nor is it that the answer was interrupted.
+            if isinstance(outcome, Exception) and not isinstance(outcome, RequestAborted):
+                raise outcome
+
     # ------------------------------------------------------------------ the sync chain
 
-    async def _handle_sync(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            body_file = await self.read_body(receive)
-        except RequestAborted:
-            return
+    async def _serve_sync(self, scope: Scope, body_file: Any, receive: Receive, send: Send) -> None:
         response = None
         try:
             response = await sync_to_async(self._respond)(scope, body_file)
             if response.streaming:
-                await self._stream(response, receive, send)
+                await self._while_connected(self.send_response(response, send), receive)
             else:
                 await self.send_response(response, send)
         finally:
@@ -120,7 +175,6 @@ class ASGIHandler(asgi.ASGIHandler):
                 await signals.request_finished.asend(sender=self.__class__)
             elif not response.closed:
                 await sync_to_async(response.close)()
-            body_file.close()
 
     def _respond(self, scope: Scope, body_file: Any) -> Any:
         """Everything from request_started to the response, in one thread."""
@@ -139,28 +193,52 @@ class ASGIHandler(asgi.ASGIHandler):
             response.close()
         return response
 
-    async def _stream(self, response: Any, receive: Receive, send: Send) -> None:
-        """Send a streaming response, and stop as soon as the client is gone."""
-        sending = asyncio.ensure_future(self.send_response(response, send))
-        listening = asyncio.ensure_future(self.listen_for_disconnect(receive))
-        try:
-            await asyncio.wait({sending, listening}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (listening, sending):
-                if not task.done():
-                    task.cancel()
-            outcomes = await asyncio.gather(sending, listening, return_exceptions=True)
-        if isinstance(outcomes[0], Exception):
-            raise outcomes[0]
-
     async def send_response(self, response: Any, send: Send) -> None:
         """Send a response; the parts of a sync iterator are made in a thread, one at a time.
 
-        Between two parts no thread is held, so a slow client costs none.
+        Between two parts no thread is held, so a slow client costs none; and iterators that wait
+        for something hold some threads at most (``stream_threads``).
         """
         if response.streaming and not response.is_async:
             response = _InThread(response)
         await super().send_response(response, send)  # type: ignore[arg-type]  # ASGI's own types
+
+
+class StaticFilesHandler(ASGIHandler, ASGIStaticFilesHandler):  # type: ignore[misc]  # Django's own bases differ in load_middleware()
+    """Serves static files while developing, and leaves everything else to an application.
+
+    As Django's, which it extends, with these differences: a file is read piece by piece as it is
+    sent, not whole; and a path that leads out of the directories of static files is a bad request,
+    not an error of the server's.
+
+    Args:
+        application: Gets what is below another path than ``STATIC_URL``, and other scopes.
+    """
+
+    def __init__(self, application: ASGIApplication) -> None:
+        self.application: Any = application
+        self.base_url = urlparse(self.get_base_url())
+        self._async_loaded = True  # there is no middleware
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]  # ASGI's own types
+        """Serve a file, or hand on."""
+        if scope["type"] == "http" and self._should_handle(scope["path"]):
+            await super().__call__(scope, receive, send)
+        else:
+            await self.application(scope, receive, send)
+
+    def _guess_async(self, scope: Scope) -> bool:
+        return True
+
+    async def get_response_async(self, request: Any) -> Any:
+        """Return the file, or 404, or 400."""
+        response: Any
+        try:
+            response = await StaticFilesHandlerMixin.get_response_async(self, request)
+        except SuspiciousOperation as error:
+            response = await sync_to_async(response_for_exception)(request, error)
+        response._resource_closers.append(request.close)  # noqa: SLF001  as Django's does
+        return response
 
 
 class _InThread:
@@ -177,7 +255,14 @@ class _InThread:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         parts = iter(self._response)
         step = sync_to_async(lambda: next(parts, None))
-        while (part := await step()) is not None:
+        while True:
+            token = streaming.set(True)
+            try:
+                part = await step()
+            finally:
+                streaming.reset(token)
+            if part is None:
+                return
             yield part
 
 
@@ -191,6 +276,41 @@ def _views(resolver: Any) -> Iterator[Any]:
 
 def _is_async(view: Any) -> bool:
     return inspect.iscoroutinefunction(view)
+
+
+class HandshakeHint(logging.Filter):
+    """Says in the log of a 404 why a WebSocket was not found, if that is what was asked for.
+
+    A browser's opening handshake that gets here came as an ordinary request: by a server that knows
+    no WebSockets, or by a proxy that does not pass on that it is one. "Not Found: /ws/chat/" would
+    send people to their routes.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Add the hint where it is due; every record passes."""
+        request = getattr(record, "request", None)
+        if getattr(record, "status_code", 0) == HTTPStatus.NOT_FOUND and isinstance(
+            request, HttpRequest
+        ):
+            record.msg = f"{record.msg}{handshake_hint(request)}"
+        return True
+
+
+def handshake_hint(request: HttpRequest) -> str:
+    """Say why a WebSocket's opening handshake is an ordinary request; "" if it is no handshake."""
+    if "HTTP_SEC_WEBSOCKET_KEY" not in request.META:
+        return ""
+    if not isinstance(request, asgi.ASGIRequest):
+        return (
+            ". This is the opening handshake of a WebSocket, and WSGI serves none: start manage.py "
+            'runserver without --noasgi, with "fairway" before other apps that bring one, or the '
+            "fairway command."
+        )
+    return (
+        ". This is the opening handshake of a WebSocket, which came as a plain request: let the "
+        "proxy in front pass on the headers Upgrade and Connection, over HTTP/1.1, or use a server "
+        "that serves WebSockets, such as the fairway command."
+    )
 
 
 def get_asgi_application() -> ASGIApplication:

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from django.apps import apps
 from django.conf import settings
-from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands.runserver import Command as RunserverCommand
 from django.db import connections
@@ -21,6 +20,7 @@ from django.utils import autoreload
 
 from fairway import __version__
 from fairway._types import ASGIApplication
+from fairway.http import StaticFilesHandler
 from fairway.routing import get_default_application
 from fairway.server import AccessRecord, Config, ConfigError, Server
 from fairway.server.access import format_django
@@ -128,8 +128,7 @@ class Command(RunserverCommand):
         """Return what is served: the project's application, within the one for static files."""
         application = get_default_application()
         if options.get("use_static_handler") and (settings.DEBUG or options["insecure_serving"]):
-            # Its stubs want events to be mappings, and a handler of Django's inside.
-            return ASGIStaticFilesHandler(application)  # type: ignore[arg-type,return-value]
+            return StaticFilesHandler(application)
         return application
 
     def get_config(self, options: dict[str, Any]) -> Config:
