@@ -1,0 +1,342 @@
+"""The bus of one machine: a mesh for topics, a store for queues."""
+
+import asyncio
+import concurrent.futures
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from fairway.delivery.queue import Lease
+from fairway.exceptions import ChannelLayerUnavailable
+from fairway.layers.bus import ACKNOWLEDGEMENT, DELAY, Bus, Confirmation, Published
+from fairway.layers.io import io
+from fairway.layers.local.directory import Directory
+from fairway.layers.local.mesh import Mesh
+from fairway.layers.local.store import Store
+
+logger = logging.getLogger("fairway.layers.local")
+
+T = TypeVar("T")
+
+#: Before a queue's name, the topic by which its readers are woken.
+_WAKE: Final = "?"
+#: Seconds after which a reader looks again although nobody woke it: whoever sent may have been
+#: killed between the two.
+_LOOK_AGAIN: Final = 30.0
+#: Seconds before a place to meet that could not be used is tried again.
+_TRY_AGAIN: Final = 30.0
+
+
+class _Reader:
+    """Somebody who waits for a queue, on whatever event loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._woken = asyncio.Event()
+
+    def wake(self) -> bool:
+        """Let it look again, from any thread; False if its loop was closed."""
+        try:
+            self._loop.call_soon_threadsafe(self._woken.set)
+        except RuntimeError:
+            return False
+        return True
+
+    async def wait(self, seconds: float) -> None:
+        """Until it is woken, at most ``seconds``."""
+        timer = self._loop.call_later(seconds, self._woken.set)
+        try:
+            await self._woken.wait()
+        finally:
+            timer.cancel()
+        self._woken.clear()
+
+
+class LocalBus(Bus):
+    """Connects the processes of one machine.
+
+    Args:
+        directory: Where they meet.
+        expiry: Seconds for which a message that was given back is wanted.
+    """
+
+    abilities = frozenset({ACKNOWLEDGEMENT, DELAY})
+
+    def __init__(self, directory: Directory, expiry: float) -> None:
+        self._directory = directory
+        self._expiry = expiry
+        self._pid = os.getpid()
+        self._mesh = Mesh(directory, self._deliver, self._missed, self._read_members)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._members: dict[str, dict[str, float]] = {}
+        # SQLite blocks, and a connection is for one thread. Memberships are read on the thread that
+        # talks, with a connection of their own: in WAL mode reading waits for nobody.
+        self._store = self._new_store()
+        self._looking = self._new_store()
+        self._storing = concurrent.futures.ThreadPoolExecutor(1, "fairway-queues")
+        self._readers: dict[str, set[_Reader]] = {}
+        self._heard: dict[str, Confirmation] = {}
+        self._unusable_until = 0.0
+        self._closed = True
+
+    def _new_store(self) -> Store:
+        return Store(self._directory.path / "queues.sqlite3", self._directory.file_mode)
+
+    def _use(self) -> None:
+        """To be called first by whatever may be called from outside."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._mesh.forget_parent()
+            # Never closed: SQLite's connections are not to be touched on this side of a fork.
+            self._inherited = (self._store, self._looking)
+            self._begin()
+        if self._closed:
+            self._closed = False
+            io.at_exit(self._goodbye)
+
+    # ------------------------------------------------------------------ topics
+
+    async def publish(self, topic: str, payload: bytes) -> Published:
+        """Hand a payload to the processes that want it."""
+        self._use()
+        mesh = self._mesh
+        if not mesh.started and not await self._started():
+            return _NOBODY
+        queues = self._queues_of(topic)
+        wanting = mesh.wanting.get(topic)
+        if not wanting:
+            return Published(0, queues) if queues else _NOBODY
+        if io.here:
+            reached = mesh.publish(topic, payload)
+            await asyncio.sleep(0)  # written before a process goes on that may be about to end
+            return Published(reached, queues)
+        io.call(mesh.publish, topic, payload)
+        return Published(len(wanting), queues)
+
+    def tell(self, topic: str, payload: bytes) -> None:
+        """Publish without waiting for it."""
+        self._use()
+        io.call(self._mesh.publish, topic, payload)
+
+    def subscribe(self, topic: str) -> Confirmation:
+        """Want a topic."""
+        self._use()
+        confirmed: concurrent.futures.Future[None] = concurrent.futures.Future()
+        # Whoever comes after this call is told of the topic after this call.
+        alone = self._mesh.alone
+        io.call(self._mesh.subscribe, topic, confirmed)
+        return None if alone else confirmed
+
+    def unsubscribe(self, topic: str) -> None:
+        """Want it no more."""
+        self._use()
+        io.call(self._mesh.unsubscribe, topic)
+
+    def _deliver(self, topic: str, payload: bytes) -> None:
+        if topic.startswith(_WAKE):
+            self._wake(topic.removeprefix(_WAKE))
+        else:
+            self.deliver(topic, payload)
+
+    def _missed(self) -> None:
+        self.lost()
+        for queue in self._readers:
+            self._wake(queue)
+
+    async def _started(self) -> bool:
+        """Meet the others; False, with a word in the log, when there is no place for it."""
+        if time.monotonic() < self._unusable_until:
+            return False
+        try:
+            await io.run(self._mesh.start())
+        except ChannelLayerUnavailable as error:
+            self._unusable_until = time.monotonic() + _TRY_AGAIN
+            logger.error("%s Groups do not reach other processes.", error)
+            return False
+        return True
+
+    async def adopt(self, topic: str, queue: str, expiry: float) -> None:
+        """Make a queue a member of a topic; returns when every process knows."""
+        await self._change_members(lambda: self._store.adopt(topic, queue, expiry))
+
+    async def release(self, topic: str, queue: str) -> None:
+        """End the membership of a queue."""
+        await self._change_members(lambda: self._store.release(topic, queue))
+
+    async def _change_members(self, change: Callable[[], None]) -> None:
+        self._use()
+        if not self._mesh.started:
+            await io.run(self._mesh.start())
+        await self._stored(change)
+        await io.run(self._read_members_here())
+        confirmed: concurrent.futures.Future[None] = concurrent.futures.Future()
+        io.call(self._mesh.tell_change, confirmed)
+        await asyncio.shield(asyncio.wrap_future(confirmed))
+
+    def _read_members(self) -> None:
+        """Know which queues are members of which topics; another process may have changed it."""
+        try:
+            self._members = self._looking.members()
+        except sqlite3.Error as error:
+            logger.error("Cannot read %s: %s", self._looking.path, error)
+
+    async def _read_members_here(self) -> None:
+        self._read_members()
+
+    def _queues_of(self, topic: str) -> list[str]:
+        members = self._members.get(topic)
+        if not members:
+            return []
+        now = time.time()
+        return [queue for queue, expires in members.items() if expires > now]
+
+    # ------------------------------------------------------------------ queues
+
+    async def push(
+        self, queue: str, payload: bytes, *, capacity: int, expiry: float, delay: float = 0.0
+    ) -> bool:
+        """Add to a queue, and wake a reader."""
+        self._use()
+        if not self._mesh.started:
+            await io.run(self._mesh.start())
+        taken = await self._stored(
+            lambda: self._store.push(queue, payload, capacity, expiry, delay)
+        )
+        if taken:
+            await self._wake_everywhere(queue)
+        return taken
+
+    async def pop(self, queue: str) -> bytes:
+        """Take the next payload from a queue, waiting for one if need be."""
+        row = await self._take(
+            queue, lambda: self._store.pop(queue), lambda row: self._store.put_back(queue, row)
+        )
+        return row.payload
+
+    async def lease(self, queue: str, seconds: float) -> Lease:
+        """Take the next payload for ``seconds``."""
+        return await self._take(
+            queue,
+            lambda: self._store.lease(queue, seconds),
+            lambda lease: self._store.give_back(lease.ticket, self._expiry),
+        )
+
+    async def extend(self, queue: str, ticket: str, seconds: float) -> bool:
+        """Keep a leased payload for ``seconds`` from now."""
+        self._use()
+        return await self._stored(lambda: self._store.extend(ticket, seconds))
+
+    async def acknowledge(self, queue: str, ticket: str) -> bool:
+        """Be done with a leased payload."""
+        self._use()
+        return await self._stored(lambda: self._store.acknowledge(ticket))
+
+    async def give_back(self, queue: str, ticket: str, delay: float = 0.0) -> bool:
+        """Put a leased payload back, and wake a reader."""
+        self._use()
+        given = await self._stored(lambda: self._store.give_back(ticket, self._expiry, delay))
+        if given:
+            await self._wake_everywhere(queue)
+        return given
+
+    async def _take(
+        self, queue: str, take: Callable[[], T | None], undo: Callable[[T], object]
+    ) -> T:
+        self._use()
+        if not self._mesh.started:
+            await io.run(self._mesh.start())
+        reader = _Reader()
+        self._readers.setdefault(queue, set()).add(reader)
+        try:
+            await self._hear_of(queue)
+            while True:
+                found = await self._stored(take, undo)
+                if found is not None:
+                    return found
+                due = await self._stored(lambda: self._store.next_due(queue))
+                await reader.wait(_LOOK_AGAIN if due is None else min(due, _LOOK_AGAIN))
+        finally:
+            readers = self._readers[queue]
+            readers.discard(reader)
+            if not readers:
+                del self._readers[queue]
+
+    async def _hear_of(self, queue: str) -> None:
+        """Be told of what comes into a queue; for good, since who reads once reads again."""
+        if queue not in self._heard:
+            self._heard[queue] = self.subscribe(_WAKE + queue)
+        heard = self._heard[queue]
+        if heard is not None and not heard.done():
+            await asyncio.shield(asyncio.wrap_future(heard))
+
+    async def _wake_everywhere(self, queue: str) -> None:
+        self._wake(queue)
+        await self.publish(_WAKE + queue, b"")
+
+    def _wake(self, queue: str) -> None:
+        readers = self._readers.get(queue, set())
+        for reader in list(readers):
+            if not reader.wake():
+                readers.discard(reader)
+
+    async def _stored(
+        self, work: Callable[[], T], undo: Callable[[Any], object] | None = None
+    ) -> T:
+        """Do something with the store; undone if the caller is cancelled before it has the result.
+
+        Raises:
+            ChannelLayerUnavailable: The file cannot be used.
+        """
+        doing = self._storing.submit(work)
+        try:
+            result: T = await asyncio.wrap_future(doing)
+        except asyncio.CancelledError:
+            if undo is not None and not doing.cancel():
+                self._storing.submit(_undo, doing, undo)
+            raise
+        except sqlite3.Error as error:
+            raise ChannelLayerUnavailable(f"Cannot use {self._store.path}: {error}") from error
+        return result
+
+    # ------------------------------------------------------------------ all of it
+
+    def stats(self) -> dict[str, int]:
+        """``peers``: other processes; ``missed``: payloads that one which hung did not get."""
+        links = self._mesh.publishers
+        return {
+            "peers": len(links),
+            "missed": self._mesh.payloads_missed + sum(link.missed for link in links),
+        }
+
+    async def flush(self) -> None:
+        """Forget every queue and every membership of queues."""
+        self._use()
+        await self._change_members(self._store.flush)
+
+    async def close(self) -> None:
+        """Leave; the queues stay."""
+        if self._closed or self._pid != os.getpid():
+            return
+        self._closed = True
+        io.no_exit(self._goodbye)
+        await io.run(self._goodbye())
+
+    async def _goodbye(self) -> None:
+        await self._mesh.stop()
+        self._storing.shutdown()
+        self._store.close()
+        self._looking.close()
+        self._begin()
+
+
+def _undo(doing: "concurrent.futures.Future[Any]", undo: Callable[[Any], object]) -> None:
+    if doing.exception() is None and (result := doing.result()) is not None:
+        undo(result)
+
+
+_NOBODY = Published(0)

@@ -1,0 +1,199 @@
+"""The private directory in which the processes of one machine find each other."""
+
+import hashlib
+import logging
+import os
+import pwd
+import re
+import secrets
+import socket
+import stat
+import struct
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from fairway.exceptions import ChannelLayerUnavailable
+
+logger = logging.getLogger("fairway.layers.local")
+
+SOCKET_SUFFIX: Final = ".sock"
+#: Who may look into the directory, unless told otherwise: its owner.
+PRIVATE: Final = 0o700
+#: The longest path that a Unix socket may have, in bytes: sockaddr_un(7), less its final zero.
+MAX_SOCKET_PATH: Final = 103 if sys.platform == "darwin" else 107
+
+_NAME_SIZE: Final = 16 + len(SOCKET_SUFFIX)
+
+
+def default_path(project: str) -> Path:
+    """Where the processes of a project meet, if they run as one user.
+
+    The same for a service, a terminal and a cron job of that user, so neither ``TMPDIR`` nor
+    ``XDG_RUNTIME_DIR`` counts, which these set differently.
+
+    Args:
+        project: What tells this project's layer from others on the machine.
+    """
+    root = Path("/tmp") if os.access("/tmp", os.W_OK) else Path(tempfile.gettempdir())  # noqa: S108
+    return root / f"fairway-{_digest(project)}-{_safe(user_name())}"
+
+
+def user_name(uid: int | None = None) -> str:
+    """The name of a user (by default of this process's), or the number where it has none."""
+    uid = os.geteuid() if uid is None else uid
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:  # as in many containers
+        return str(uid)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^\w.-]", "_", name)[:24]
+
+
+class Directory:
+    """The directory: made, checked and read.
+
+    Args:
+        path: Where it is.
+        mode: Its permissions; those of the group let the processes of several users meet.
+        shared: Its path was chosen by somebody, and not derived from the user's name.
+    """
+
+    def __init__(self, path: Path, mode: int = PRIVATE, *, shared: bool = False) -> None:
+        self.path = path
+        self.mode = mode
+        self._shared = shared
+
+    @property
+    def file_mode(self) -> int:
+        """The permissions of what is in it."""
+        return self.mode & 0o666
+
+    def prepare(self) -> None:
+        """Make it if need be, and see that it is as private as it should be.
+
+        Raises:
+            ChannelLayerUnavailable: It cannot be used; the message says why, and what to do.
+        """
+        self._check_length()
+        try:
+            self.path.mkdir(mode=self.mode, parents=self._shared)
+            self.path.chmod(self.mode)  # whatever the umask is
+        except FileExistsError:
+            pass
+        except OSError as error:
+            raise self._unusable(f"cannot be made: {error.strerror}") from error
+        self._check_owner(self.path.lstat())
+        self._warn_of_others()
+
+    def new_socket(self) -> tuple[socket.socket, Path]:
+        """A listening socket of a new name; nobody finds it before it listens."""
+        path = self.path / f"{secrets.token_hex(8)}{SOCKET_SUFFIX}"
+        hidden = path.with_suffix(".new")
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            listener.bind(str(hidden))
+            hidden.chmod(self.file_mode)
+            listener.listen(1024)
+            listener.setblocking(False)
+            hidden.rename(path)
+        except OSError as error:
+            listener.close()
+            hidden.unlink(missing_ok=True)
+            raise self._unusable(f"takes no socket: {error.strerror}") from error
+        return listener, path
+
+    def sockets(self) -> Iterator[Path]:
+        """The sockets of other processes, those of killed ones included."""
+        return self.path.glob(f"*{SOCKET_SUFFIX}")
+
+    def remove(self, path: Path) -> None:
+        """Remove a socket's file, of this process or of one that was killed."""
+        path.unlink(missing_ok=True)
+
+    def may_speak(self, connection: socket.socket) -> bool:
+        """Whether the process at the other end is one that this directory is for.
+
+        The directory's permissions have let it in already. This is for a private directory on a
+        system that does not check them for sockets.
+        """
+        uid = peer_uid(connection)
+        if uid is None or self.mode & 0o077 or uid in {0, os.geteuid()}:
+            return True
+        logger.error(
+            "A process of user %s connected to %s, which is private to %s; it was refused.",
+            user_name(uid),
+            self.path,
+            user_name(),
+        )
+        return False
+
+    def _check_length(self) -> None:
+        longest = len(os.fsencode(self.path)) + 1 + _NAME_SIZE
+        if longest > MAX_SOCKET_PATH:
+            raise self._unusable(
+                f"is too long: with a socket's name in it, it has {longest} bytes, and a Unix "
+                f"socket's path may have {MAX_SOCKET_PATH}. Set 'path' to a shorter one"
+            )
+
+    def _check_owner(self, status: os.stat_result) -> None:
+        if not stat.S_ISDIR(status.st_mode):
+            raise self._unusable("is no directory")
+        owner = user_name(status.st_uid)
+        if status.st_uid != os.geteuid() and os.geteuid() != 0:
+            if not self._shared:
+                raise self._unusable(f"belongs to user {owner}, and this process is {user_name()}")
+            logger.warning(
+                "The directory %s of the local channel layer belongs to user %s; this process "
+                "runs as %s.",
+                self.path,
+                owner,
+                user_name(),
+            )
+        too_open = stat.S_IMODE(status.st_mode) & ~self.mode & 0o777
+        if too_open:
+            raise self._unusable(
+                f"has mode {stat.S_IMODE(status.st_mode):o}, which lets in others than "
+                f"{self.mode:o} does"
+            )
+        if not os.access(self.path, os.R_OK | os.W_OK | os.X_OK):
+            raise self._unusable(f"is not writable for user {user_name()}")
+
+    def _warn_of_others(self) -> None:
+        """The trap: the site runs as one user, and a command is tried as another."""
+        if self._shared:
+            return
+        prefix = self.path.name.removesuffix(_safe(user_name()))
+        for other in self.path.parent.glob(f"{prefix}*"):
+            if other == self.path:
+                continue
+            logger.warning(
+                "Processes of this project run as user %s, too, and this one runs as %s: they do "
+                "not reach each other. Run them as one user, or set 'path' and 'mode' of "
+                "LocalChannelLayer for a group of users.",
+                other.name.removeprefix(prefix),
+                user_name(),
+            )
+
+    def _unusable(self, why: str) -> ChannelLayerUnavailable:
+        return ChannelLayerUnavailable(
+            f"The directory {self.path} of the local channel layer {why}. "
+            "('path' and 'mode' in CONFIG choose another.)"
+        )
+
+
+def peer_uid(connection: socket.socket) -> int | None:
+    """The user of the process at the other end of a Unix socket; None where nobody tells."""
+    if hasattr(socket, "SO_PEERCRED"):
+        data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        uid: int = struct.unpack("3i", data)[1]
+        return uid
+    return None

@@ -1,0 +1,199 @@
+"""One connection between two processes, seen from its publisher and from its subscriber."""
+
+import asyncio
+import logging
+import socket
+from typing import TYPE_CHECKING, Final
+
+from fairway.layers.local.frames import (
+    FrameError,
+    FrameReader,
+    Say,
+    frame,
+    numbered,
+    payload_frame,
+    read_numbered,
+    read_payload,
+)
+
+if TYPE_CHECKING:
+    from fairway.layers.local.mesh import Mesh
+
+logger = logging.getLogger("fairway.layers.local")
+
+#: The version of the frames; processes of another one do not understand each other.
+VERSION: Final = 1
+#: Bytes that may wait for a process which does not read. It misses what is published beyond that,
+#: and is told so.
+MAX_WAITING: Final = 16 * 1024 * 1024
+
+
+class Link(asyncio.Protocol):
+    """What both ends have in common.
+
+    Attributes:
+        peer: The name of the process at the other end; empty until it is known.
+        ended: Resolved when the connection has ended.
+    """
+
+    def __init__(self, mesh: "Mesh", connection: socket.socket, peer: str = "") -> None:
+        self.peer = peer
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._mesh = mesh
+        self._connection = connection
+        self._reader = FrameReader()
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is there."""
+        self._transport = transport  # type: ignore[assignment]  # sockets have transports both ways
+
+    def data_received(self, data: bytes) -> None:
+        """Read frames."""
+        try:
+            for say, body in self._reader.feed(data):
+                self.heard(say, body)
+        except (FrameError, ValueError, IndexError) as error:
+            logger.error(
+                "A process in %s does not speak this version's language (%s); it is ignored. Run "
+                "the same version of fairway everywhere.",
+                self._mesh.directory.path,
+                error,
+            )
+            self.abort()
+
+    def heard(self, say: int, body: bytes) -> None:
+        """Do what the other end says; a subclass knows."""
+        raise NotImplementedError
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The other process has closed it, or is gone."""
+        self._transport = None
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def say(self, data: bytes) -> None:
+        """Write, if the connection is still there."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """End the connection once everything is written."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """End the connection now."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def drop(self) -> None:
+        """Let go of the socket in a forked child, without a word to the other end."""
+        self._connection.close()
+
+
+class Publisher(Link):
+    """This process publishes, the other one subscribes.
+
+    Attributes:
+        wanted: The topics that the other one wants.
+        ready: Resolved when all of its topics are known, or the connection has ended before.
+        missed: How many payloads the other one missed, as it did not read.
+    """
+
+    def __init__(self, mesh: "Mesh", connection: socket.socket, peer: str) -> None:
+        super().__init__(mesh, connection, peer)
+        self.wanted: set[str] = set()
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.missed = 0
+        self._missing = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Say who is there."""
+        super().connection_made(transport)
+        assert self._transport is not None
+        self._transport.set_write_buffer_limits(high=MAX_WAITING // 2)
+        self.say(numbered(Say.HELLO, VERSION, self._mesh.name))
+
+    def heard(self, say: int, body: bytes) -> None:
+        """The other one says which topics it wants."""
+        if say == Say.WANT:
+            number, topic = read_numbered(body)
+            self.wanted.add(topic)
+            self._mesh.wanted(topic, self)
+            self.say(numbered(Say.NOTED, number))
+        elif say == Say.WANT_NOT:
+            _, topic = read_numbered(body)
+            self.wanted.discard(topic)
+            self._mesh.wanted_no_more(topic, self)
+        elif say == Say.KNOW:
+            number, _ = read_numbered(body)
+            self._mesh.changed()
+            self.say(numbered(Say.NOTED, number))
+            if not self.ready.done():
+                self.ready.set_result(None)
+
+    def publish(self, topic: str, payload: bytes) -> bool:
+        """Send a payload; False if the other one is too far behind to take it."""
+        transport = self._transport
+        if transport is None:
+            return False
+        if transport.get_write_buffer_size() + len(payload) > MAX_WAITING:
+            self.missed += 1
+            if not self._missing:
+                self._missing = True  # one line per burst: it ends when the other one reads again
+                logger.warning(
+                    "Process %s does not read: %d bytes wait for it. It misses what is sent now.",
+                    self.peer,
+                    transport.get_write_buffer_size(),
+                )
+            return False
+        transport.write(payload_frame(topic, payload))
+        return True
+
+    def resume_writing(self) -> None:
+        """The other one reads again: tell it once that it has missed something."""
+        if self._missing:
+            self._missing = False
+            self.say(frame(Say.MISSED))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The other process wants nothing any more."""
+        super().connection_lost(error)
+        if not self.ready.done():
+            self.ready.set_result(None)
+        for topic in self.wanted:
+            self._mesh.wanted_no_more(topic, self)
+        self._mesh.lost_publisher(self)
+
+
+class Subscriber(Link):
+    """The other process publishes, this one subscribes.
+
+    Attributes:
+        noted: The number up to which the other one has confirmed this one's topics.
+    """
+
+    def __init__(self, mesh: "Mesh", connection: socket.socket) -> None:
+        super().__init__(mesh, connection)
+        self.noted = -1
+
+    def heard(self, say: int, body: bytes) -> None:
+        """The other one says who it is, and what was published."""
+        if say == Say.PAYLOAD:
+            self._mesh.deliver(*read_payload(body))
+        elif say == Say.NOTED:
+            self.noted, _ = read_numbered(body)
+            self._mesh.confirm()
+        elif say == Say.HELLO:
+            version, self.peer = read_numbered(body)
+            if version != VERSION:
+                raise FrameError(f"version {version} instead of {VERSION}")
+            self._mesh.greeted(self)
+        elif say == Say.MISSED:
+            self._mesh.missed()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The other process publishes nothing any more."""
+        super().connection_lost(error)
+        self._mesh.lost_subscriber(self)

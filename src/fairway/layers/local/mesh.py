@@ -1,0 +1,366 @@
+"""Every process of a machine, connected with every other: who wants which topic, and payloads."""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import errno
+import logging
+import socket
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+from fairway.layers.local.directory import SOCKET_SUFFIX, Directory
+from fairway.layers.local.frames import Say, numbered
+from fairway.layers.local.link import Link, Publisher, Subscriber
+
+logger = logging.getLogger("fairway.layers.local")
+
+#: Seconds in which another process has to answer, before it is gone on without.
+PATIENCE: Final = 2.0
+#: Seconds that a process which wants no topic stays connected after it last published.
+LINGER: Final = 10.0
+
+
+class Mesh:
+    """This process among the others of its machine.
+
+    Started by its first use. What is not said to be for any thread belongs to the thread of
+    :data:`~fairway.layers.io.io`.
+
+    Args:
+        directory: Where the processes meet.
+        deliver: Takes what others published to a topic of this process.
+        missed: Called when some of it was lost.
+        changed: Called when another process says that more than topics has changed.
+
+    Attributes:
+        name: The name of this process, by its socket; empty until it is started.
+        topics: What this process wants.
+        wanting: By topic, the processes that want it. Others threads may look at it.
+        started: Whether every process that was there at the start has told what it wants.
+        payloads_missed: How many payloads processes missed that have left since.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        deliver: Callable[[str, bytes], None],
+        missed: Callable[[], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self.directory = directory
+        self.deliver = deliver
+        self.missed = missed
+        self.changed = changed
+        self._begin()
+
+    def _begin(self) -> None:
+        self.name = ""
+        self.topics: set[str] = set()
+        self.wanting: dict[str, set[Publisher]] = {}
+        self.started = False
+        self.payloads_missed = 0
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._starting: asyncio.Task[None] | None = None
+        self._listener: socket.socket | None = None
+        self._path: Path | None = None
+        self._publishers: dict[str, Publisher] = {}
+        self._connecting: dict[str, asyncio.Task[None]] = {}
+        self._subscribers: set[Subscriber] = set()
+        self._number = 0
+        self._confirming: list[tuple[int, concurrent.futures.Future[None]]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._busy = False
+
+    @property
+    def publishers(self) -> list[Publisher]:
+        """The connections to the other processes; for any thread."""
+        return list(self._publishers.values())
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is certain that nobody else is there; for any thread."""
+        return self.started and not self._publishers and not self._subscribers
+
+    def _spawn(self, work: Coroutine[Any, Any, object]) -> "asyncio.Task[object]":
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # ------------------------------------------------------------------ coming and going
+
+    async def start(self) -> None:
+        """Meet the others; returns when their topics are known.
+
+        Raises:
+            ChannelLayerUnavailable: There is no place to meet.
+        """
+        if self.started:
+            return
+        starting = self._starting
+        if starting is None:
+            starting = self._starting = asyncio.ensure_future(self._start())
+        try:
+            await asyncio.shield(starting)
+        finally:
+            if starting.done():
+                self._starting = None
+
+    async def _start(self) -> None:
+        self.directory.prepare()
+        self._listener, self._path = self.directory.new_socket()
+        self.name = self._path.stem
+        asyncio.get_running_loop().add_reader(self._listener, self._accept)
+        await asyncio.gather(*(self._connect(path) for path in self.directory.sockets()))
+        self.started = True
+        self._linger()
+        logger.info(
+            "Local channel layer: %d other process%s found in %s.",
+            len(self._publishers),
+            "" if len(self._publishers) == 1 else "es",
+            self.directory.path,
+        )
+
+    async def stop(self) -> None:
+        """Leave; everything that was published before is written."""
+        starting: asyncio.Task[None] | None = self._starting
+        if starting is not None:
+            with contextlib.suppress(Exception):
+                await asyncio.shield(starting)
+        self.started = False
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
+        if self._path is not None:
+            self.directory.remove(self._path)
+        for task in self._connecting.values():
+            task.cancel()
+        links: list[Link] = [*self._publishers.values(), *self._subscribers]
+        for link in links:
+            link.close()
+        if links:
+            await asyncio.wait([link.ended for link in links], timeout=PATIENCE)
+        for link in links:
+            link.abort()
+        self._publishers.clear()
+        self._subscribers.clear()
+        self.wanting.clear()
+        self.confirm()
+
+    def forget_parent(self) -> None:
+        """Begin anew in a forked child: what is connected is the parent."""
+        links: list[Link] = [*self._publishers.values(), *self._subscribers]
+        for link in links:
+            link.drop()
+        if self._listener is not None:
+            self._listener.close()
+        self._inherited = (links, self._listener, self._timer)  # never finalised: not ours to end
+        self._begin()
+
+    def _accept(self) -> None:
+        assert self._listener is not None
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                logger.error("Another process cannot connect: %s", error)
+                return
+            connection.setblocking(False)
+            if not self.directory.may_speak(connection):
+                connection.close()
+                continue
+            self._spawn(self._adopt(connection))
+
+    async def _adopt(self, connection: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        subscriber = Subscriber(self, connection)
+        self._subscribers.add(subscriber)
+        try:
+            await loop.connect_accepted_socket(lambda: subscriber, connection)
+        except OSError:
+            self._subscribers.discard(subscriber)
+            connection.close()
+
+    async def _connect(self, path: Path) -> None:
+        """Become a publisher for another process, unless this one is already, or it is gone."""
+        name = path.stem
+        if name == self.name or name in self._publishers:
+            return
+        if name not in self._connecting:
+            self._connecting[name] = asyncio.ensure_future(self._become_publisher(path))
+        await asyncio.wait([self._connecting[name]])
+
+    async def _become_publisher(self, path: Path) -> None:
+        name = path.stem
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.setblocking(False)
+        loop = asyncio.get_running_loop()
+        try:
+            await self._open(connection, path)
+            if not self.directory.may_speak(connection):
+                raise PermissionError(errno.EPERM, "it belongs to another user")
+            publisher = Publisher(self, connection, name)
+            await loop.create_unix_connection(lambda: publisher, sock=connection)
+            self._publishers[name] = publisher
+            await asyncio.wait([publisher.ready], timeout=PATIENCE)
+        except ConnectionRefusedError:
+            self.directory.remove(path)  # of a killed process
+            connection.close()
+        except (OSError, TimeoutError) as error:
+            connection.close()
+            if not isinstance(error, FileNotFoundError):  # it has just left
+                logger.warning("Cannot reach another process by %s: %s", path, error)
+        finally:
+            self._connecting.pop(name, None)
+
+    async def _open(self, connection: socket.socket, path: Path) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + PATIENCE
+        while True:
+            try:
+                connection.connect(str(path))
+            except BlockingIOError:  # its backlog is full, and nothing tells when it is not
+                if loop.time() > end:
+                    raise TimeoutError("it accepts no connection") from None
+                await asyncio.sleep(0.01)
+            else:
+                return
+
+    def greeted(self, subscriber: Subscriber) -> None:
+        """Another process has connected: tell it what is wanted here, and publish to it, too."""
+        for topic in self.topics:
+            subscriber.say(numbered(Say.WANT, self._number, topic))
+        subscriber.say(numbered(Say.KNOW, self._number))
+        path = self.directory.path / f"{subscriber.peer}{SOCKET_SUFFIX}"
+        self._spawn(self._connect(path)).add_done_callback(lambda _: self.confirm())
+
+    def lost_publisher(self, publisher: Publisher) -> None:
+        """A process is gone."""
+        self.payloads_missed += publisher.missed
+        if self._publishers.get(publisher.peer) is publisher:
+            del self._publishers[publisher.peer]
+        self.confirm()
+
+    def lost_subscriber(self, subscriber: Subscriber) -> None:
+        """A process is gone."""
+        self._subscribers.discard(subscriber)
+        self.confirm()
+
+    # ------------------------------------------------------------------ wanting
+
+    def subscribe(self, topic: str, confirmed: "concurrent.futures.Future[None]") -> None:
+        """Want a topic; ``confirmed`` is resolved when every other process knows."""
+        self.topics.add(topic)
+        self._number += 1
+        for subscriber in self._subscribers:
+            if subscriber.peer:
+                subscriber.say(numbered(Say.WANT, self._number, topic))
+        self._confirm_later(confirmed)
+
+    def unsubscribe(self, topic: str) -> None:
+        """Want it no more."""
+        self.topics.discard(topic)
+        self._number += 1
+        for subscriber in self._subscribers:
+            if subscriber.peer:
+                subscriber.say(numbered(Say.WANT_NOT, self._number, topic))
+        self._linger()
+
+    def tell_change(self, confirmed: "concurrent.futures.Future[None]") -> None:
+        """Have every other process call ``changed``; resolved when they have."""
+        self._number += 1
+        for subscriber in self._subscribers:
+            if subscriber.peer:
+                subscriber.say(numbered(Say.KNOW, self._number))
+        self._confirm_later(confirmed)
+
+    def confirm(self) -> None:
+        """Resolve what every process that is there has confirmed."""
+        if not self._confirming:
+            return
+        known = min(
+            (subscriber.noted for subscriber in self._subscribers if subscriber.peer),
+            default=self._number,
+        )
+        # Who is published to has not always connected back yet: it may publish, too.
+        publishing = {subscriber.peer for subscriber in self._subscribers}
+        everybody = self.started and publishing >= set(self._publishers)
+        done = [c for c in self._confirming if everybody and c[0] <= known]
+        if not self.started and self._starting is None:
+            done = self._confirming
+        self._confirming = [c for c in self._confirming if c not in done]
+        for _, confirmed in done:
+            if not confirmed.done():
+                confirmed.set_result(None)
+
+    def _confirm_later(self, confirmed: "concurrent.futures.Future[None]") -> None:
+        waiting = (self._number, confirmed)
+        self._confirming.append(waiting)
+        self._spawn(self._confirm_in_time(waiting))
+
+    async def _confirm_in_time(
+        self, waiting: tuple[int, "concurrent.futures.Future[None]"]
+    ) -> None:
+        try:
+            await self.start()
+        except Exception as error:  # noqa: BLE001  who joins a group is not to fail: it is alone
+            logger.error("%s", error)
+            self._confirming.remove(waiting)
+            waiting[1].set_result(None)
+            return
+        self.confirm()
+        if waiting not in self._confirming:
+            return
+        await asyncio.wait([asyncio.wrap_future(waiting[1])], timeout=PATIENCE)
+        if waiting in self._confirming:
+            silent = [s.peer for s in self._subscribers if s.noted < waiting[0]]
+            logger.warning(
+                "Another process did not confirm within %g s that it knows the topics of this one "
+                "(%s); what it publishes now may be missed.",
+                PATIENCE,
+                ", ".join(silent) or "it has not connected",
+            )
+            self._confirming.remove(waiting)
+            waiting[1].set_result(None)
+
+    def wanted(self, topic: str, publisher: Publisher) -> None:
+        """Another process wants a topic."""
+        # A new set each time: other threads may be looking at the old one.
+        self.wanting[topic] = {*self.wanting.get(topic, ()), publisher}
+
+    def wanted_no_more(self, topic: str, publisher: Publisher) -> None:
+        """Another process wants a topic no more."""
+        left = self.wanting.get(topic, set()) - {publisher}
+        if left:
+            self.wanting[topic] = left
+        else:
+            self.wanting.pop(topic, None)
+
+    # ------------------------------------------------------------------ publishing
+
+    def publish(self, topic: str, payload: bytes) -> int:
+        """Send a payload to the processes that want it; returns to how many."""
+        self._busy = True
+        return sum(link.publish(topic, payload) for link in self.wanting.get(topic, ()))
+
+    def _linger(self) -> None:
+        """Leave some time after the last publication, if nothing is wanted here."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._busy = False
+        self._timer = asyncio.get_running_loop().call_later(LINGER, self._leave_if_idle)
+
+    def _leave_if_idle(self) -> None:
+        if self.topics or not self.started:
+            return
+        if self._busy or self._confirming:
+            self._linger()
+        else:
+            self._spawn(self.stop())

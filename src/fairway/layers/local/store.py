@@ -1,0 +1,258 @@
+"""Named channels, which outlive processes: rows in an SQLite file, beside the sockets."""
+
+import logging
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from fairway.delivery.queue import Lease
+
+logger = logging.getLogger("fairway.layers.local")
+
+#: Seconds to wait for another process that is writing.
+BUSY_TIMEOUT: Final = 5.0
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS message (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    queue TEXT NOT NULL,
+    payload BLOB NOT NULL,
+    due REAL NOT NULL,      -- nobody may have it before
+    expires REAL NOT NULL,  -- nobody needs it after
+    attempt INTEGER NOT NULL DEFAULT 1,
+    ticket TEXT,            -- of who has it on lease
+    leased REAL             -- until when
+);
+CREATE INDEX IF NOT EXISTS message_queue ON message (queue, id);
+CREATE TABLE IF NOT EXISTS membership (
+    topic TEXT NOT NULL,
+    queue TEXT NOT NULL,
+    expires REAL NOT NULL,
+    PRIMARY KEY (topic, queue)
+) WITHOUT ROWID;
+"""
+
+#: Waits, or is leased to somebody whose time is over.
+_FREE: Final = "queue = :queue AND due <= :now AND (leased IS NULL OR leased <= :now)"
+
+
+class Row(NamedTuple):
+    """A message that was taken, with what is needed to put it back where it was."""
+
+    id: int
+    payload: bytes
+    expires: float
+    attempt: int
+
+
+class Store:
+    """The queues of all processes of a machine. Each method is one transaction.
+
+    For one thread. Times are those of the wall clock, which all processes share and which goes on
+    over a restart of the machine.
+
+    Args:
+        path: The file; made by the first message.
+        file_mode: Its permissions.
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(
+        self, path: Path, file_mode: int = 0o600, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.path = path
+        self._file_mode = file_mode
+        self._clock = clock
+        self._database: sqlite3.Connection | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether anybody has used it."""
+        return self._database is not None or self.path.exists()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _open(self) -> sqlite3.Connection:
+        if self._database is None:
+            self.path.touch(self._file_mode)
+            database = sqlite3.connect(
+                self.path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+            )
+            # A killed process loses nothing; a machine that loses power may lose the last moments.
+            database.execute("PRAGMA synchronous = OFF")
+            database.execute("PRAGMA journal_mode = WAL")
+            database.executescript(_SCHEMA)
+            self._database = database
+        return self._database
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        database = self._open()
+        # At once for writing: a transaction that begins with reading cannot wait for its turn.
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            yield database
+        except BaseException:
+            database.execute("ROLLBACK")
+            raise
+        database.execute("COMMIT")
+
+    # ------------------------------------------------------------------ messages
+
+    def push(
+        self, queue: str, payload: bytes, capacity: int, expiry: float, delay: float = 0.0
+    ) -> bool:
+        """Add a message; False when the queue is full."""
+        now = self._clock()
+        with self._transaction() as database:
+            self._drop_expired(database, queue, now)
+            (waiting,) = database.execute(
+                "SELECT count(*) FROM message WHERE queue = ? AND (leased IS NULL OR leased <= ?)",
+                (queue, now),
+            ).fetchone()
+            if waiting >= capacity:
+                return False
+            database.execute(
+                "INSERT INTO message (queue, payload, due, expires) VALUES (?, ?, ?, ?)",
+                (queue, payload, now + delay, now + delay + expiry),
+            )
+        return True
+
+    def pop(self, queue: str) -> Row | None:
+        """Take the next message for good, if there is one."""
+        with self._transaction() as database:
+            row = self._next(database, queue)
+            if row is not None:
+                database.execute("DELETE FROM message WHERE id = ?", (row.id,))
+        return row
+
+    def put_back(self, queue: str, row: Row) -> None:
+        """Undo :meth:`pop`: nobody has seen the message."""
+        with self._transaction() as database:
+            database.execute(
+                "INSERT INTO message (id, queue, payload, due, expires, attempt) "
+                "VALUES (?, ?, ?, 0, ?, ?)",
+                (row.id, queue, row.payload, row.expires, row.attempt),
+            )
+
+    def lease(self, queue: str, seconds: float) -> Lease | None:
+        """Take the next message for some time, if there is one."""
+        with self._transaction() as database:
+            row = self._next(database, queue)
+            if row is None:
+                return None
+            ticket = f"{row.id}:{secrets.token_hex(8)}"
+            database.execute(
+                "UPDATE message SET ticket = ?, leased = ?, attempt = ? WHERE id = ?",
+                (ticket, self._clock() + seconds, row.attempt, row.id),
+            )
+        return Lease(ticket, row.payload, row.attempt)
+
+    def extend(self, ticket: str, seconds: float) -> bool:
+        """Keep a leased message; False when its lease had run out."""
+        return self._change(
+            "UPDATE message SET leased = ? WHERE ticket = ? AND leased > ?",
+            (self._clock() + seconds, ticket, self._clock()),
+        )
+
+    def acknowledge(self, ticket: str) -> bool:
+        """Be done with a leased message; False as above."""
+        return self._change(
+            "DELETE FROM message WHERE ticket = ? AND leased > ?", (ticket, self._clock())
+        )
+
+    def give_back(self, ticket: str, expiry: float, delay: float = 0.0) -> bool:
+        """Put a leased message back to its place, for now or for later; False as above."""
+        now = self._clock()
+        return self._change(
+            "UPDATE message SET ticket = NULL, leased = NULL, attempt = attempt + 1, due = ?, "
+            "expires = max(expires, ?) WHERE ticket = ? AND leased > ?",
+            (now + delay, now + delay + expiry, ticket, now),
+        )
+
+    def next_due(self, queue: str) -> float | None:
+        """Seconds until there is something to take; None if nothing waits for its time."""
+        (due,) = (
+            self._open()
+            .execute(
+                "SELECT min(max(due, coalesce(leased, 0))) FROM message WHERE queue = ?", (queue,)
+            )
+            .fetchone()
+        )
+        return None if due is None else max(due - self._clock(), 0.0)
+
+    def flush(self) -> None:
+        """Forget every message and every membership."""
+        if self.exists:
+            with self._transaction() as database:
+                database.execute("DELETE FROM message")
+                database.execute("DELETE FROM membership")
+
+    def counts(self) -> tuple[int, int]:
+        """How many queues hold messages, and how many messages in all."""
+        if not self.exists:
+            return 0, 0
+        row: tuple[int, int] = (
+            self._open().execute("SELECT count(DISTINCT queue), count(*) FROM message").fetchone()
+        )
+        return row
+
+    def _next(self, database: sqlite3.Connection, queue: str) -> Row | None:
+        now = self._clock()
+        self._drop_expired(database, queue, now)
+        found = database.execute(
+            "SELECT id, payload, expires, attempt + (leased IS NOT NULL) FROM message "  # noqa: S608
+            f"WHERE {_FREE} ORDER BY id LIMIT 1",
+            {"queue": queue, "now": now},
+        ).fetchone()
+        return None if found is None else Row(*found)
+
+    def _drop_expired(self, database: sqlite3.Connection, queue: str, now: float) -> None:
+        dropped = database.execute(
+            "DELETE FROM message WHERE queue = ? AND expires <= ? AND leased IS NULL", (queue, now)
+        ).rowcount
+        if dropped:
+            logger.warning(
+                "Channel %s: %d messages were dropped, since nobody received them in time "
+                "('expiry').",
+                queue,
+                dropped,
+            )
+
+    def _change(self, statement: str, values: tuple[object, ...]) -> bool:
+        with self._transaction() as database:
+            return database.execute(statement, values).rowcount > 0
+
+    # ------------------------------------------------------------------ memberships
+
+    def adopt(self, topic: str, queue: str, expiry: float) -> None:
+        """Make a queue a member of a topic."""
+        with self._transaction() as database:
+            database.execute("DELETE FROM membership WHERE expires <= ?", (self._clock(),))
+            database.execute(
+                "INSERT OR REPLACE INTO membership VALUES (?, ?, ?)",
+                (topic, queue, self._clock() + expiry),
+            )
+
+    def release(self, topic: str, queue: str) -> None:
+        """End the membership of a queue."""
+        self._change("DELETE FROM membership WHERE topic = ? AND queue = ?", (topic, queue))
+
+    def members(self) -> dict[str, dict[str, float]]:
+        """The queues in each topic, and until when they are."""
+        found: dict[str, dict[str, float]] = {}
+        if self.exists:
+            rows = self._open().execute(
+                "SELECT topic, queue, expires FROM membership WHERE expires > ?", (self._clock(),)
+            )
+            for topic, queue, expires in rows:
+                found.setdefault(topic, {})[queue] = expires
+        return found
