@@ -20,7 +20,7 @@ def check_jobs(**kwargs: Any) -> list[CheckMessage]:
     """Find out whether a layer can do the acknowledgement that handlers ask for (E013)."""
     try:
         found = applications(get_default_application())
-    except Exception:  # noqa: BLE001  whatever importing raises, E001 to E005 are about it
+    except (Exception, SystemExit):  # whatever importing raises, E001 to E005 are about it
         return []
     asking = [channel for channel, inner in found.items() if Policies(inner).acknowledge]
     if not asking:

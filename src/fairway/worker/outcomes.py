@@ -100,7 +100,7 @@ class Outcomes:
             counts["retried"] += 1
             await self._retry(lane, delivery, delay)
         elif policy.dead_letter is not None:
-            await self._bury(delivery, policy.dead_letter, error)
+            await self._bury(delivery, policy.dead_letter, cause_of(error))
         else:
             await self.accepted(delivery)
 
@@ -177,8 +177,12 @@ def following(delivery: Delivery) -> Delivery:
 
 def retry_delay(delivery: Delivery, policy: JobPolicy, error: BaseException) -> float | None:
     """Seconds until a failed job is tried again, or None if it is not."""
-    cause = error.__cause__ if isinstance(error, JobFailed) else None
-    return policy.retry_delay(cause or error, delivery.attempt)
+    return policy.retry_delay(cause_of(error), delivery.attempt)
+
+
+def cause_of(error: BaseException) -> BaseException:
+    """What went wrong, for an application that has told of it already."""
+    return (error.__cause__ or error) if isinstance(error, JobFailed) else error
 
 
 def describe(error: BaseException) -> str:

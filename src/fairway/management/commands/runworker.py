@@ -118,7 +118,7 @@ class Command(BaseCommand):
                 sizes.setdefault(channel, options["concurrency"])
         if not sizes:
             raise CommandError("Error: the following arguments are required: channels")
-        application = _application(list(sizes))
+        application = _application(list(sizes), options["layer"])
         _check_channels(application, layer, list(sizes))
         with self._logging(options["verbosity"]):
             self._warn(layer)
@@ -213,13 +213,13 @@ def _task_channels(alias: str) -> list[str]:
     return channels
 
 
-def _application(channels: list[str]) -> ASGIApplication:
+def _application(channels: list[str], alias: str) -> ASGIApplication:
     """What handles these channels: the project's application, the tasks of Django, or both."""
     if django.VERSION < (6, 0):
         return get_default_application()
     from fairway.tasks import with_tasks  # noqa: PLC0415  there is none for Django 5.2
 
-    return with_tasks(get_default_application, channels)
+    return with_tasks(get_default_application, channels, alias)
 
 
 def _check_channels(application: object, layer: object, channels: list[str]) -> None:
