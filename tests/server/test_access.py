@@ -38,10 +38,18 @@ def websocket(action: str, status: int = 0) -> AccessRecord:
 
 @pytest.mark.parametrize(
     ("target", "path"),
-    [(b"/", "/"), (b"/a%20b?", "/a%20b"), (b"/a?b=c?d", "/a?b=c?d"), (b"*", "*")],
+    [
+        (b"/", "/"),
+        (b"/a%20b?", "/a%20b"),
+        (b"/a?b=c?d", "/a?b=c?d"),
+        (b"*", "*"),
+        (b"/ws/?token=eyJ.x.y&room=1", "/ws/?token=***&room=1"),
+        (b"/?a=token&access_TOKEN=eyJ.x.y", "/?a=token&access_TOKEN=***"),
+        (b"/?token=", "/?token="),
+    ],
 )
 def test_path_of(target: bytes, path: str) -> None:
-    """The path is that of the request with its query string, escapes untouched."""
+    """The path is that of the request with its query string, escapes untouched, without tokens."""
     method = b"OPTIONS" if target == b"*" else b"GET"
     request, _ = HTTP1Connection().receive_data(
         method + b" " + target + b" HTTP/1.1\r\nHost:\r\n\r\n"

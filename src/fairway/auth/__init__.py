@@ -1,6 +1,8 @@
 """Who is at the other end: Django's authentication in the scope of HTTP requests and WebSockets."""
 
 import contextlib
+import functools
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from django.conf import settings
@@ -18,6 +20,12 @@ from django.utils.crypto import constant_time_compare
 from django.utils.functional import LazyObject
 
 from fairway._types import ASGIApplication, Receive, Scope, Send
+from fairway.auth.connections import CONNECTION, REVOKED, Connection, Revalidation, session_digest
+from fairway.auth.guarding import GUARDED, Guard
+from fairway.auth.revocation import arevoke, connect_session_signal, publish, revoke
+from fairway.auth.token_middleware import TokenAuthMiddleware, renew
+from fairway.auth.tokens import TokenRefused, TokenVerifier
+from fairway.auth.users import Nobody, user_key
 from fairway.db import database_sync_to_async
 from fairway.middleware import BaseMiddleware
 from fairway.sessions import CookieMiddleware, SessionMiddleware
@@ -27,7 +35,27 @@ if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
     from django.contrib.auth.models import AnonymousUser
 
+__all__ = [
+    "AuthMiddleware",
+    "AuthMiddlewareStack",
+    "Revalidation",
+    "TokenAuthMiddleware",
+    "TokenRefused",
+    "TokenVerifier",
+    "User",
+    "UserLazyObject",
+    "arevoke",
+    "get_user",
+    "login",
+    "logout",
+    "renew",
+    "revoke",
+]
+
 User: TypeAlias = "AbstractBaseUser | AnonymousUser"
+
+#: The scope key with which a revalidation asks for a look at the user that changes no session.
+_READ_ONLY = "fairway.auth.read_only"
 
 
 async def get_user(scope: Scope) -> User:
@@ -51,10 +79,11 @@ async def get_user(scope: Scope) -> User:
     # A store without a key has nothing to load, so looking into it is safe on the event loop.
     if getattr(session, "session_key", "") is None and SESSION_KEY not in session:
         return AnonymousUser()
-    return await database_sync_to_async(_load_user)(session) or AnonymousUser()
+    read_only = bool(scope.get(_READ_ONLY))
+    return await database_sync_to_async(_load_user)(session, read_only) or AnonymousUser()
 
 
-def _load_user(session: SessionBase) -> "AbstractBaseUser | None":
+def _load_user(session: SessionBase, read_only: bool) -> "AbstractBaseUser | None":
     """Load the session and its user; None if it has none or does not prove to be the user's."""
     try:
         user_id = _get_user_session_key(session)
@@ -66,21 +95,29 @@ def _load_user(session: SessionBase) -> "AbstractBaseUser | None":
     user: AbstractBaseUser | None = load_backend(backend_path).get_user(user_id)
     # A custom user model may do without session hashes.
     if user is not None and hasattr(user, "get_session_auth_hash"):
-        return user if _verify(session, user) else None
+        return user if _verify(session, user, read_only) else None
     return user
 
 
-def _verify(session: SessionBase, user: "AbstractBaseUser") -> bool:
-    """Tell whether the session was made with the user's password; flush it if it was not."""
+def _verify(session: SessionBase, user: "AbstractBaseUser", read_only: bool) -> bool:
+    """Tell whether the session was made with the user's password; flush it if it was not.
+
+    Args:
+        session: Their session.
+        user: The user of that session.
+        read_only: Leave the session as it is, whatever is found.
+    """
     found = session.get(HASH_SESSION_KEY) or ""
     current = user.get_session_auth_hash()
     if constant_time_compare(found, current):
         return True
     fallbacks = user.get_session_auth_fallback_hash()
     if any(constant_time_compare(found, fallback) for fallback in fallbacks):
-        _sign_anew(session, current)
+        if not read_only:
+            _sign_anew(session, current)
         return True
-    session.flush()
+    if not read_only:
+        session.flush()
     return False
 
 
@@ -125,7 +162,15 @@ async def login(scope: Scope, user: "User | None", backend: str | None = None) -
         user = scope.get("user")
     if user is None or isinstance(user, AnonymousUser):
         raise ValueError("User must be passed as an argument or must be present in the scope.")
-    await database_sync_to_async(_login)(scope, user, backend)
+    connection: Connection | None = scope.get(CONNECTION)
+    if connection is None:
+        await database_sync_to_async(_login)(scope, user, backend)
+        return
+    with connection.changing():
+        await database_sync_to_async(_login)(scope, user, backend)
+        if isinstance(connection.identity, _SessionIdentity):
+            connection.identity.logged_in(scope)
+            connection.identify(user_key(user), session_digest(scope["session"].session_key))
 
 
 def _login(scope: Scope, user: "AbstractBaseUser", backend: str | None) -> None:
@@ -172,7 +217,13 @@ async def logout(scope: Scope) -> None:
             "Login cannot find session in scope. You should wrap your consumer in "
             "SessionMiddleware."
         )
-    await database_sync_to_async(_logout)(scope)
+    connection: Connection | None = scope.get(CONNECTION)
+    if connection is None:
+        await database_sync_to_async(_logout)(scope)
+        return
+    with connection.changing():
+        await database_sync_to_async(_logout)(scope)
+        connection.release()
 
 
 def _logout(scope: Scope) -> None:
@@ -182,7 +233,10 @@ def _logout(scope: Scope) -> None:
     # Receivers are told before the session is gone, so that they can find out who it was.
     if user is not None and getattr(user, "is_authenticated", True):
         user_logged_out.send(sender=user.__class__, request=None, user=user)
+    session_key = getattr(scope["session"], "session_key", None)
     scope["session"].flush()
+    if user is not None and session_key:
+        publish(session_key=session_key, certain=True)  # the signal could not say which session
     if "user" in scope:
         scope["user"] = AnonymousUser()
 
@@ -204,12 +258,79 @@ class UserLazyObject(LazyObject):  # type: ignore[type-arg]  # no generic at run
         raise ValueError("Accessing scope user before it is ready.")
 
 
+class _SessionIdentity:
+    """Who a connection is by its session.
+
+    Args:
+        scope: The scope, with ``session`` and ``user``.
+        resolve: What loads the user into a scope: the middleware's ``resolve_scope``.
+    """
+
+    def __init__(self, scope: Scope, resolve: Callable[[Scope], Awaitable[None]]) -> None:
+        self._scope = scope
+        self._resolve = resolve
+        self._unsaved = False
+
+    def logged_in(self, scope: Scope) -> None:
+        """There was a login in the consumer, whose scope this is; nobody has saved it yet."""
+        self._scope = scope
+        self._unsaved = True
+
+    async def check(self) -> str | None:
+        """Look the user up again, and refresh ``scope["user"]``; say why not if they are gone."""
+        current = self._scope["user"]
+        session = await self._reload()
+        fresh: Scope = {
+            **self._scope,
+            "session": session,
+            "user": UserLazyObject(),
+            _READ_ONLY: True,
+        }
+        await self._resolve(fresh)
+        user = fresh["user"]
+        if user_key(user) is None or user_key(user) != user_key(current):
+            return REVOKED
+        if current is not self._scope["user"]:
+            return None  # a login or logout came between
+        if type(current) is UserLazyObject:
+            current._wrapped = user._wrapped if type(user) is UserLazyObject else user  # noqa: SLF001  LazyObject's own way
+        else:
+            self._scope["user"] = user
+        return None
+
+    async def _reload(self) -> SessionBase:
+        """Return the session as it is stored, or the one in memory while that is ahead."""
+        session = self._scope["session"]
+        if not isinstance(session, SessionBase):
+            return session  # type: ignore[no-any-return]  # a test's own, such as a dict
+        stored: SessionBase = session.__class__(session.session_key)
+        if self._unsaved:
+            if not await database_sync_to_async(stored.has_key)(SESSION_KEY):
+                return session
+            self._unsaved = False
+        return stored
+
+
 class AuthMiddleware(BaseMiddleware):
     """Puts the session's user into ``scope["user"]``; goes inside ``SessionMiddleware``.
 
-    The user is loaded once, when the connection comes in. A user that something above has already
-    put into the scope stays.
+    The user is loaded when the connection comes in, and then as ``revalidate`` has it: a WebSocket
+    whose user is gone is closed with 4401 and its application told so (``disconnect(4401)``), a
+    streaming HTTP response is ended. Anonymous connections stay. A check refreshes
+    ``scope["user"]``, so that permissions are those of the last check. A user that something above
+    has already put into the scope stays, and is that one's to look after.
+
+    Args:
+        inner: The application around which it goes.
+        revalidate: A :class:`Revalidation`; True for the default one; a number for one with that
+            interval, in seconds; None to load the user only once.
     """
+
+    def __init__(
+        self, inner: ASGIApplication, revalidate: Revalidation | float | bool | None = None
+    ) -> None:
+        super().__init__(inner)
+        self.revalidation = Revalidation.of(revalidate)
 
     def populate_scope(self, scope: Scope) -> None:
         """Put a lazy user into the scope, so that middleware between here and there can pass it on.
@@ -221,12 +342,12 @@ class AuthMiddleware(BaseMiddleware):
             raise ValueError(
                 "AuthMiddleware cannot find session in scope. SessionMiddleware must be above it."
             )
-        if "user" not in scope:
+        # type() sees the wrapper, isinstance() would look through it.
+        if "user" not in scope or type(scope["user"]) is Nobody:
             scope["user"] = UserLazyObject()
 
     async def resolve_scope(self, scope: Scope) -> None:
         """Load the user into the lazy object."""
-        # type() sees the wrapper, isinstance() would look through it.
         if type(scope["user"]) is UserLazyObject:
             scope["user"]._wrapped = await get_user(scope)  # noqa: SLF001  # LazyObject's own way
 
@@ -234,10 +355,31 @@ class AuthMiddleware(BaseMiddleware):
         """Load the user and run the inner application."""
         scope = dict(scope)
         self.populate_scope(scope)
+        guarded = self.revalidation is not None and scope.get("type") in GUARDED
+        if not guarded or type(scope["user"]) is not UserLazyObject:
+            await self.resolve_scope(scope)
+            return await super().__call__(scope, receive, send)
+        connect_session_signal()
+        identity = _SessionIdentity(scope, self.resolve_scope)
+        guard = Guard(scope, receive, send, identity, self.revalidation)
+        return await guard.run(super().__call__, functools.partial(self._identify, scope))
+
+    async def _identify(self, scope: Scope, connection: Connection) -> None:
+        """Load the user; meanwhile news about the session are heard already."""
+        session = session_digest(getattr(scope["session"], "session_key", None))
+        connection.expect(session)
         await self.resolve_scope(scope)
-        return await super().__call__(scope, receive, send)
+        key = user_key(scope["user"])
+        connection.identify(key, session if key is not None else None)
 
 
-def AuthMiddlewareStack(inner: ASGIApplication) -> CookieMiddleware:  # noqa: N802  # Channels' name
-    """Return the application inside authentication, inside sessions, inside cookies."""
-    return CookieMiddleware(SessionMiddleware(AuthMiddleware(inner)))
+def AuthMiddlewareStack(  # noqa: N802  # Channels' name
+    inner: ASGIApplication, revalidate: Revalidation | float | bool | None = None
+) -> CookieMiddleware:
+    """Return the application inside authentication, inside sessions, inside cookies.
+
+    Args:
+        inner: The application.
+        revalidate: As for :class:`AuthMiddleware`.
+    """
+    return CookieMiddleware(SessionMiddleware(AuthMiddleware(inner, revalidate)))

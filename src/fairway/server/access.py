@@ -1,6 +1,7 @@
 """Who asked for what, and what came of it: the access log."""
 
 import dataclasses
+import re
 import time
 from collections.abc import Callable
 from typing import TextIO
@@ -53,10 +54,18 @@ _DJANGO_WORDS = {
 }
 
 
+#: The value of a parameter of a query whose name ends in "token": a credential.
+_TOKEN = re.compile(r"(?i)(?<=token=)[^&]+")
+
+
 def path_of(request: Request) -> str:
-    """The path of a request with its query string, as people read it in logs."""
+    """The path of a request with its query string, as people read it in logs.
+
+    Browsers can send a token only in the address of a WebSocket, and whoever reads logs must not be
+    able to use it: what a parameter says whose name ends in "token" is left out.
+    """
     path = request.path.decode("latin-1")
-    query = request.query_string.decode("latin-1")
+    query = _TOKEN.sub("***", request.query_string.decode("latin-1"))
     return f"{path}?{query}" if query else path
 
 

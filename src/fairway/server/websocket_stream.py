@@ -307,12 +307,13 @@ class WebSocketStream(asyncio.Protocol):
         """
         phase, self._phase = self._phase, _CLOSED
         self._outbox.ready = False
-        if self._mailbox.disconnected:
-            return
+        # The application may have been told already, by who ended the connection for it.
         if phase in ALIVE:
             self._log("disconnected", code)
         elif phase in UNDECIDED:
             self._log("rejected", status)
+        else:
+            return
         self._mailbox.put_disconnect(
             {"type": "websocket.disconnect", "code": int(code), "reason": reason}
         )

@@ -1,0 +1,50 @@
+"""Users, sessions and servers for tests of authentication."""
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+from django.test import Client
+
+from fairway.auth import revocation
+from fairway.db import database_sync_to_async
+from tests.server.conftest import logs, serve
+
+__all__ = ["browser", "change", "create", "logs", "serve"]
+
+MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+@database_sync_to_async
+def create(name: str = "ada") -> User:
+    """Create a user."""
+    return User.objects.create_user(name, password="secret")
+
+
+@database_sync_to_async
+def browser(user: User) -> tuple[Client, str]:
+    """Log a user in as a browser does; return it with the session's key."""
+    client = Client()
+    client.force_login(user, MODEL_BACKEND)
+    session_key = client.session.session_key
+    assert session_key is not None
+    return client, session_key
+
+
+@database_sync_to_async
+def change(action: Callable[[], object]) -> None:
+    """Do something as a view would: in a thread, with the database."""
+    action()
+
+
+@database_sync_to_async
+def session_exists(key: str) -> bool:
+    """Whether a session is stored."""
+    return Session.objects.filter(pk=key).exists()
+
+
+@pytest.fixture(autouse=True)
+def _talkative(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget that the layer failed in another test."""
+    monkeypatch.setattr(revocation, "_silent_until", 0.0)
