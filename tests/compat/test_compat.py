@@ -1,4 +1,4 @@
-"""``channels`` and ``daphne`` resolve to Fairway; each test runs in an interpreter of its own."""
+"""The real packages' names are Fairway; each test runs in an interpreter of its own."""
 
 import os
 import subprocess
@@ -129,24 +129,66 @@ class TestAliases:
             "channels.security.other",
             "channels.management.commands.runserver",
             "channels.models",
-            "daphne.server",
-            "daphne.testing",
+            "channels.staticfiles",
+            "channels.signals",
+            "channels.hacks",
+            "channels_redis.absent",
+            "channels_redis.layers",
+            "daphne.models",
             "daphne.wire",
         ],
     )
+    @pytest.mark.row("6 gone in 4.x")
     def test_names_without_counterpart(self, name: str) -> None:
-        """What the packages do not have, or we do not have yet, cannot be imported."""
+        """What the packages do not have, or have no more, cannot be imported."""
         run(f"""
             import importlib
             try:
                 importlib.import_module("{name}")
             except ModuleNotFoundError as error:
                 assert "{name}".startswith(error.name), error
-                assert str(error).startswith("No module named 'channels.") or (
-                    str(error).startswith("No module named 'daphne.")), error
+                assert str(error) == f"No module named {{error.name!r}}", error
             else:
                 raise AssertionError("found")
         """)
+
+    @pytest.mark.parametrize(
+        ("name", "reason"),
+        [
+            (
+                "daphne.http_protocol",
+                (
+                    "these are protocols of Twisted, which Fairway's server does not use. To see "
+                    "every request, give daphne.server.Server an action_logger, or wrap the "
+                    "application."
+                ),
+            ),
+            (
+                "daphne.ws_protocol",
+                (
+                    "these are protocols of autobahn, which Fairway's server does not use. To see "
+                    "every message, wrap the application."
+                ),
+            ),
+            (
+                "daphne.twisted",
+                (
+                    "it is a plugin of Twisted. Fairway understands endpoints such as fd:fileno=3 "
+                    "by itself."
+                ),
+            ),
+        ],
+    )
+    def test_names_that_cannot_be(self, name: str, reason: str) -> None:
+        """What stands on Twisted's protocols says so, and what to use instead."""
+        printed = run(f"""
+            try:
+                import {name}
+            except ModuleNotFoundError as error:
+                assert error.name == "{name}"
+                print(error)
+        """)
+        assert printed == f"No module named {name!r} in Fairway: {reason}"
 
     def test_no_second_copy(self) -> None:
         """Our submodules cannot be loaded a second time through an aliased package."""
@@ -176,12 +218,14 @@ class TestRoots:
             assert channels.__name__ == "channels" and daphne.__spec__.name == "daphne"
         """)
 
-    def test_channels_redis_is_left_alone(self) -> None:
-        """It is neither hidden nor imitated."""
+    def test_channels_redis(self) -> None:
+        """So has ``channels_redis``; importing it takes no redis-py."""
         run("""
-            import importlib.util
-            spec = importlib.util.find_spec("channels_redis")
-            assert spec is None or "fairway" not in (spec.origin or "")
+            import sys
+            sys.modules["redis"] = None
+            import channels_redis.core, channels_redis.pubsub, channels_redis.utils
+            assert channels_redis.__version__ >= "4.0.0"
+            assert fairway.__path__[0] in channels_redis.__file__
         """)
 
 
@@ -193,7 +237,7 @@ class TestInstall:
         printed = run("""
             import sys
             print(sorted(n for n in sys.modules if n.split(".")[0] in ("fairway", "django",
-                                                                      "channels", "daphne")))
+                                                    "channels", "daphne", "channels_redis")))
         """)
         assert printed == "['fairway', 'fairway.compat']"
 
@@ -221,7 +265,7 @@ class TestInstall:
             f"import sys; sys.path.insert(0, {str(tmp_path)!r})",
         )
 
-    @pytest.mark.parametrize("name", ["channels", "daphne"])
+    @pytest.mark.parametrize("name", ["channels", "daphne", "channels_redis"])
     def test_too_late(self, tmp_path: Path, name: str) -> None:
         """After the real package was imported, it says so and what to do, and changes nothing."""
         (tmp_path / name).mkdir()
@@ -248,7 +292,7 @@ class TestInstall:
         assert result.stdout.strip() == (
             f"fairway.compat.install() came too late: {name!r} is already imported, from {file}. "
             "Call it before anything imports it: in the first lines of manage.py, asgi.py and the "
-            "settings."
+            "settings, or set FAIRWAY_COMPAT=1 in the environment."
         )
 
 
@@ -295,6 +339,55 @@ class TestInstalledApps:
             assert [name for name, app in get_commands().items() if app == "{app}"] == ["{command}"]
             """,
             SETUP,
+        )
+
+
+class TestSettings:
+    """Dotted paths."""
+
+    @pytest.mark.row("0 channels.layers")
+    def test_layers(self) -> None:
+        """``BACKEND`` may name a layer under its old name."""
+        run("""
+            from django.conf import settings
+            settings.configure(CHANNEL_LAYERS={
+                "default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}})
+            from channels.layers import get_channel_layer
+            import fairway.layers
+            assert type(get_channel_layer()) is fairway.layers.InMemoryChannelLayer
+        """)
+
+    @pytest.mark.row("0 channels_redis")
+    @pytest.mark.parametrize("path", ["core.RedisChannelLayer", "pubsub.RedisPubSubChannelLayer"])
+    def test_redis(self, path: str) -> None:
+        """Both layers of channels_redis are Fairway's one layer over Redis."""
+        run(f"""
+            from django.conf import settings
+            settings.configure(CHANNEL_LAYERS={{
+                "default": {{"BACKEND": "channels_redis.{path}",
+                             "CONFIG": {{"hosts": [("127.0.0.1", 6379)]}}}}}})
+            from channels.layers import get_channel_layer
+            from fairway.layers.redis import RedisChannelLayer
+            assert type(get_channel_layer()) is RedisChannelLayer
+        """)
+
+    @pytest.mark.row("2.6 daphne.E001")
+    def test_order(self) -> None:
+        """``"daphne"`` behind ``staticfiles`` is found by the check that Daphne has."""
+        printed = run(
+            """
+            from django.conf import settings
+            settings.configure(INSTALLED_APPS=["django.contrib.staticfiles", "daphne"],
+                               STATIC_URL="/static/")
+            import django
+            django.setup()
+            from django.core.checks import run_checks
+            for message in run_checks():
+                print(message.id, message.msg)
+            """
+        )
+        assert printed == (
+            "daphne.E001 Daphne must be listed before django.contrib.staticfiles in INSTALLED_APPS."
         )
 
 

@@ -1,4 +1,4 @@
-"""Runs code that imports ``channels`` or ``daphne`` on Fairway, without a change in it."""
+"""Runs code that imports ``channels``, ``daphne`` or ``channels_redis`` on Fairway, unchanged."""
 
 import importlib
 import importlib.util
@@ -8,15 +8,16 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
+from typing import Final
 
 __all__ = ["install"]
 
-# The roots are modules of their own, in "shims": Django asks an app for its directory, and their
-# __version__ is not ours.
-_SHIMMED = ("channels", "daphne")
+#: The roots are modules of their own, in "shims": Django asks an app for its directory, and their
+#: __version__ is not ours.
+_ROOTS: Final = ("channels", "daphne", "channels_redis")
 
-# What has a counterpart here. A table, as a blanket prefix would invent "channels.http".
-_ALIASES = {
+#: What has a counterpart here, or a shim. A table: a blanket prefix would invent "channels.http".
+_ALIASES: Final = {
     "channels.auth": "fairway.auth",
     "channels.consumer": "fairway.consumer",
     "channels.db": "fairway.db",
@@ -38,10 +39,31 @@ _ALIASES = {
     "channels.testing.websocket": "fairway.testing.websocket",
     "channels.utils": "fairway.utils",
     "channels.worker": "fairway.worker",
+    "channels_redis.core": "fairway.compat.shims.channels_redis.core",
+    "channels_redis.pubsub": "fairway.compat.shims.channels_redis.pubsub",
+    "channels_redis.serializers": "fairway.layers.serializers",
+    "channels_redis.utils": "fairway.compat.shims.channels_redis.utils",
+    "daphne.access": "fairway.compat.shims.daphne.access",
+    "daphne.checks": "fairway.compat.shims.daphne.checks",
+    "daphne.cli": "fairway.compat.shims.daphne.cli",
+    "daphne.endpoints": "fairway.compat.shims.daphne.endpoints",
     "daphne.management.commands.runserver": "fairway.management.commands.runserver",
+    "daphne.server": "fairway.compat.shims.daphne.server",
+    "daphne.testing": "fairway.compat.shims.daphne.testing",
+    "daphne.utils": "fairway.compat.shims.daphne.utils",
 }
 
-_SHIMS = Path(__file__).parent / "shims"
+#: What others may import and cannot be had, and what to use instead.
+_ABSENT: Final = {
+    "daphne.http_protocol": "these are protocols of Twisted, which Fairway's server does not use. "
+    "To see every request, give daphne.server.Server an action_logger, or wrap the application.",
+    "daphne.ws_protocol": "these are protocols of autobahn, which Fairway's server does not use. "
+    "To see every message, wrap the application.",
+    "daphne.twisted": "it is a plugin of Twisted. Fairway understands endpoints such as "
+    "fd:fileno=3 by itself.",
+}
+
+_SHIMS: Final = Path(__file__).parent / "shims"
 
 
 class _AliasFinder(MetaPathFinder):
@@ -56,12 +78,17 @@ class _AliasFinder(MetaPathFinder):
         """Return how to load a module, or None if it is not one of ours.
 
         Raises:
-            ModuleNotFoundError: It would be found inside one of our packages under a second name.
+            ModuleNotFoundError: It would be found inside one of our packages under a second name,
+                or is known to have no counterpart.
         """
-        if fullname in _SHIMMED:
+        if fullname in _ROOTS:
             return _shim_spec(fullname)
         if fullname in _ALIASES:
             return _alias_spec(fullname, _ALIASES[fullname])
+        if reason := _ABSENT.get(fullname):
+            raise ModuleNotFoundError(
+                f"No module named {fullname!r} in Fairway: {reason}", name=fullname
+            )
         # An aliased package has the path of ours. The next finder would look there, and load under
         # a second name what the other package does not have.
         parent = fullname.rpartition(".")[0]
@@ -79,7 +106,6 @@ def _shim_spec(name: str) -> ModuleSpec | None:
 
 def _alias_spec(name: str, target: str) -> ModuleSpec | None:
     """Return the spec of an alias; None if this release of ours lacks its target."""
-    # The target's parents are imported by now: those of the alias are, and they are the same.
     found = importlib.util.find_spec(target)
     if found is None:
         return None
@@ -110,29 +136,33 @@ _finder = _AliasFinder()
 
 
 def install() -> None:
-    """Make ``channels`` and ``daphne`` resolve to Fairway wherever it has what they have.
+    """Make ``channels``, ``daphne`` and ``channels_redis`` resolve to Fairway.
 
     Afterwards ``channels.layers`` and ``fairway.layers`` are one module object, so classes,
-    settings and the patches of tests are shared. Nothing is imported yet. ``INSTALLED_APPS`` may
-    keep ``"daphne"`` and ``"channels"``. Names without a counterpart raise
-    ``ModuleNotFoundError``, also where the real packages are installed; ``channels_redis`` is left
-    alone, and works on top of this.
+    settings and the patches of tests are shared; what only the other packages have, such as
+    ``daphne.testing``, is imitated over Fairway. Nothing is imported yet. ``INSTALLED_APPS`` may
+    keep ``"daphne"`` and ``"channels"``, and ``CHANNEL_LAYERS`` its
+    ``"channels_redis.core.RedisChannelLayer"``. Names without a counterpart raise
+    ``ModuleNotFoundError``, also where the real packages are installed: these are never imported.
 
     Call it before anything imports these packages: in the first lines of ``manage.py`` and of the
-    module with ``ASGI_APPLICATION``, or of the settings. Further calls do nothing.
+    module with ``ASGI_APPLICATION``, or of the settings or ``conftest.py``. Further calls do
+    nothing. The environment variable ``FAIRWAY_COMPAT=1`` calls it at the start of every process,
+    see :mod:`fairway.compat.startup`.
 
     Raises:
         RuntimeError: One of the real packages is already imported.
     """
     if _finder in sys.meta_path:
         return
-    for name in _SHIMMED:
+    for name in _ROOTS:
         module = sys.modules.get(name)
         if module is not None:
             raise RuntimeError(
                 f"fairway.compat.install() came too late: {name!r} is already imported, from "
                 f"{getattr(module, '__file__', None) or 'an unknown place'}. Call it before "
-                "anything imports it: in the first lines of manage.py, asgi.py and the settings."
+                "anything imports it: in the first lines of manage.py, asgi.py and the settings, "
+                "or set FAIRWAY_COMPAT=1 in the environment."
             )
     # In front of the finder of installed packages, so that it wins where the real ones are, too.
     sys.meta_path.insert(0, _finder)

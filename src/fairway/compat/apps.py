@@ -1,6 +1,9 @@
 """The apps that ``INSTALLED_APPS`` may keep from Channels."""
 
 from django.apps import AppConfig
+from django.core import checks
+
+from fairway.compat.shims.daphne.checks import check_daphne_installed
 
 
 class ChannelsConfig(AppConfig):
@@ -15,3 +18,7 @@ class DaphneConfig(AppConfig):
 
     name = "daphne"
     verbose_name = "Daphne"
+
+    def ready(self) -> None:
+        """Let Django check that it stands where its ``runserver`` wins."""
+        checks.register(check_daphne_installed, checks.Tags.staticfiles)

@@ -177,7 +177,7 @@ class BaseDaphneTestingInstance:
         self.process.join()
 
     def _server_arguments(self) -> dict[str, Any]:
-        found = {
+        found: dict[str, Any] = {
             "http_timeout": self.http_timeout,
             "request_buffer_size": self.request_buffer_size,
             "websocket_max_message_size": self.websocket_max_message_size,
@@ -195,21 +195,38 @@ class BaseDaphneTestingInstance:
 class TestApplication:
     """Notes its scope and what it receives, and sends what it is told to.
 
-    Both go through files, for a test in another process. They hold pickles, so they are in a
-    directory that nobody else may write to.
+    Both go through files, for a test in another process. They hold pickles, so they are in a new
+    directory that nobody else may write to, from :meth:`open` to :meth:`close`.
 
     Args:
         lock: Held while the file with the results is written or read.
-        directory: Where the files are; None for a new directory of its own.
     """
 
     __test__ = False  # its name makes pytest take it for tests
 
-    def __init__(self, lock: Lock, directory: str | None = None) -> None:
+    def __init__(self, lock: Lock) -> None:
         self.lock = lock
-        self.directory = directory or tempfile.mkdtemp(prefix="fairway-testing-")
-        self.setup_storage = os.path.join(self.directory, "setup.testio")
-        self.result_storage = os.path.join(self.directory, "result.testio")
+        self.directory = ""
+
+    @property
+    def setup_storage(self) -> str:
+        """The file with what to send."""
+        return os.path.join(self.directory, "setup.testio")
+
+    @property
+    def result_storage(self) -> str:
+        """The file with what was received."""
+        return os.path.join(self.directory, "result.testio")
+
+    def open(self) -> None:
+        """Make the directory."""
+        self.directory = tempfile.mkdtemp(prefix="fairway-testing-")
+
+    def close(self) -> None:
+        """Remove the files and their directory."""
+        self.delete_setup()
+        self.delete_result()
+        os.rmdir(self.directory)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Receive until the server ends it, and after each event send what is to be sent."""
@@ -220,7 +237,7 @@ class TestApplication:
                 self.save_result(scope, messages)
                 for message in self.take_setup():
                     await send(message)
-        except Exception as error:  # noqa: BLE001  the test raises it
+        except Exception as error:
             logger.warning("The test application failed", exc_info=True)
             self.save_exception(error)
 
@@ -273,12 +290,6 @@ class TestApplication:
         """Forget what was noted."""
         _remove(self.result_storage)
 
-    def close(self) -> None:
-        """Remove the files and their directory."""
-        self.delete_setup()
-        self.delete_result()
-        os.rmdir(self.directory)
-
 
 class DaphneTestingInstance(BaseDaphneTestingInstance):
     """Serves a :class:`TestApplication`."""
@@ -288,6 +299,14 @@ class DaphneTestingInstance(BaseDaphneTestingInstance):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.lock = multiprocessing.Lock()
         super().__init__(*args, **kwargs, application=TestApplication(self.lock))
+
+    def __enter__(self) -> Self:
+        self.application.open()
+        try:
+            return super().__enter__()
+        except BaseException:
+            self.application.close()
+            raise
 
     def __exit__(
         self,
