@@ -1,5 +1,7 @@
 """The base class for ASGI middleware."""
 
+import pytest
+
 from fairway._types import Event, Receive, Scope, Send
 from fairway.middleware import BaseMiddleware
 
@@ -13,6 +15,7 @@ async def send(event: Event) -> None:
     """Send nowhere."""
 
 
+@pytest.mark.row("1.6 BaseMiddleware")
 class TestBaseMiddleware:
     """``BaseMiddleware``."""
 

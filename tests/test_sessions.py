@@ -115,6 +115,7 @@ def keys() -> list[str]:
     return list(Session.objects.values_list("session_key", flat=True))
 
 
+@pytest.mark.row("1.6 CookieMiddleware")
 class TestCookieMiddleware:
     """``CookieMiddleware``."""
 
@@ -161,6 +162,7 @@ class TestCookieMiddleware:
 
 
 @pytest.mark.usefixtures("_clock")
+@pytest.mark.row("1.6 set_cookie")
 class TestSetCookie:
     """``CookieMiddleware.set_cookie`` and ``delete_cookie``."""
 
@@ -266,6 +268,49 @@ class TestSetCookie:
         ]
 
 
+@pytest.mark.row("1.6 delete_cookie")
+class TestDeleteCookie:
+    """``CookieMiddleware.delete_cookie``."""
+
+    def test_default(self) -> None:
+        """A cookie of the whole site, as ``set_cookie`` sets it."""
+        assert self.field("key") == (
+            b'key=""; expires=Thu, 01-Jan-1970 00:00:00 GMT; Max-Age=0; Path=/; SameSite=lax'
+        )
+
+    @pytest.mark.parametrize("name", ["__Secure-key", "__Host-key"])
+    def test_secure_name(self, name: str) -> None:
+        """A browser takes a cookie with such a name only with ``Secure``."""
+        assert self.field(name) == (
+            b'%b=""; expires=Thu, 01-Jan-1970 00:00:00 GMT; Max-Age=0; Path=/; SameSite=lax; '
+            b"Secure" % name.encode()
+        )
+
+    def test_samesite_none(self) -> None:
+        """So it is with ``SameSite=None``."""
+        assert self.field("key", samesite="None").endswith(b"; SameSite=None; Secure")
+
+    def test_attributes(self) -> None:
+        """The attributes are those that the cookie was set with."""
+        assert self.field("key", secure=True, httponly=True, samesite=None) == (
+            b'key=""; expires=Thu, 01-Jan-1970 00:00:00 GMT; HttpOnly; Max-Age=0; Path=/; Secure'
+        )
+
+    @staticmethod
+    def field(
+        key: str, *, secure: bool = False, httponly: bool = False, samesite: str | None = "lax"
+    ) -> bytes:
+        """The field that deletes a cookie."""
+        message: Event = {}
+        CookieMiddleware.delete_cookie(
+            message, key, secure=secure, httponly=httponly, samesite=samesite
+        )
+        ((name, value),) = message["headers"]
+        assert name == b"Set-Cookie"
+        return bytes(value)
+
+
+@pytest.mark.row("1.6 SessionMiddleware")
 class TestSessionMiddleware:
     """``SessionMiddleware``, whatever the protocol."""
 
@@ -351,6 +396,7 @@ class TestSessionMiddleware:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("_clock")
+@pytest.mark.row("1.6 InstanceSessionWrapper")
 class TestHttpSession:
     """The session of an HTTP request is saved when the response starts."""
 
@@ -436,12 +482,31 @@ class TestHttpSession:
             (
                 b"Set-Cookie",
                 (
-                    b'sessionid=""; expires=Thu, 01-Jan-1970 00:00:00 GMT; Max-Age=0; Path=/; '
-                    b"SameSite=lax"
+                    b'sessionid=""; expires=Thu, 01-Jan-1970 00:00:00 GMT; HttpOnly; Max-Age=0; '
+                    b"Path=/; SameSite=Lax"
                 ),
             )
         ]
         assert await keys() == []
+
+    async def test_flushed_with_settings_of_the_cookie(self, settings: Settings) -> None:
+        """A cookie is deleted as it was set: a browser would keep a secure one otherwise."""
+        settings.SESSION_COOKIE_DOMAIN = "example.com"
+        settings.SESSION_COOKIE_PATH = "/x"
+        settings.SESSION_COOKIE_SECURE = True
+        settings.SESSION_COOKIE_HTTPONLY = False
+        settings.SESSION_COOKIE_SAMESITE = "Strict"
+        key = await stored(name="ada")
+        sent, _ = await self.respond(lambda session: session.flush(), cookie(key))
+        assert sent[0]["headers"] == [
+            (
+                b"Set-Cookie",
+                (
+                    b'sessionid=""; Domain=example.com; expires=Thu, 01-Jan-1970 00:00:00 GMT; '
+                    b"Max-Age=0; Path=/x; SameSite=Strict; Secure"
+                ),
+            )
+        ]
 
     async def test_flushed_without_a_cookie(self) -> None:
         """Where there was no cookie, none is deleted."""
@@ -487,6 +552,7 @@ class TestHttpSession:
         assert sent == [AT_ONCE, {"type": "http.response.body", "body": b"x"}]
 
 
+@pytest.mark.row("1.6 InstanceSessionWrapper")
 class TestWebSocketSession:
     """The session of a WebSocket is saved when a consumer accepts it."""
 
@@ -563,8 +629,8 @@ class TestWebSocketSession:
             (
                 b"Set-Cookie",
                 (
-                    b'sessionid=""; expires=Thu, 01-Jan-1970 00:00:00 GMT; Max-Age=0; Path=/; '
-                    b"SameSite=lax"
+                    b'sessionid=""; expires=Thu, 01-Jan-1970 00:00:00 GMT; HttpOnly; Max-Age=0; '
+                    b"Path=/; SameSite=Lax"
                 ),
             ),
         ]

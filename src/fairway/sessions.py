@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from importlib import import_module
-from typing import TypeAlias
+from typing import TypeAlias, TypedDict
 
 from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
@@ -109,14 +109,37 @@ class CookieMiddleware:
 
     @classmethod
     def delete_cookie(
-        cls, message: Event, key: str, path: str | None = "/", domain: str | None = None
+        cls,
+        message: Event,
+        key: str,
+        path: str | None = "/",
+        domain: str | None = None,
+        *,
+        secure: bool | None = False,
+        httponly: bool | None = False,
+        samesite: str | None = "lax",
     ) -> None:
         """Append a ``Set-Cookie`` field that makes the browser forget a cookie.
 
         ``path`` and ``domain`` must be those with which the cookie was set (RFC 6265 §5.3, step
-        11).
+        11). The other attributes should be: a browser ignores the field where ``secure`` is missing
+        and the cookie was set with it over a connection that is not, or has ``samesite="none"``, or
+        a name that begins with ``__Secure-`` or ``__Host-``. (With such a name, or "none", it is
+        always there.)
         """
-        cls.set_cookie(message, key, max_age=0, expires=_EPOCH, path=path, domain=domain)
+        if key.startswith(("__Secure-", "__Host-")) or (samesite or "").lower() == "none":
+            secure = True
+        cls.set_cookie(
+            message,
+            key,
+            max_age=0,
+            expires=_EPOCH,
+            path=path,
+            domain=domain,
+            secure=secure,
+            httponly=httponly,
+            samesite=samesite,
+        )
 
 
 def _parse_cookies(headers: Headers) -> dict[str, str]:
@@ -219,12 +242,7 @@ class InstanceSessionWrapper:
         if not empty:
             self._set_cookie(message, session)
         elif self.cookie_name in self.scope["cookies"]:
-            CookieMiddleware.delete_cookie(
-                message,
-                self.cookie_name,
-                path=settings.SESSION_COOKIE_PATH,
-                domain=settings.SESSION_COOKIE_DOMAIN,
-            )
+            CookieMiddleware.delete_cookie(message, self.cookie_name, **_cookie_attributes())
 
     def _set_cookie(self, message: Event, session: SessionBase) -> None:
         """Set the session's cookie as the ``SESSION_COOKIE_…`` settings have it."""
@@ -235,12 +253,29 @@ class InstanceSessionWrapper:
             self.cookie_name,
             session.session_key or "",
             max_age=session.get_expiry_age() if lasting else None,
-            domain=settings.SESSION_COOKIE_DOMAIN,
-            path=settings.SESSION_COOKIE_PATH,
-            secure=settings.SESSION_COOKIE_SECURE or None,
-            httponly=settings.SESSION_COOKIE_HTTPONLY or None,
-            samesite=settings.SESSION_COOKIE_SAMESITE or None,
+            **_cookie_attributes(),
         )
+
+
+class _CookieAttributes(TypedDict):
+    """What the session's cookie is set with, and has to be deleted with."""
+
+    path: str | None
+    domain: str | None
+    secure: bool | None
+    httponly: bool | None
+    samesite: str | None
+
+
+def _cookie_attributes() -> _CookieAttributes:
+    """Return what the ``SESSION_COOKIE_…`` settings say; of flags that are off, None."""
+    return {
+        "path": settings.SESSION_COOKIE_PATH,
+        "domain": settings.SESSION_COOKIE_DOMAIN,
+        "secure": settings.SESSION_COOKIE_SECURE or None,
+        "httponly": settings.SESSION_COOKIE_HTTPONLY or None,
+        "samesite": settings.SESSION_COOKIE_SAMESITE or None,
+    }
 
 
 class SessionMiddleware:

@@ -32,6 +32,7 @@ from fairway.auth import (
 )
 from fairway.db import database_sync_to_async
 from fairway.sessions import ACCEPT_HOOKS, SessionMiddleware
+from tests.server.running import Logs
 
 MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 
@@ -129,6 +130,7 @@ def _connected(signals: LoggedUsers) -> object:
     user_logged_out.disconnect(signals.logout)
 
 
+@pytest.mark.row("1.6 get_user")
 class TestGetUser:
     """``get_user``."""
 
@@ -241,6 +243,8 @@ class TestGetUser:
         assert await get_user({"session": session}) == AnonymousUser()
         assert session.is_empty()
 
+    @pytest.mark.row("7 20")
+    @pytest.mark.pain(15)
     @database
     @pytest.mark.parametrize("modified", [False, True])
     async def test_secret_key_fallbacks(self, settings: Settings, *, modified: bool) -> None:
@@ -294,7 +298,7 @@ class TestGetUser:
         assert await get_user({"session": SignedCookies(session.session_key)}) == user
 
     @database
-    async def test_unknown_secret_key(self, settings: Settings) -> None:
+    async def test_unknown_secret_key(self, settings: Settings, logs: Logs) -> None:
         """A session signed with a key that is no fallback is nobody's, as on the site."""
         key = await logged_in(await create())
         settings.SECRET_KEY = "another"
@@ -303,6 +307,11 @@ class TestGetUser:
         assert await view_user(key) == AnonymousUser()
 
 
+@pytest.mark.row("1.6 login")
+        assert logs.take() == ["WARNING Session data corrupted"] * 2
+
+
+@pytest.mark.row("1.6 login")
 class TestLogin:
     """``login``."""
 
@@ -414,6 +423,7 @@ class TestLogin:
         assert session[BACKEND_SESSION_KEY] == OTHER_BACKEND
 
 
+@pytest.mark.row("1.6 logout")
 class TestLogout:
     """``logout``."""
 
@@ -484,6 +494,7 @@ class Keeps:
         self.scopes.append(scope)
 
 
+@pytest.mark.row("1.6 AuthMiddleware", "1.6 AuthMiddlewareStack")
 class TestAuthMiddleware:
     """``AuthMiddleware`` and ``AuthMiddlewareStack``."""
 
@@ -565,6 +576,7 @@ class TestAuthMiddleware:
         await stack({"type": "websocket", "cookies": {}}, receive, send)
         assert application.scopes[0]["user"] == user
 
+    @pytest.mark.row("1.6 UserLazyObject")
     def test_unresolved(self) -> None:
         """The user cannot be used before it was loaded."""
         scope: Scope = {"session": SessionStore()}
@@ -593,6 +605,7 @@ class TestAuthMiddleware:
         assert [field.split(b";")[0] for _, field in accept["headers"]] == [b'sessionid=""']
         assert await database_sync_to_async(Session.objects.count)() == 0
 
+    @pytest.mark.pain(15)
     @database
     async def test_login_in_connect(self) -> None:
         """A login before the socket is accepted reaches the browser and the site."""

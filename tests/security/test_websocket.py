@@ -56,6 +56,7 @@ def _fresh_log(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket, "_refusals", RefusalLog())
 
 
+@pytest.mark.row("1.7 OriginValidator")
 class TestOriginValidator:
     """``OriginValidator``."""
 
@@ -198,6 +199,7 @@ class TestOriginValidator:
         assert sent in ([{"type": "websocket.accept"}], DENIED)
 
 
+@pytest.mark.row("1.7 AllowedHostsOriginValidator")
 class TestAllowedHostsOriginValidator:
     """``AllowedHostsOriginValidator``."""
 
@@ -231,6 +233,7 @@ class TestAllowedHostsOriginValidator:
         assert not await admits(validator, "http://example.com")
 
 
+@pytest.mark.row("1.7 WebsocketDenier")
 class TestWebsocketDenier:
     """``WebsocketDenier``."""
 

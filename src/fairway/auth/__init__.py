@@ -20,8 +20,9 @@ from django.utils.crypto import constant_time_compare
 from django.utils.functional import LazyObject
 
 from fairway._types import ASGIApplication, Receive, Scope, Send
-from fairway.auth.connections import CONNECTION, REVOKED, Connection, Revalidation, session_digest
+from fairway.auth.connections import CONNECTION, REVOKED, Connection, session_digest
 from fairway.auth.guarding import GUARDED, Guard
+from fairway.auth.policy import Revalidation
 from fairway.auth.revocation import arevoke, connect_session_signal, publish, revoke
 from fairway.auth.token_middleware import TokenAuthMiddleware, renew
 from fairway.auth.tokens import TokenRefused, TokenVerifier

@@ -13,7 +13,6 @@ from fairway.auth.connections import (
     Connection,
     Ending,
     Identity,
-    Revalidation,
     current_watch,
 )
 from fairway.auth.endings import (
@@ -23,6 +22,7 @@ from fairway.auth.endings import (
     WrappedEnding,
     disconnect_event,
 )
+from fairway.auth.policy import Revalidation
 from fairway.delivery import Mailbox, Outbox
 from fairway.exceptions import ClientDisconnected
 

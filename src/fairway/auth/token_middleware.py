@@ -13,9 +13,10 @@ from urllib.parse import parse_qs
 from django.core.exceptions import ImproperlyConfigured, ObjectDoesNotExist
 
 from fairway._types import ASGIApplication, Event, Receive, Scope, Send
-from fairway.auth.connections import CONNECTION, REVOKED, Connection, Revalidation
+from fairway.auth.connections import CONNECTION, REVOKED, Connection
 from fairway.auth.endings import respond_unauthorized
 from fairway.auth.guarding import GUARDED, Guard, control_message
+from fairway.auth.policy import Revalidation
 from fairway.auth.tokens import MAX_TOKEN_SIZE, NOT_VALID, TokenRefused, TokenVerifier
 from fairway.auth.users import Nobody, TokenUser, user_key
 from fairway.db import database_sync_to_async
