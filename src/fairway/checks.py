@@ -18,8 +18,7 @@ from django.core import checks
 from django.core.checks import CheckMessage
 from django.core.management import get_commands, load_command_class
 
-from fairway.layers import InMemoryChannelLayer
-from fairway.layers.manager import DEFAULT_CONFIGS
+from fairway.layers import InMemoryChannelLayer, channel_layers
 from fairway.server.config import Config, ConfigError
 from fairway.worker.checks import check_jobs
 
@@ -111,7 +110,7 @@ def check_channel_layers(**kwargs: Any) -> list[CheckMessage]:
 
     No layer is made, so nothing is connected to.
     """
-    layers = getattr(settings, "CHANNEL_LAYERS", DEFAULT_CONFIGS)
+    layers: Any = channel_layers.configs
     if not isinstance(layers, Mapping):
         return [
             checks.Error(

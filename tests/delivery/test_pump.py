@@ -79,15 +79,36 @@ async def test_layer_messages_wait_in_the_layer() -> None:
     pump.cancel()
 
 
-@pytest.mark.parametrize("pump", [pump_client, pump_layer])
-async def test_failing_source(pump: object) -> None:
-    """An exception of the source is the reader's to handle."""
+async def test_failing_layer(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A layer that fails is logged and tried again; what it brings then arrives."""
+    monkeypatch.setattr("fairway.delivery.pump.FIRST_DELAY", 0.0)
+    mailbox = new_mailbox()
+    answers = iter([ConnectionError("down"), TimeoutError("still"), {"type": "chat.message"}])
+
+    async def receive() -> Event:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    pump = pump_layer(receive, mailbox)
+    assert await mailbox() == {"type": "chat.message"}
+    assert [r.getMessage().partition(";")[0] for r in caplog.records] == [
+        "The channel layer failed for channel None"
+    ] * 2
+    pump.cancel()
+
+
+async def test_failing_client() -> None:
+    """An exception of a server's receive is the reader's to handle."""
     mailbox = new_mailbox()
 
     async def receive() -> Event:
         raise ConnectionResetError("gone")
 
-    await pump(receive, mailbox)  # type: ignore[operator]  # either pump
+    await pump_client(receive, mailbox)
     with pytest.raises(ConnectionResetError, match="gone"):
         await mailbox()
 

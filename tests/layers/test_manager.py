@@ -12,6 +12,7 @@ from fairway.layers import (
     BaseChannelLayer,
     ChannelLayerManager,
     InMemoryChannelLayer,
+    LocalChannelLayer,
     channel_layers,
     get_channel_layer,
 )
@@ -132,6 +133,46 @@ def test_settings_may_change() -> None:
 def test_without_the_setting(settings: Settings) -> None:
     """A project that names no layer has one all the same."""
     del settings.CHANNEL_LAYERS
+    # In tests, one that does not talk to the server beside them.
     assert isinstance(get_channel_layer(), InMemoryChannelLayer)
     settings.CHANNEL_LAYERS = {}
     assert get_channel_layer() is None
+
+
+def test_without_the_setting_outside_of_tests(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By default a project's processes on one machine reach each other."""
+    monkeypatch.setattr("fairway.layers.manager._in_tests", lambda: False)
+    del settings.CHANNEL_LAYERS
+    layer = get_channel_layer()
+    assert isinstance(layer, LocalChannelLayer)
+    channel_layers.backends.clear()
+    again = get_channel_layer()
+    assert isinstance(again, LocalChannelLayer)
+    assert again.directory.path == layer.directory.path
+    settings.BASE_DIR = "/another/project"
+    channel_layers.backends.clear()
+    other = get_channel_layer()
+    assert isinstance(other, LocalChannelLayer)
+    assert other.directory.path != layer.directory.path
+
+
+def test_options_in_capitals(manager: ChannelLayerManager, settings: Settings) -> None:
+    """The options of our layers may be written as Django writes settings."""
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": MEMORY, "CONFIG": {"CAPACITY": 7}}}
+    assert manager.make_backend("default").capacity == 7
+
+
+def test_key_error_of_a_layer(manager: ChannelLayerManager, settings: Settings) -> None:
+    """A layer that misses an option is no alias that does not exist."""
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": f"{__name__}.Picky"}}
+    with pytest.raises(InvalidChannelLayerError, match=r"for default misses 'HOST' in its CONFIG"):
+        get_channel_layer()
+
+
+class Picky(BaseChannelLayer):
+    """A layer of somebody else's."""
+
+    def __init__(self, **config: str) -> None:
+        config["HOST"]

@@ -4,12 +4,18 @@ Under our own server and layers nothing here is needed: they put into the mailbo
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from fairway._types import Event
 from fairway.delivery.mailbox import Mailbox
 
+logger = logging.getLogger("fairway.delivery")
+
+#: Seconds to wait after a foreign layer failed, doubled up to the limit for each further failure.
+FIRST_DELAY: Final = 1.0
+MAX_DELAY: Final = 30.0
 #: Events after which a client sends no more.
 DISCONNECTS: Final = frozenset({"http.disconnect", "websocket.disconnect"})
 
@@ -75,17 +81,29 @@ def pump_layer(receive: Callable[[], Awaitable[Event]], mailbox: Mailbox) -> "as
     """Put the messages of a foreign layer's channel into ``mailbox`` until cancelled.
 
     One at a time: what else there is stays in the layer, where its capacity and expiry apply. If
-    ``receive`` raises, the reader of the mailbox gets that exception.
+    ``receive`` raises, it is logged and tried again, after 1 s, then 2 s, up to every 30 s: what
+    connects the processes may be down for a while, and no connection ends for it.
     """
 
     async def pump() -> None:
-        try:
-            while True:
+        delay = FIRST_DELAY
+        while True:
+            try:
                 message = LayerMessage(await receive())
-                mailbox.put_event(message)
-                await message.taken.wait()
-        except Exception as error:  # noqa: BLE001  it is the reader's to handle
-            mailbox.fail(error)
+            except Exception:
+                # Whatever the layer's client library raises; the cure is the same for all.
+                logger.exception(
+                    "The channel layer failed for channel %s; trying again in %g s. Its messages "
+                    "may be missed until then.",
+                    mailbox.channel,
+                    delay,
+                )
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, MAX_DELAY)
+                continue
+            delay = FIRST_DELAY
+            mailbox.put_event(message)
+            await message.taken.wait()
 
     return asyncio.ensure_future(pump())
 

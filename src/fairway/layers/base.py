@@ -7,6 +7,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 from fairway._types import Event
 from fairway.delivery import ChannelQueue, Hub, Mailbox
@@ -45,6 +46,8 @@ class ChannelLayer(BaseChannelLayer):
     """
 
     extensions: list[str] = ["groups", "flush"]
+    #: Whether its constructor takes a ``project``, which ``CHANNEL_LAYERS`` fills in.
+    names_project: ClassVar[bool] = False
 
     def __init__(
         self,

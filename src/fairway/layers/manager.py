@@ -1,8 +1,12 @@
 """From the ``CHANNEL_LAYERS`` setting to channel layers: the one place here that knows Django."""
 
+import os
+import socket
+import sys
 import threading
 from collections.abc import Mapping
-from typing import Any, Final
+from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.core.signals import setting_changed
@@ -10,12 +14,41 @@ from django.utils.module_loading import import_string
 
 from fairway import DEFAULT_CHANNEL_LAYER
 from fairway.exceptions import InvalidChannelLayerError
-from fairway.layers.base import BaseChannelLayer
+from fairway.layers.base import BaseChannelLayer, ChannelLayer
 
-#: What applies when ``CHANNEL_LAYERS`` is not set at all.
-DEFAULT_CONFIGS: Final[Mapping[str, Any]] = {
-    DEFAULT_CHANNEL_LAYER: {"BACKEND": "fairway.layers.InMemoryChannelLayer"}
-}
+
+def default_configs() -> Mapping[str, Any]:
+    """What applies when ``CHANNEL_LAYERS`` is not set at all: every process of this machine.
+
+    In tests, which must not talk to the server beside them, and where there are no Unix sockets, it
+    is this process alone.
+    """
+    alone = _in_tests() or not hasattr(socket, "AF_UNIX")
+    name = "InMemoryChannelLayer" if alone else "LocalChannelLayer"
+    return {DEFAULT_CHANNEL_LAYER: {"BACKEND": f"fairway.layers.{name}"}}
+
+
+def project_of(alias: str) -> str:
+    """What tells this project's layer of an alias from others on the machine.
+
+    The same for every process of the project, whatever settings module it uses: where its code is
+    and what database it works on.
+    """
+    where = getattr(settings, "BASE_DIR", None) or _directory_of_settings()
+    database = settings.DATABASES.get("default", {})
+    parts = [database.get(key, "") for key in ("ENGINE", "HOST", "PORT", "NAME")]
+    return "\n".join(str(part) for part in (alias, Path(where).resolve(), *parts))
+
+
+def _in_tests() -> bool:
+    """Whether Django has set up its test environment."""
+    utils = sys.modules.get("django.test.utils")
+    return utils is not None and hasattr(utils._TestState, "saved_data")  # noqa: SLF001  no other way
+
+
+def _directory_of_settings() -> str:
+    module = sys.modules.get(os.environ.get("DJANGO_SETTINGS_MODULE", ""))
+    return os.path.dirname(getattr(module, "__file__", None) or os.path.join(os.getcwd(), ""))
 
 
 class ChannelLayerManager:
@@ -37,8 +70,10 @@ class ChannelLayerManager:
 
     @property
     def configs(self) -> Mapping[str, Any]:
-        """The ``CHANNEL_LAYERS`` setting."""
-        found: Mapping[str, Any] = getattr(settings, "CHANNEL_LAYERS", DEFAULT_CONFIGS)
+        """The ``CHANNEL_LAYERS`` setting, or what applies without."""
+        if not hasattr(settings, "CHANNEL_LAYERS"):
+            return default_configs()
+        found: Mapping[str, Any] = settings.CHANNEL_LAYERS
         return found
 
     def make_backend(self, name: str) -> BaseChannelLayer:
@@ -79,6 +114,10 @@ class ChannelLayerManager:
             raise InvalidChannelLayerError(
                 f"Cannot import BACKEND {path!r} specified for {name}"
             ) from error
+        if isinstance(backend, type) and issubclass(backend, ChannelLayer):
+            config = {key.lower(): value for key, value in config.items()}  # PATH, say
+            if backend.names_project:
+                config.setdefault("project", project_of(name))
         try:
             layer: BaseChannelLayer = backend(**config)
         except TypeError as error:
@@ -86,6 +125,11 @@ class ChannelLayerManager:
                 raise
             # A TypeError still, as Channels' users know it, but one that names the setting.
             raise TypeError(f"CHANNEL_LAYERS[{name!r}]['CONFIG']: {error}") from error
+        except KeyError as error:
+            # Not to be taken for an alias that does not exist.
+            raise InvalidChannelLayerError(
+                f"BACKEND {path!r} specified for {name} misses {error} in its CONFIG"
+            ) from error
         return layer
 
     def __getitem__(self, key: str) -> BaseChannelLayer:

@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from fairway.layers import ChannelLayer
-from fairway.layers.manager import DEFAULT_CONFIGS
+from fairway.layers import ChannelLayer, channel_layers
 from fairway.routing import get_default_application
 from fairway.worker.policy import Policies
 from fairway.worker.routes import applications
@@ -20,12 +18,12 @@ def check_jobs(**kwargs: Any) -> list[CheckMessage]:
     """Find out whether a layer can do the acknowledgement that handlers ask for (E013)."""
     try:
         found = applications(get_default_application())
-    except (Exception, SystemExit):  # whatever importing raises, E001 to E005 are about it
+    except (Exception, SystemExit):  # noqa: BLE001  whatever importing raises: E001 to E005
         return []
     asking = [channel for channel, inner in found.items() if Policies(inner).acknowledge]
     if not asking:
         return []
-    configs = getattr(settings, "CHANNEL_LAYERS", DEFAULT_CONFIGS)
+    configs: Any = channel_layers.configs
     if not isinstance(configs, Mapping) or any(map(_can_acknowledge, configs.values())):
         return []
     return [

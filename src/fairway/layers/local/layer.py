@@ -27,6 +27,8 @@ class LocalChannelLayer(ChannelLayer):
         project: What tells this project from others on the machine; ``CHANNEL_LAYERS`` fills it in.
     """
 
+    names_project = True
+
     def __init__(
         self,
         expiry: float = 60,
