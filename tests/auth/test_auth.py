@@ -306,8 +306,6 @@ class TestGetUser:
         assert await get_user({"session": SessionStore(key)}) == AnonymousUser()
         assert await view_user(key) == AnonymousUser()
 
-
-@pytest.mark.row("1.6 login")
         assert logs.take() == ["WARNING Session data corrupted"] * 2
 
 
