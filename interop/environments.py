@@ -74,7 +74,8 @@ def environment(name: str, *, refresh: bool = False) -> Environment:
     """
     wanted, alone = REQUIREMENTS / f"{name}.txt", REQUIREMENTS / f"{name}-alone.txt"
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
-    made_from = [sys.version, repr(project), wanted.read_text()]
+    installed = [project.get(key) for key in ("requires-python", "dependencies", "scripts")]
+    made_from = [sys.version, repr(installed), wanted.read_text()]
     installs = [["-e", str(CHECKOUT), "-r", str(wanted)]]
     if alone.exists():
         made_from.append(alone.read_text())

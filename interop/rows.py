@@ -1,7 +1,7 @@
 """Rows: one thing each that has to work, and the running of them."""
 
 import contextlib
-import importlib.util
+import importlib
 import json
 import sys
 import time
@@ -76,7 +76,7 @@ class Row:
         packages: The distributions whose versions matter.
         environment: The name of the environment with them.
         prove: Shows that it works and says what was shown; raises ProofError if it does not.
-        needs: A module of ours that the row is about. Without it the row is absent.
+        needs: A module of ours that the row is about, or ``module:name``. Without it the row is absent.
         limits: What does not work with it, for the documentation.
     """
 
@@ -118,12 +118,14 @@ def select(rows: Sequence[Row], words: str) -> list[Row]:
     ]
 
 
-def exists(module: str) -> bool:
-    """Whether a module of ours is there yet."""
+def exists(name: str) -> bool:
+    """Whether a module of ours, or ``module:name`` in one, is there yet."""
+    module, _, attribute = name.partition(":")
     try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
+        found = importlib.import_module(module)
+    except ImportError:
         return False
+    return not attribute or hasattr(found, attribute)
 
 
 def prove(row: Row, place: Path, *, refresh: bool) -> Outcome:

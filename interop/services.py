@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from interop.environments import BUILD, INTEROP
-from interop.processes import Command, ProofError, free_port, run, running, serving
+from interop.processes import Command, ProofError, free_port, run, serving
 
 LOGS = BUILD / "logs"
 #: PostgreSQL refuses to run as root; then it runs as the first of these that is there.
@@ -100,7 +100,12 @@ def nginx(pages: int, sockets: int, static: Path) -> Iterator[int]:
         if written not in text:
             raise ProofError(f"nginx.conf has no {written!r} any more")
         text = text.replace(written, meant)
+    # Where the package keeps them is closed to those who are not root.
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    private = " ".join(f"{kind}_temp_path temporary/{kind};" for kind in kinds)
+    text = text.replace("http {", f"http {{ access_log off; {private}", 1)
     with _private_directory() as place:
+        (place / "temporary").mkdir()
         (place / "nginx.conf").write_text(text)
         main = f"daemon off; pid {place}/nginx.pid; error_log stderr;"
         if os.getuid() == 0:
@@ -125,6 +130,3 @@ def _private_directory(owner: str | None = None) -> Iterator[Path]:
         if owner is not None:
             shutil.chown(place, owner)
         yield place
-
-
-__all__ = ["LOGS", "Postgres", "find_program", "nginx", "postgres", "redis", "running"]

@@ -1,0 +1,116 @@
+"""The chat under the ASGI servers of others, with the commands of :mod:`interop.servers`."""
+
+import time
+from contextlib import ExitStack
+from functools import partial
+
+from interop.client import check
+from interop.processes import ProofError
+from interop.proofs.chat import (
+    diary,
+    in_room,
+    look_at_pages,
+    prepare,
+    say,
+    somebody,
+    stay_outside,
+)
+from interop.proofs.layers import CORE, Maker, over_redis
+from interop.rows import CHAT, Row, Stage, as_environ
+from interop.servers import HOST, SERVERS, Server
+
+GROUP = "Our application under other servers"
+MOST_SOCKETS = 60  #: that are opened until two processes have one
+
+
+def command(server: Server, *, several: bool = False) -> str:
+    """The command with only the port left open."""
+    words = f"{server.command} {server.workers if several else ''}".strip()
+    return words.format(application="config.asgi:application", host=HOST, port="{port}")
+
+
+def prove_one(server: Server, stage: Stage) -> str:
+    """One process: pages, login, talk, and a stop that every consumer hears of."""
+    environ = prepare(stage)
+    with stage.server(command(server), cwd=CHAT, **environ) as (process, port):
+        ada, kofi = somebody(port, "Ada"), somebody(port, "Kofi")
+        look_at_pages(ada)
+        stay_outside(port)
+        with in_room(ada) as first:
+            with in_room(kofi) as second:
+                first.receive_until(lambda event: event["type"] == "joined")
+                say(first, [second], "Is anyone there?")
+                say(second, [first], "Aye ⚓")
+            first.receive_until(lambda event: event["type"] == "left")
+            check(len(diary(environ, "disconnect")), 1, "the number of disconnect() so far")
+            with in_room(kofi) as second:
+                time.sleep(server.settle)
+                status = process.stop()
+                codes = sorted({first.close_code(), second.close_code()})
+        if server.finishes:
+            check(len(diary(environ, "disconnect")), 3, "the number of disconnect() after the stop")
+    return (
+        "login, pages, static files, two people talk, refusal without login; on SIGTERM"
+        f" `disconnect()` {'runs' if server.finishes else 'begins'} for each socket, clients see"
+        f" {', '.join(map(str, codes))}, exit status {status}"
+    )
+
+
+def prove_several(server: Server, make: Maker, stage: Stage) -> str:
+    """Several processes: what is said on a socket of one is heard on those of the others."""
+    environ = prepare(stage)
+    with ExitStack() as around:
+        layer = around.enter_context(make(stage))
+        environ["INTEROP_LAYER"] = as_environ(layer.setting)
+        words = command(server, several=True)
+        process, port = around.enter_context(stage.server(words, cwd=CHAT, **environ))
+        ada, kofi = somebody(port, "Ada"), somebody(port, "Kofi")
+        with ExitStack() as room:
+            speaker = room.enter_context(in_room(ada))
+            listeners = []
+            while len(set(diary(environ, "connect"))) < 2:
+                if len(listeners) == MOST_SOCKETS:
+                    raise ProofError(f"one process got all of {MOST_SOCKETS} sockets")
+                listeners.append(room.enter_context(in_room(kofi)))
+            say(speaker, listeners, "To all hands")
+            say(listeners[-1], [speaker, *listeners[:-1]], "Aye")
+            process.stop()
+            if not server.finishes:
+                return "sockets in two processes hear each other"
+            _wait_for(environ, 1 + len(listeners))
+    return "sockets in two processes hear each other; `disconnect()` runs in both on SIGTERM"
+
+
+def _wait_for(environ: dict[str, str], number: int) -> None:
+    """A supervisor may be gone a moment before its last worker."""
+    deadline = time.monotonic() + 5
+    while len(diary(environ, "disconnect")) < number and time.monotonic() < deadline:
+        time.sleep(0.1)
+    check(len(diary(environ, "disconnect")), number, "the number of disconnect() after the stop")
+
+
+ROWS = [
+    *(
+        Row(
+            group=GROUP,
+            name=server.name,
+            packages=server.packages,
+            environment="servers",
+            prove=partial(prove_one, server),
+            limits=server.limits,
+        )
+        for server in SERVERS
+    ),
+    *(
+        Row(
+            group=GROUP,
+            name=f"{server.name}, two processes",
+            packages=(*server.packages, "channels-redis"),
+            environment="servers",
+            prove=partial(prove_several, server, partial(over_redis, CORE)),
+            limits=server.limits,
+        )
+        for server in SERVERS
+        if server.workers
+    ),
+]
