@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import gzip
 import io
 import os
 import subprocess
@@ -12,8 +13,9 @@ from typing import Any
 
 import pytest
 from asgiref.sync import ThreadSensitiveContext, iscoroutinefunction, markcoroutinefunction
+from django.conf.urls.i18n import i18n_patterns
 from django.core import signals
-from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.core.exceptions import MiddlewareNotUsed, PermissionDenied, SuspiciousOperation
 from django.core.handlers.asgi import ASGIHandler as StockHandler
 from django.http import (
     FileResponse,
@@ -25,8 +27,13 @@ from django.http import (
     JsonResponse,
     StreamingHttpResponse,
 )
-from django.urls import include, path
+from django.template import Template
+from django.template.response import TemplateResponse
+from django.urls import include, path, reverse
 from django.utils.decorators import sync_and_async_middleware
+from django.utils.translation import get_language, gettext
+from django.views import View
+from django.views.decorators.csrf import csrf_protect
 from pytest_django.fixtures import Settings
 
 from fairway._types import ASGIApplication, Event, Scope
@@ -101,7 +108,91 @@ def mount(request: HttpRequest) -> HttpResponse:
     return HttpResponse(f"{request.path} {request.path_info} {request.scope['type']}")  # type: ignore[attr-defined]  # ASGIRequest
 
 
+def template() -> Any:
+    """A template; the stubs know those of backends only."""
+    return Template("Hello {{ name }}")
+
+
+def templated(request: HttpRequest) -> TemplateResponse:
+    return TemplateResponse(request, template(), {"name": "view"})
+
+
+async def templated_async(request: HttpRequest) -> TemplateResponse:
+    return TemplateResponse(request, template(), {"name": "async view"})
+
+
+def translated(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(f"{get_language()} {gettext('Monday')} {reverse('day')}")
+
+
+async def translated_async(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(f"async {get_language()} {gettext('Monday')} {reverse('day')}")
+
+
+#: Set by a middleware, read by views.
+variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
+
+
+def context(request: HttpRequest) -> StreamingHttpResponse:
+    before = variable.get()
+    variable.set("set by the view")
+    return StreamingHttpResponse(f"{before} {variable.get()} {word}" for word in "ab")
+
+
+async def context_async(request: HttpRequest) -> StreamingHttpResponse:
+    before = variable.get()
+    variable.set("set by the view")
+
+    async def parts() -> AsyncIterator[str]:
+        for word in "ab":
+            yield f"{before} {variable.get()} {word}"
+
+    return StreamingHttpResponse(parts())
+
+
+def nothing(request: HttpRequest) -> Any:
+    return None
+
+
+async def nothing_async(request: HttpRequest) -> Any:
+    return None
+
+
+def cookies(request: HttpRequest) -> HttpResponse:
+    response = HttpResponse(str(sorted(request.COOKIES.items())))
+    response.set_cookie("one", "1", httponly=True)
+    response.set_cookie("two", "2", samesite="Lax")
+    response.delete_cookie("old")
+    return response
+
+
+@csrf_protect
+def protected(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("passed")
+
+
+class ClassBased(View):
+    async def get(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponse("class")
+
+
+def other_scope(request: HttpRequest) -> JsonResponse:
+    scope: Any = request.scope  # type: ignore[attr-defined]  # ASGIRequest
+    return JsonResponse({key: scope[key] for key in ("type", "path", "root_path", "http_version")})
+
+
 urlpatterns = [
+    path("templated/", templated),
+    path("templated-async/", templated_async),
+    path("context/", context),
+    path("context-async/", context_async),
+    path("nothing/", nothing),
+    path("nothing-async/", nothing_async),
+    path("cookies/", cookies),
+    path("protected/", protected),
+    path("class/", ClassBased.as_view()),
+    path("scope/", other_scope),
+    *i18n_patterns(path("day/", translated, name="day"), path("day-async/", translated_async)),
     path("", plain),
     path("async/", plain_async),
     path("body/", body),
@@ -201,6 +292,57 @@ class ViewMiddleware:
     def process_exception(self, request: HttpRequest, exception: Exception) -> Any:
         return HttpResponse(f"caught {exception}") if "X-Catch" in request.headers else None
 
+    def process_template_response(self, request: HttpRequest, response: Any) -> Any:
+        response.context_data["name"] += " and middleware"
+        return response
+
+
+def failing_middleware(get_response: GetResponse) -> GetResponse:
+    def middleware(request: HttpRequest) -> Any:
+        if "X-Fail" in request.headers:
+            raise {"404": Http404, "500": ValueError}[request.headers["X-Fail"]]("in a middleware")
+        return get_response(request)
+
+    return middleware
+
+
+def unused(get_response: GetResponse) -> GetResponse:
+    raise MiddlewareNotUsed
+
+
+@sync_and_async_middleware
+def context_middleware(get_response: GetResponse) -> GetResponse:
+    if iscoroutinefunction(get_response):
+
+        async def middleware(request: HttpRequest) -> Any:
+            variable.set("set by a middleware")
+            response = await get_response(request)
+            response["X-Variable"] = variable.get()
+            return response
+
+        return middleware
+
+    def sync(request: HttpRequest) -> Any:
+        variable.set("set by a middleware")
+        response = get_response(request)
+        response["X-Variable"] = variable.get()
+        return response
+
+    return sync
+
+
+#: What `startproject` writes, and what people add to it.
+DJANGOS_OWN = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.gzip.GZipMiddleware",
+    "django.middleware.http.ConditionalGetMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
 
 MIDDLEWARES = {
     "none": [],
@@ -217,6 +359,10 @@ MIDDLEWARES = {
         "ViewMiddleware",
         "sync_middleware",
     ],
+    "failing": ["sync_middleware", "failing_middleware", "unused", "AsyncMiddleware"],
+    "context": ["context_middleware"],
+    "context over sync": ["context_middleware", "sync_middleware", "AsyncMiddleware"],
+    "Django's": DJANGOS_OWN,
 }
 
 MULTIPART = (
@@ -255,23 +401,60 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "viewed": {"path": "/async/", "headers": [(b"x-view", b"1")]},
     "other urlconf": {"path": "/", "headers": [(b"x-other", b"1")]},
     "other urlconf, async path": {"path": "/async/", "headers": [(b"x-other", b"1")]},
+    "templated": {"path": "/templated/"},
+    "templated async": {"path": "/templated-async/"},
+    "translated": {"path": "/de/day/"},
+    "translated async": {"path": "/de/day-async/"},
+    "to be translated": {"path": "/day/", "headers": [(b"accept-language", b"de")]},
+    "context": {"path": "/context/"},
+    "context async": {"path": "/context-async/"},
+    "nothing": {"path": "/nothing/"},
+    "nothing async": {"path": "/nothing-async/"},
+    "cookies": {"path": "/cookies/", "headers": [(b"cookie", b"a=1; b=2")]},
+    "refused for its token": {"path": "/protected/", "method": "POST",
+                              "headers": [(b"cookie", b"csrftoken=" + b"a" * 32)]},
+    "class": {"path": "/class/"},
+    "wrong method": {"path": "/class/", "method": "POST"},
+    "options": {"path": "/class/", "method": "OPTIONS"},
+    "scope": {"path": "/app/scope/", "root_path": "/app"},
+    "without a slash": {"path": "/async"},
+    "compressed": {"path": "/file/", "headers": [(b"accept-encoding", b"gzip")]},
+    "conditional": {"path": "/", "headers": [(b"if-none-match", b"*")]},
+    "head of a file": {"path": "/file/", "method": "HEAD"},
+    "fails in a middleware": {"path": "/async/", "headers": [(b"x-fail", b"500")]},
+    "404 in a middleware": {"path": "/", "headers": [(b"x-fail", b"404")]},
+    "too large": {"path": "/body/", "method": "POST", "body": [b"a=" + b"1" * 3_000_000],
+                  "headers": [(b"content-type", b"application/x-www-form-urlencoded")]},
+    "too many fields": {"path": "/body/", "method": "POST", "body": [b"a=1&" * 2000],
+                        "headers": [(b"content-type", b"application/x-www-form-urlencoded")]},
+    "upload in pieces": {"path": "/upload/", "method": "POST",
+                         "body": [MULTIPART[i : i + 9] for i in range(0, len(MULTIPART), 9)],
+                         "headers": [(b"content-type", b"multipart/form-data; boundary=b"),
+                                     (b"content-length", str(len(MULTIPART)).encode())]},
+    "broken upload": {"path": "/upload/", "method": "POST", "body": [MULTIPART],
+                      "headers": [(b"content-type", b"multipart/form-data"),
+                                  (b"content-length", str(len(MULTIPART)).encode())]},
     "mounted": {"path": "/app/mount/", "root_path": "/app"},
     "bad host": {"path": "/", "headers": [(b"host", b"evil.example")]},
     "bad query": {"path": "/", "query": b"\xff=\xfe"},
 }  # fmt: skip
 
 
-@pytest.fixture(params=MIDDLEWARES)
-def middleware(request: pytest.FixtureRequest, settings: Settings) -> None:
-    """Each set of middlewares, with this module's views."""
+#: Each set of middlewares, and some with debug pages.
+SITES = [(name, False) for name in MIDDLEWARES] + [("none", True), ("all", True)]
+
+
+@pytest.fixture(params=SITES, ids=[name + " debug" * debug for name, debug in SITES])
+def site(request: pytest.FixtureRequest, settings: Settings) -> None:
+    """A site with this module's views."""
+    name, settings.DEBUG = request.param
     settings.ROOT_URLCONF = __name__
-    settings.MIDDLEWARE = [f"{__name__}.{name}" for name in MIDDLEWARES[request.param]]
-
-
-@pytest.fixture(params=[False, True], ids=["production", "debug"])
-def debug(request: pytest.FixtureRequest, settings: Settings) -> None:
-    """Error pages differ."""
-    settings.DEBUG = request.param
+    settings.MIDDLEWARE = [
+        name if name.startswith("django.") else f"{__name__}.{name}" for name in MIDDLEWARES[name]
+    ]
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    settings.LANGUAGES = [("en", "English"), ("de", "German")]
+    settings.TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates"}]
 
 
 def make_scope(path: str, query: bytes = b"", **given: Any) -> Scope:
@@ -315,31 +498,45 @@ async def ask(application: Any, request: dict[str, Any]) -> list[Event]:
     return sent
 
 
+async def ask_in_a_new_context(application: Any, request: dict[str, Any]) -> list[Event]:
+    """The same as from a server's task: nothing was set before."""
+    context = contextvars.Context()
+    return await asyncio.create_task(ask(application, request), context=context)
+
+
+OF_LENGTH = {b"content-length", b"etag"}
+
+
 def summary(events: list[Event]) -> tuple[Any, ...]:
     """An answer, whatever pieces it came in."""
     start, *parts = events
     assert start["type"] == "http.response.start"
     assert [part.get("more_body", False) for part in parts] == [True] * (len(parts) - 1) + [False]
     content = b"".join(part.get("body", b"") for part in parts)
+    if (b"content-encoding", b"gzip") in [
+        (name.lower(), value) for name, value in start["headers"]
+    ]:
+        content = gzip.decompress(content)  # which Django makes of a random length
+        start["headers"] = [pair for pair in start["headers"] if pair[0].lower() not in OF_LENGTH]
     if b"Traceback" in content or b"DEBUG = True" in content:
         content = content[:100]  # a debug page shows the stack, which is the point of the handler
     headers = sorted(
         (name.lower(), value)
         for name, value in start["headers"]
-        if start["status"] < 400 or name.lower() != b"content-length"
+        if start["status"] < 400 or name.lower() not in OF_LENGTH
     )
     return start["status"], headers, content
 
 
 @pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume:Warning")
-@pytest.mark.usefixtures("debug", "middleware")
+@pytest.mark.usefixtures("site")
 @pytest.mark.parametrize("name", REQUESTS)
 async def test_answers_like_django(name: str, caplog: pytest.LogCaptureFixture) -> None:
     """Over every view and middleware, the answer and the log are those of Django's handler."""
     answers = []
     for application in (StockHandler(), ASGIHandler()):
         caplog.clear()
-        answer = summary(await ask(application, REQUESTS[name]))
+        answer = summary(await ask_in_a_new_context(application, REQUESTS[name]))
         records = [
             (record.name, record.levelname, record.getMessage())
             for record in caplog.records
