@@ -1,4 +1,8 @@
-"""Fairway: the real-time layer for Django."""
+"""Fairway: the real-time layer for Django.
+
+PYTEST_DONT_REWRITE: pytest rewrites the packages of its plugins, and would warn about this one
+wherever it was imported before, as ``FAIRWAY_COMPAT=1`` does.
+"""
 
 __version__ = "0.1.0"
 

@@ -18,35 +18,34 @@ out); nothing has to be configured. In a run without Django settings it does not
 
 **On request**
 
-- :func:`websocket_client`, :func:`channel_layer`, and :func:`live_server`, which takes the place of
-  pytest-django's and serves WebSockets as well; ``fairway_live_server = false`` in the
-  configuration of pytest leaves pytest-django's in place.
+- :func:`websocket_client` and :func:`channel_layer`.
+- ``live_server``, which takes the place of pytest-django's and serves WebSockets as well (see
+  :mod:`fairway.testing.live_plugin`).
 
 **Configuration** (``pytest.ini``, or ``[tool.pytest.ini_options]``)
 
 - ``fairway_timeout``: seconds that communicators wait for an application when no call says more
   (1 by default); ``0`` waits for ever, for debuggers.
+- ``fairway_live_server = false`` leaves pytest-django's ``live_server`` in place.
 """
 
 import inspect
-import os
+import math
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any
 
 import pytest
 from asgiref.sync import SyncToAsync
-from django.conf import ENVIRONMENT_VARIABLE, settings
-from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.test.utils import modify_settings
 
 from fairway._types import ASGIApplication
 from fairway.layers import BaseChannelLayer
+from fairway.testing import live_plugin
 from fairway.testing.application import ApplicationCommunicator
 from fairway.testing.client import SAME_ORIGIN, AsyncClient, ClientWebsocket
 from fairway.testing.layers import isolated_channel_layers, use_channel_layer
-from fairway.testing.live import LiveServer, is_in_memory
+from fairway.testing.live import is_in_memory
 
 try:
     # In its strict mode it runs those fixtures only that are marked by this.
@@ -79,15 +78,25 @@ def pytest_configure(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: One of them cannot be used.
     """
-    given = config.getini("fairway_timeout")
+    ApplicationCommunicator.default_timeout = seconds_of(config.getini("fairway_timeout"))
+    # Registered last of all, it wins over pytest-django's fixture of the same name.
+    if config.getini("fairway_live_server") and config.pluginmanager.hasplugin("django"):
+        config.pluginmanager.register(live_plugin, live_plugin.__name__)
+
+
+def seconds_of(given: str) -> float | None:
+    """The value of ``fairway_timeout``: seconds, or None for ever.
+
+    Raises:
+        pytest.UsageError: It is no number of seconds.
+    """
     try:
         seconds = float(given)
     except ValueError:
-        raise pytest.UsageError(f"fairway_timeout: {given!r} is no number of seconds.") from None
-    ApplicationCommunicator.default_timeout = seconds or None
-    # Registered last of all, it wins over pytest-django's fixture of the same name.
-    if config.getini("fairway_live_server") and config.pluginmanager.hasplugin("django"):
-        config.pluginmanager.register(_LiveServerPlugin(), "fairway.live_server")
+        seconds = -1.0
+    if not 0 <= seconds < math.inf:
+        raise pytest.UsageError(f"fairway_timeout: {given!r} is no number of seconds.")
+    return seconds or None
 
 
 class WebsocketClient(AsyncClient):
@@ -194,49 +203,3 @@ def _give_back(borrowed: list[BaseDatabaseWrapper], own: dict[str, BaseDatabaseW
             connections[connection.alias] = own[connection.alias]
         else:
             del connections[connection.alias]
-
-
-class _PytestLiveServer(LiveServer):
-    """A ``LiveServer`` with what pytest-django's own helper asks of the fixture's value."""
-
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__(_application(), host, port)
-        # Switched on and off around each test that uses the server.
-        self._live_server_modified_settings = modify_settings(ALLOWED_HOSTS={"append": host})
-
-
-def _application() -> ASGIApplication | None:
-    """What to serve for projects that have no ``ASGI_APPLICATION``: plain Django, as they know it.
-
-    None stands for the setting.
-    """
-    if getattr(settings, "ASGI_APPLICATION", None):
-        return None
-    from fairway.http import get_asgi_application  # noqa: PLC0415  needs settings
-
-    return get_asgi_application()
-
-
-class _LiveServerPlugin:
-    """The fixture ``live_server``, in a plugin of its own so that it can be left out."""
-
-    @pytest.fixture(scope="session")
-    def live_server(self, request: pytest.FixtureRequest) -> Iterator[LiveServer]:
-        """``ASGI_APPLICATION`` on a free port, over HTTP and WebSocket, for the whole session.
-
-        ``live_server.url`` and ``live_server.ws_url`` are its addresses; ``live_server + "/path"``
-        works as with pytest-django, and so do ``--liveserver`` and the test's database.
-        """
-        if not (settings.configured or os.environ.get(ENVIRONMENT_VARIABLE)):
-            raise ImproperlyConfigured("live_server serves a Django project: set it up first.")
-        request.getfixturevalue("django_db_setup")
-        address: str = (
-            request.config.getvalue("liveserver")
-            or os.environ.get("DJANGO_LIVE_TEST_SERVER_ADDRESS")
-            or "localhost"
-        )
-        host, _, port = address.partition(":")
-        server = _PytestLiveServer(host, int(port or 0))
-        server.start()
-        yield server
-        server.stop()
