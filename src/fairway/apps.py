@@ -1,8 +1,14 @@
 """What ``"fairway"`` in ``INSTALLED_APPS`` stands for."""
 
+import logging
+from typing import Final
+
 from django.apps import AppConfig, apps
 
 from fairway.checks import register_checks
+from fairway.http import HandshakeHint
+
+_HANDSHAKE_HINT: Final = HandshakeHint()
 
 
 class FairwayConfig(AppConfig):
@@ -13,8 +19,13 @@ class FairwayConfig(AppConfig):
     verbose_name = "Fairway"
 
     def ready(self) -> None:
-        """Register the system checks, and let every process tell when a user's access ends."""
+        """Register the system checks, and let every process tell when a user's access ends.
+
+        The log of a WebSocket that was not found says why, where it came as a plain request.
+        """
         register_checks()
+        # On the logger, as its handlers are the project's; the same filter is added once only.
+        logging.getLogger("django.request").addFilter(_HANDSHAKE_HINT)
         if apps.is_installed("django.contrib.auth"):
             # Not at the top: it imports Django's models, which are not loaded there yet.
             from fairway.auth.revocation import connect_signals  # noqa: PLC0415
