@@ -125,11 +125,14 @@ class Visitor:
             yield Socket(connection)
 
     @contextlib.contextmanager
-    def events(self, path: str) -> Iterator[Iterator[dict[str, str]]]:
+    def events(self, path: str, *, last_event_id: str = "") -> Iterator[Iterator[dict[str, str]]]:
         """Open a stream of server-sent events for the length of the block."""
         connection = http.client.HTTPConnection(self.host, timeout=PATIENCE)
         try:
-            connection.request("GET", path, headers={"Accept": "text/event-stream"})
+            headers = {"Accept": "text/event-stream"}
+            if last_event_id:
+                headers["Last-Event-ID"] = last_event_id
+            connection.request("GET", path, headers=headers)
             response = connection.getresponse()
             check(response.status, 200, f"the status of {path}")
             yield _events(response)

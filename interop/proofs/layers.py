@@ -82,7 +82,7 @@ def in_memory(_stage: Stage) -> Iterator[Layer]:
 @contextmanager
 def local(stage: Stage) -> Iterator[Layer]:
     """Our layer for the processes of one machine."""
-    config = {"directory": str(stage.place / "layer")}
+    config = {"path": str(stage.place / "layer")}
     yield Layer(setting={"BACKEND": "fairway.layers.local.LocalChannelLayer", "CONFIG": config})
 
 
