@@ -18,7 +18,9 @@ from django.core import checks
 from django.core.checks import CheckMessage
 from django.core.management import get_commands, load_command_class
 
+from fairway.db import check_databases
 from fairway.layers import InMemoryChannelLayer, channel_layers
+from fairway.routing.checks import check_import, check_routes
 from fairway.server.config import Config, ConfigError
 from fairway.worker.checks import check_jobs
 
@@ -49,6 +51,9 @@ CHECKS: Final[Mapping[str, str]] = {
     "a queue that no channel can be named after.",
     "fairway.E016": "Two backends in `TASKS` use the same channel.",
     "fairway.E017": "A backend in `TASKS` asks for acknowledgement, which its layer cannot do.",
+    "fairway.E018": "The routes of a `URLRouter` cannot be loaded: its dotted path leads to none, "
+    "say.",
+    "fairway.E019": "A route of a `URLRouter` leads to what is no ASGI application.",
     "fairway.W001": "`ASGI_APPLICATION` is not set, so `runserver` has nothing to serve.",
     "fairway.W002": "The in-memory channel layer is used where several processes run: it does not "
     "reach from one to another.",
@@ -56,6 +61,13 @@ CHECKS: Final[Mapping[str, str]] = {
     "fairway.W004": "Tasks go through a layer that drops what no worker takes within a few "
     "minutes, or that holds only a few.",
     "fairway.W005": "Results of tasks are kept in a cache that other processes do not see.",
+    "fairway.W006": "A route of a `URLRouter` can never be reached.",
+    "fairway.W007": "Two routes have the same name and parameters, so that `reverse()` finds one of "
+    "them.",
+    "fairway.W008": "`manage.py` can import `ASGI_APPLICATION`, and a server cannot: models are "
+    "imported before Django is set up. (Looked for by `check --deploy` only.)",
+    "fairway.W009": "A database keeps connections (`CONN_MAX_AGE`) without checking them "
+    "(`CONN_HEALTH_CHECKS`).",
 }
 
 _LAYER_KEYS = ("BACKEND", "CONFIG", "TEST_CONFIG")
@@ -69,8 +81,11 @@ def register_checks() -> None:
         check_runserver,
         check_server_options,
         check_jobs,
+        check_routes,
+        check_databases,
     ):
         checks.register(check, TAG)
+    checks.register(check_import, TAG, deploy=True)
 
 
 def check_asgi_application(**kwargs: Any) -> list[CheckMessage]:

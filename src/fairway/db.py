@@ -13,6 +13,8 @@ from typing import Any, Final, ParamSpec, TypeVar, overload
 
 from asgiref.sync import SyncToAsync, sync_to_async
 from django.conf import settings
+from django.core import checks
+from django.core.checks import CheckMessage
 from django.db import connections
 
 from fairway.server.config import Config
@@ -154,6 +156,22 @@ async def aclose_old_connections() -> None:
     if isinstance(executor, FreshThread):
         executor.begin_turn()
     await sync_to_async(close_old_connections)()
+
+
+def check_databases(**kwargs: Any) -> list[CheckMessage]:
+    """Find databases whose connections are kept although nobody asks whether they live (W009)."""
+    return [
+        checks.Warning(
+            f"DATABASES[{alias!r}] keeps connections (CONN_MAX_AGE) without checking them: one "
+            "that the database has closed meanwhile fails the next request or handler.",
+            hint='Add "CONN_HEALTH_CHECKS": True beside it.',
+            id="fairway.W009",
+        )
+        for alias, database in connections.settings.items()
+        if database.get("CONN_MAX_AGE", 0) != 0
+        and not database.get("CONN_HEALTH_CHECKS")
+        and "sqlite" not in database["ENGINE"]
+    ]
 
 
 # ------------------------------------------------------------------ threads under other servers

@@ -84,10 +84,13 @@ class URLRouter:
     #: Routes to such a callback match the beginning of the path.
     _path_routing = True
 
+    #: The applications that the routes lead to, in order, once they are loaded.
+    targets: "list[Target]"
+
     def __init__(self, routes: Sequence[Route] | str) -> None:
         self._routes = routes
         self._compiled: list[Route] = []
-        self._targets: list[_Target] = []
+        self.targets = []
         if not isinstance(routes, str) or apps.ready:
             self.load()
 
@@ -113,7 +116,7 @@ class URLRouter:
         """
         routes = list(self.routes)
         if routes != self._compiled:
-            self._targets = [target for route in routes for target in _flatten(route)]
+            self.targets = [target for route in routes for target in _flatten(route)]
             self._compiled = routes
 
     @property
@@ -156,7 +159,7 @@ class URLRouter:
         """Yield every route that matches, in order, with the scope for its application."""
         outer = scope.get("url_route", {})
         outer_args, outer_kwargs = outer.get("args", ()), outer.get("kwargs", {})
-        for target in self._targets:
+        for target in self.targets:
             if target.probe(path) is not None and (found := target.match(path)) is not None:
                 rest, args, kwargs = found
                 url_route = {"args": outer_args + args, "kwargs": {**outer_kwargs, **kwargs}}
@@ -184,13 +187,24 @@ class _Step(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Target:
-    """An application, and the steps to it: one pattern for each ``include()``, and its own."""
+class Target:
+    """An application, and the steps to it: one pattern for each ``include()``, and its own.
+
+    Attributes:
+        steps: The patterns, from the outside in.
+        probe: A cheap test that is None for most paths that do not match.
+        application: What the route leads to.
+        leads_to_router: Whether that is a router, or middleware around one.
+    """
 
     steps: tuple[_Step, ...]
     probe: Callable[[str], object | None]
     application: ASGIApplication
     leads_to_router: bool
+
+    def __str__(self) -> str:
+        """The route as it is written, with the prefixes of each ``include()``."""
+        return "".join(str(step.pattern) for step in self.steps)
 
     def match(self, path: str) -> tuple[str, tuple[str, ...], dict[str, object]] | None:
         """Return the rest of the path and what was captured, or None."""
@@ -259,7 +273,7 @@ def _as_django_has_it(route: Route) -> Route:
     return route
 
 
-def _flatten(route: Route, outer: tuple[_Step, ...] = ()) -> Iterator[_Target]:
+def _flatten(route: Route, outer: tuple[_Step, ...] = ()) -> Iterator[Target]:
     """Yield the targets of one route: one, or those of an ``include()``.
 
     Raises:
@@ -275,7 +289,7 @@ def _flatten(route: Route, outer: tuple[_Step, ...] = ()) -> Iterator[_Target]:
     leads_to_router = any(find_routers(route.callback))
     pattern = _as_prefix(route.pattern) if leads_to_router else route.pattern
     steps = (*outer, _Step(pattern, route.default_args))
-    yield _Target(steps, _probe(steps[0].pattern), route.callback, leads_to_router)
+    yield Target(steps, _probe(steps[0].pattern), route.callback, leads_to_router)
 
 
 def _probe(pattern: _Pattern) -> Callable[[str], object | None]:
