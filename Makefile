@@ -72,7 +72,7 @@ bench: $(runtime) ## Measure Fairway beside Channels on uvicorn, in one run (ARG
 	@$(bin)/python benchmarks/run.py $(ARGS)
 
 system:
-	@tools/system-packages chromium
+	@tools/system-packages chromium redis
 
 clean: ## Remove the virtual environments and everything built
 	@rm -rf $(VENV) .venv-matrix docs/_build build dist .mypy_cache examples/chat/.mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,174 @@
+"""Commands on their way: until when they are worth sending, and who waits for the answer."""
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from fairway.exceptions import ChannelLayerUnavailable
+from fairway.layers.io import io
+from fairway.layers.redis.connection import Reply, Word
+from fairway.layers.redis.scripts import Script
+
+#: Takes the reply, or the error in place of one. Called once, on the thread of :data:`io`.
+Done: TypeAlias = Callable[[Reply, Exception | None], None]
+#: The words of a command, given its number.
+Words: TypeAlias = Callable[[int], tuple[Word, ...]]
+
+#: For a command that waits as long as it takes.
+NEVER: Final = float("inf")
+
+
+class Command:
+    """One command and who waits for its reply.
+
+    Each is numbered when it is first written; numbers only grow. A command whose reply was lost
+    with its connection is written again under its old number, by which scripts and subscribers know
+    what they have seen. One that was answered with an error was not executed, and gets a new one.
+
+    Args:
+        words: The command; for a script, what follows the number of its keys.
+        done: Takes the reply.
+        script: The script to run.
+        deadline: When to give up, by :func:`time.monotonic`.
+        lossy: Whether it is dropped rather than kept for later when the connection is down.
+
+    Attributes:
+        number: Its number; 0 before it is written.
+        finished: Whether somebody has the reply, or nobody wants it any more.
+        trouble: Says why it has not been executed yet.
+        by_source: Whether the server has lost the script and needs all of it.
+        tries: How many times it was written.
+    """
+
+    __slots__ = (
+        "_done", "_words", "by_source", "deadline", "finished", "lossy", "number", "script",
+        "tries", "trouble",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        words: Words,
+        done: Done,
+        *,
+        script: Script | None = None,
+        deadline: float = NEVER,
+        lossy: bool = False,
+    ) -> None:
+        self._words = words
+        self._done = done
+        self.script = script
+        self.deadline = deadline
+        self.lossy = lossy
+        self.number = 0
+        self.finished = False
+        self.trouble: Callable[[], str] = _not_sent
+        self.by_source = False
+        self.tries = 0
+
+    def words(self) -> tuple[Word, ...]:
+        """What to write."""
+        words = self._words(self.number)
+        if self.script is None:
+            return words
+        if self.by_source:
+            return ("EVAL", self.script.source, self.script.keys, *words)
+        return ("EVALSHA", self.script.sha, self.script.keys, *words)
+
+    def finish(self, reply: Reply) -> None:
+        """The reply is there."""
+        if not self.finished:
+            self.finished = True
+            self._done(reply, None)
+
+    def fail(self, error: Exception) -> None:
+        """There will be none."""
+        if not self.finished:
+            self.finished = True
+            self._done(None, error)
+
+
+class Deadlines:
+    """Gives up commands that were not answered in time, with one timer for all of them.
+
+    Args:
+        seconds: How long each may take.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._commands: deque[Command] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        self._forget_finished()
+        return len(self._commands)
+
+    def watch(self, command: Command) -> None:
+        """Give up this one in time. All have the same time, so they are due in their order."""
+        self._forget_finished()
+        self._commands.append(command)
+        if self._timer is None:
+            self._set_timer()
+
+    def stop(self) -> None:
+        """Give up all of them now; their layer is closed."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._commands:
+            self._commands.popleft().fail(ChannelLayerUnavailable("The channel layer was closed."))
+
+    def _forget_finished(self) -> None:
+        while self._commands and self._commands[0].finished:
+            self._commands.popleft()
+
+    def _set_timer(self) -> None:
+        delay = max(self._commands[0].deadline - time.monotonic(), 0.0)
+        self._timer = asyncio.get_running_loop().call_later(delay, self._expire)
+
+    def _expire(self) -> None:
+        self._timer = None
+        now = time.monotonic()
+        # A timer may come a little early: it is set by another clock.
+        while self._commands and (
+            self._commands[0].finished or self._commands[0].deadline <= now + 0.01
+        ):
+            command = self._commands.popleft()
+            command.fail(
+                ChannelLayerUnavailable(
+                    f"Redis did not take it within {self.seconds:g} s (send_timeout): "
+                    f"{command.trouble()}."
+                )
+            )
+        if self._commands:
+            self._set_timer()
+
+
+def answer_to(future: "asyncio.Future[Reply]") -> Done:
+    """Resolves a future of whatever event loop."""
+    loop = future.get_loop()
+
+    def done(reply: Reply, error: Exception | None) -> None:
+        if io.here and loop is io.loop:
+            _resolve(future, reply, error)
+            return
+        with contextlib.suppress(RuntimeError):  # that loop was closed: nobody waits any more
+            loop.call_soon_threadsafe(_resolve, future, reply, error)
+
+    return done
+
+
+def _resolve(future: "asyncio.Future[Reply]", reply: Reply, error: Exception | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(reply)
+    else:
+        future.set_exception(error)
+
+
+def _not_sent() -> str:
+    return "it is not connected yet"

@@ -1,0 +1,191 @@
+"""The connection of a process that sends commands: all of them through one pipeline."""
+
+import asyncio
+import itertools
+import re
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final
+
+import hiredis
+
+from fairway.exceptions import ChannelLayerUnavailable
+from fairway.layers.redis.command import Command
+from fairway.layers.redis.connection import Connection, Reply, ServerError, pack
+from fairway.layers.redis.hosts import Server
+from fairway.layers.redis.link import ADVICE, Link, Reporter, logger
+from fairway.layers.redis.scripts import SCRIPTS
+
+#: Answers to a command that may be different in a moment: it was not executed, and is kept.
+TRANSIENT: Final = frozenset(
+    {"BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "TRYAGAIN"}
+)
+#: Seconds before a command is tried again after such an answer.
+RETRY_AFTER: Final = 0.1
+
+#: Redis 6 puts what a script ran into behind words of its own.
+_CODE: Final = re.compile(r"(?:ERR Error running script.*? -)?([A-Z]+)\b")
+
+
+def code_of(error: hiredis.ReplyError) -> str:
+    """The first word of an error, such as ``OOM``; also of one within a script."""
+    found = _CODE.match(str(error))
+    return found[1] if found else "ERR"
+
+
+class CommandLink(Link):
+    """Sends commands in the order in which they are given, and keeps them while it is down.
+
+    A command whose connection ended before its reply is sent again, see :class:`Command`.
+
+    Args:
+        server: Where to.
+        reporter: What logs its outages.
+        locate: Finds the server's present address.
+        numbers: Where commands get theirs from.
+        redirect: Takes a command that the server says belongs to another one, and what it says;
+            None where no server may say so.
+
+    Attributes:
+        resent: How many commands were sent again.
+    """
+
+    role = "commands"
+
+    def __init__(
+        self,
+        server: Server,
+        reporter: Reporter,
+        locate: Callable[[Server], Awaitable[Server]],
+        *,
+        numbers: Iterator[int] | None = None,
+        redirect: Callable[[Command, str], None] | None = None,
+    ) -> None:
+        super().__init__(server, reporter, locate)
+        self.resent = 0
+        self._numbers = numbers or itertools.count(1)
+        self._redirect = redirect
+        self._waiting: deque[Command] = deque()
+        self._sent: deque[Command] = deque()
+        self._refused: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._sent)
+
+    def send(self, command: Command) -> None:
+        """Send a command, now or when that is possible."""
+        connection = self.connection
+        if connection is not None and connection.writable and not self._waiting:
+            self._write(connection, command)
+        elif not command.lossy:
+            command.trouble = self._trouble
+            self._waiting.append(command)
+            self.start()
+
+    def take_back(self) -> list[Command]:
+        """Give up what is waiting, for another link to send; this one is to be closed."""
+        commands = [*self._sent, *self._waiting]
+        self._sent.clear()
+        self._waiting.clear()
+        return [command for command in commands if not command.finished]
+
+    def _write(self, connection: Connection, command: Command) -> None:
+        if not command.number:
+            command.number = next(self._numbers)
+        command.tries += 1
+        command.trouble = self._trouble
+        self._sent.append(command)
+        connection.write(pack(command.words()))
+
+    def _trouble(self) -> str:
+        if self.connection is None:
+            return f"{self.server}: {self.trouble}"
+        return f"{self.server} does not answer"
+
+    # ------------------------------------------------------------------ replies
+
+    def _answered(self, reply: Reply) -> None:
+        if not self._sent:
+            assert self.connection is not None
+            self.connection.abort(f"a reply to nothing: {reply!r}")
+            return
+        command = self._sent.popleft()
+        if isinstance(reply, hiredis.ReplyError):
+            self._refuse(command, reply)
+        else:
+            command.finish(reply)
+
+    def _refuse(self, command: Command, error: hiredis.ReplyError) -> None:
+        """An error means that the command was not executed."""
+        code = code_of(error)
+        if command.finished or command.lossy:
+            return
+        command.number = 0
+        command.trouble = lambda: f"{self.server} says: {error}"
+        if code == "NOSCRIPT":
+            command.by_source = True
+            self.send(command)
+        elif code in {"MOVED", "ASK"} and self._redirect is not None:
+            self._redirect(command, str(error))
+        elif code == "READONLY":
+            # Another one is the master now.
+            self._waiting.append(command)
+            if self.connection is not None:
+                self.connection.abort(str(error))
+        elif code in TRANSIENT:
+            self._say_once(code, str(error), "It is tried again until send_timeout.")
+            asyncio.get_running_loop().call_later(RETRY_AFTER, self._retry, command)
+        else:
+            advice = ADVICE.get(code, "")
+            if code == "MOVED":
+                advice = "It is part of a cluster: add \"cluster\": True to it in 'hosts'."
+            self._say_once(code, str(error), advice)
+            command.fail(
+                ChannelLayerUnavailable(f"Redis at {self.server} refuses: {error}. {advice}")
+            )
+
+    def _retry(self, command: Command) -> None:
+        if not command.finished:
+            self.send(command)
+
+    def _say_once(self, code: str, text: str, advice: str) -> None:
+        """Once per connection."""
+        if code not in self._refused:
+            self._refused.add(code)
+            logger.error("Redis at %s refuses: %s. %s", self.server, text, advice)
+
+    # ------------------------------------------------------------------ connection
+
+    async def _prepare(self, connection: Connection) -> None:
+        await super()._prepare(connection)
+        for script in SCRIPTS:
+            try:
+                await connection.ask("SCRIPT", "LOAD", script.source)
+            except ServerError:
+                return  # then each is sent whole when it is needed
+
+    def _opened(self, connection: Connection, *, came_back: bool) -> None:
+        self._refused.clear()
+        connection.on_reply = self._answered
+        connection.on_writable = self._flush
+        self._flush()
+
+    def _flush(self) -> None:
+        while self._waiting and (connection := self.connection) and connection.writable:
+            command = self._waiting.popleft()
+            if not command.finished:
+                self._write(connection, command)
+
+    def _closed(self) -> None:
+        """What was not answered goes out again, before everything else and in its old order."""
+        again = [command for command in self._sent if not command.finished and not command.lossy]
+        self._sent.clear()
+        self._waiting.extendleft(reversed(again))
+        self.resent += len(again)
+
+    def _failed(self) -> None:
+        """Commands wait, each until its own deadline."""
+
+    def _ping(self, connection: Connection) -> None:
+        ping = Command(lambda _: ("PING",), lambda reply, error: None, lossy=True)
+        self._write(connection, ping)

@@ -1,0 +1,198 @@
+"""One connection to a Redis server: RESP2 over an asyncio transport, parsed by hiredis.
+
+redis-py says where the server is and how to log in (:mod:`fairway.layers.redis.hosts`). It does not
+talk: its asyncio connections wait for each reply before they send the next command, and set a
+deadline on each read, which is why idle consumers of others die with it.
+"""
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias, cast
+
+import hiredis
+
+from fairway.layers.redis.hosts import Server
+
+#: A word of a command.
+Word: TypeAlias = str | bytes | int
+#: What a server answers: bytes, integers, None, lists of them, and errors as values.
+Reply: TypeAlias = Any
+
+#: Bytes that may wait for a server that does not read, before commands are kept back.
+HIGH_WATER: Final = 1024 * 1024
+
+
+def pack(words: tuple[Word, ...]) -> bytes:
+    """A command as it goes over the wire."""
+    packed: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]  # annotated as one word
+    return packed
+
+
+class ServerError(OSError):
+    """A server answered the first commands of a connection with an error.
+
+    Attributes:
+        code: The first word of its answer, such as ``WRONGPASS``.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.code = text.partition(" ")[0]
+
+
+class Connection(asyncio.Protocol):
+    """Bytes in, replies out; who uses it says where replies go.
+
+    Attributes:
+        on_reply: Takes each reply.
+        on_writable: Called when the server reads again.
+        writable: False while too much waits for a server that does not read.
+        quiet: Whether nothing has come since somebody set it; for health checks.
+        lost: Resolved when the connection has ended, with the reason.
+        fileno: Its socket.
+    """
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.on_reply: Callable[[Reply], None] = self._answer
+        self.on_writable: Callable[[], None] = _nothing
+        self.writable = True
+        self.quiet = False
+        self.fileno = -1
+        self.lost: asyncio.Future[str] = loop.create_future()
+        self._transport: asyncio.Transport | None = None
+        self._parser = hiredis.Reader()
+        self._asked: deque[asyncio.Future[Reply]] = deque()
+        self._reason = "the server closed it"
+
+    # ------------------------------------------------------------------ the transport's calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The transport is there."""
+        # uvloop's transports are of another class with the same methods.
+        self._transport = transport = cast("asyncio.Transport", transport)
+        transport.set_write_buffer_limits(HIGH_WATER)
+        sock = transport.get_extra_info("socket")
+        self.fileno = sock.fileno()
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    def data_received(self, data: bytes) -> None:
+        """Pass on the replies that are complete."""
+        self.quiet = False
+        parser = self._parser
+        try:
+            parser.feed(data)
+            while (reply := parser.gets()) is not False:
+                self.on_reply(reply)
+        except hiredis.ProtocolError as error:
+            self.abort(f"what came is not the protocol of Redis: {error}")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Say so."""
+        if exc is not None:
+            self._reason = str(exc) or type(exc).__name__
+        for future in self._asked:
+            if not future.done():
+                future.set_exception(ConnectionError(self._reason))
+        self._asked.clear()
+        if not self.lost.done():
+            self.lost.set_result(self._reason)
+
+    def pause_writing(self) -> None:
+        """The server does not read."""
+        self.writable = False
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        self.writable = True
+        self.on_writable()
+
+    # ------------------------------------------------------------------ out
+
+    def write(self, data: bytes) -> None:
+        """Send bytes; without effect on a connection that has ended."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    async def ask(self, *words: Word) -> Reply:
+        """Send a command and wait for its reply; until :attr:`on_reply` is set.
+
+        Raises:
+            ServerError: The reply is an error.
+            ConnectionError: The connection ended.
+        """
+        if self.lost.done():
+            raise ConnectionError(self.lost.result())
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._asked.append(future)
+        self.write(pack(words))
+        reply = await future
+        if isinstance(reply, hiredis.ReplyError):
+            raise ServerError(str(reply))
+        return reply
+
+    def _answer(self, reply: Reply) -> None:
+        if not self._asked:
+            # "max number of clients reached", say, which comes unasked.
+            self.abort(str(reply))
+            return
+        future = self._asked.popleft()
+        if not future.done():
+            future.set_result(reply)
+
+    def abort(self, reason: str) -> None:
+        """End the connection at once, for this reason."""
+        self._reason = reason
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def close(self) -> None:
+        """End the connection; returns when it has ended."""
+        self.abort("it was closed here")
+        await asyncio.wait([self.lost])
+
+
+async def connect(server: Server) -> Connection:
+    """Connect to a server and log in.
+
+    Raises:
+        OSError: It cannot be reached, or refuses; :class:`ServerError` if it says why.
+        TimeoutError: It did not answer in time.
+    """
+    loop = asyncio.get_running_loop()
+    connection = Connection()
+    try:
+        async with asyncio.timeout(server.connect_timeout):
+            if server.path is not None:
+                await loop.create_unix_connection(
+                    lambda: connection, server.path, ssl=server.ssl_context
+                )
+            else:
+                await loop.create_connection(
+                    lambda: connection, server.host, server.port, ssl=server.ssl_context
+                )
+            await _log_in(connection, server)
+    except TimeoutError:
+        connection.abort("no answer")
+        raise TimeoutError(f"no answer within {server.connect_timeout:g} s") from None
+    except BaseException:
+        connection.abort("the handshake failed")
+        raise
+    return connection
+
+
+async def _log_in(connection: Connection, server: Server) -> None:
+    if server.credentials is not None:
+        found = await server.credentials.get_credentials_async()
+        await connection.ask("AUTH", *(str(part) for part in found))
+    if server.client_name:
+        await connection.ask("CLIENT", "SETNAME", server.client_name)
+    if server.db:
+        await connection.ask("SELECT", server.db)
+
+
+def _nothing() -> None:
+    """Nobody waits."""

@@ -1,0 +1,231 @@
+"""A connection that comes back by itself."""
+
+import abc
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from fairway.layers.redis.connection import Connection, ServerError, connect
+from fairway.layers.redis.hosts import Server
+
+logger = logging.getLogger("fairway.layers.redis")
+
+#: Seconds before the second attempt to connect; each further one waits twice as long …
+FIRST_DELAY: Final = 0.05
+#: … up to this many: less than a sender waits, so that a short outage is over before it gives up.
+LONGEST_DELAY: Final = 2.0
+#: Seconds that a connection must have lasted for the next attempt to be made at once.
+STABLE: Final = 1.0
+
+#: What to do about answers that will not change by waiting.
+ADVICE: Final = {
+    "WRONGPASS": "Correct the user name and password in 'hosts'.",
+    "NOAUTH": "Give it the password: \"redis://:password@host:6379\" in 'hosts'.",
+    "ERR": "See whether 'hosts' names the right server.",
+    "NOPERM": "Let its user do this, see `ACL SETUSER`.",
+    "READONLY": "It is a replica: name the master in 'hosts', or its Sentinels.",
+    "DENIED": "Set a password for it, or `protected-mode no` where its network is private.",
+}
+
+
+def back_off(attempt: int, between: Callable[[float, float], float] = random.uniform) -> float:
+    """Seconds before an attempt to connect: exponential, with jitter, so that not all come at once.
+
+    Args:
+        attempt: 0 for the first after a loss.
+        between: A random number between two.
+    """
+    # The exponent is bounded: an outage may last for days.
+    return min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(attempt, 16)) * between(0.5, 1.0)
+
+
+class Reporter:
+    """One line in the log when a server is lost, one for each new reason, one when it is back.
+
+    Args:
+        server: Which server; for the text.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._down: set[str] = set()
+        self._said: set[str] = set()
+        self._since = 0.0
+
+    def lost(self, role: str, reason: str, code: str = "") -> None:
+        """A connection was lost, or could not be made."""
+        if not self._down:
+            self._since = time.monotonic()
+        self._down.add(role)
+        kind = code or "connection"
+        if kind in self._said:
+            return
+        self._said.add(kind)
+        level = logging.ERROR if code in ADVICE else logging.WARNING
+        advice = ADVICE.get(code, "Connections stay open, and it is tried again until it is back.")
+        logger.log(level, "Redis at %s is not available: %s. %s", self._server, reason, advice)
+
+    def back(self, role: str) -> None:
+        """A connection was made."""
+        if role not in self._down:
+            return
+        self._down.discard(role)
+        if not self._down:
+            self._said.clear()
+            logger.warning(
+                "Redis at %s is available again, after %.1f s.",
+                self._server,
+                time.monotonic() - self._since,
+            )
+
+
+class Link(abc.ABC):
+    """A connection to one server that is made anew whenever it ends, until it is closed.
+
+    Runs on the loop of :data:`fairway.layers.io.io`.
+
+    Args:
+        server: Where to.
+        reporter: What logs its outages.
+        locate: Finds the server's present address before each attempt.
+
+    Attributes:
+        connection: The connection while there is one.
+        failing: Whether the last attempt failed, or the connection was lost and is not back yet.
+        trouble: Why there is no connection.
+        reconnects: How many times it came back.
+        came_back: When it last did, by :func:`time.monotonic`.
+    """
+
+    role: str
+
+    def __init__(
+        self, server: Server, reporter: Reporter, locate: Callable[[Server], Awaitable[Server]]
+    ) -> None:
+        self.server = server
+        self.connection: Connection | None = None
+        self.failing = False
+        self.trouble = "it is not connected yet"
+        self.reconnects = 0
+        self.came_back = float("-inf")
+        self._reporter = reporter
+        self._locate = locate
+        self._supervisor: asyncio.Task[None] | None = None
+        self._opening: Connection | None = None
+        self._check_timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Connect, if that has not begun yet."""
+        if self._supervisor is None:
+            self._supervisor = asyncio.get_running_loop().create_task(self._supervise())
+
+    async def close(self) -> None:
+        """End the connection for good."""
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+            await asyncio.wait([self._supervisor])
+        connection, self.connection = self.connection, None
+        if self._check_timer is not None:
+            self._check_timer.cancel()
+        self._failed()
+        if connection is not None:
+            await connection.close()
+
+    async def _supervise(self) -> None:
+        attempt = 0
+        while True:
+            try:
+                connection = await self._open()
+            # A provider of credentials may raise anything; the next attempt may work.
+            except Exception as error:  # noqa: BLE001
+                self._fail(str(error) or type(error).__name__, getattr(error, "code", ""))
+            else:
+                begun = time.monotonic()
+                self._begin(connection)
+                reason = await asyncio.shield(connection.lost)
+                self.connection = None
+                if time.monotonic() - begun >= STABLE:
+                    attempt = 0
+                self._closed()
+                self._fail(reason)
+            await asyncio.sleep(back_off(attempt))
+            attempt += 1
+
+    async def _open(self) -> Connection:
+        server = await self._locate(self.server)
+        connection = await connect(server)
+        try:
+            async with asyncio.timeout(server.connect_timeout):
+                await self._prepare(connection)
+        except TimeoutError:
+            connection.abort("no answer")
+            raise TimeoutError(f"no answer within {server.connect_timeout:g} s") from None
+        except BaseException:
+            connection.abort("the handshake failed")
+            raise
+        return connection
+
+    async def _prepare(self, connection: Connection) -> None:
+        """Ask what has to be true before the connection is used."""
+        # While a server loads its data, or waits for a password, this is answered with an error.
+        await connection.ask("PING")
+        try:
+            role = (await connection.ask("ROLE"))[0]
+        except ServerError:
+            return  # hosting providers may forbid to ask; a replica refuses writes later
+        if role != b"master":
+            raise ServerError("READONLY it is a replica")
+
+    def _begin(self, connection: Connection) -> None:
+        self.connection = connection
+        came_back, self.failing = self.failing, False
+        if came_back:
+            self.reconnects += 1
+            self.came_back = time.monotonic()
+        self._reporter.back(self.role)
+        connection.quiet = True
+        self._check(connection, asked=False)
+        self._opened(connection, came_back=came_back)
+
+    def _fail(self, reason: str, code: str = "") -> None:
+        self.failing = True
+        self.trouble = reason
+        self._reporter.lost(self.role, reason, code)
+        self._failed()
+
+    def _check(self, connection: Connection, *, asked: bool) -> None:
+        """Notice a connection whose other end is gone without a word, or frozen."""
+        if connection is not self.connection:
+            return
+        interval = self.server.ping_interval
+        if not connection.quiet:
+            asked = False
+        elif asked:
+            connection.abort(f"no answer to a PING within {interval:g} s")
+            return
+        else:
+            asked = True
+            self._ping(connection)
+        connection.quiet = True
+        self._check_timer = asyncio.get_running_loop().call_later(
+            interval, lambda: self._check(connection, asked=asked)
+        )
+
+    @abc.abstractmethod
+    def _opened(self, connection: Connection, *, came_back: bool) -> None:
+        """Begin to use a connection."""
+
+    @abc.abstractmethod
+    def _closed(self) -> None:
+        """The connection is gone."""
+
+    @abc.abstractmethod
+    def _failed(self) -> None:
+        """There is none now."""
+
+    @abc.abstractmethod
+    def _ping(self, connection: Connection) -> None:
+        """Ask for an answer, whichever."""

@@ -1,0 +1,149 @@
+"""One server, as the layer sees it: two connections, and how names find their way to one."""
+
+import asyncio
+import binascii
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+from fairway.layers.redis.command import Command
+from fairway.layers.redis.commands import CommandLink
+from fairway.layers.redis.hosts import Server
+from fairway.layers.redis.link import Reporter
+from fairway.layers.redis.sentinel import locate
+from fairway.layers.redis.subscriptions import Certain, Handler, SubscriptionLink
+
+
+class Node:
+    """A server and the connections of this process to it, made when they are needed.
+
+    Attributes:
+        commands: The one that sends.
+        subscriptions: The one that is told.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        numbers: Iterator[int],
+        *,
+        patience: float,
+        interrupted: Callable[[], None],
+        recovered: Callable[[], None],
+        redirect: Callable[[Command, str], None] | None = None,
+        moved: Callable[[str], None] | None = None,
+        sharded: bool = False,
+    ) -> None:
+        self.server = server
+        reporter = Reporter(server)
+        self.commands = CommandLink(server, reporter, locate, numbers=numbers, redirect=redirect)
+        self.subscriptions = SubscriptionLink(
+            server,
+            reporter,
+            locate,
+            patience=patience,
+            interrupted=interrupted,
+            recovered=recovered,
+            sharded=sharded,
+            moved=moved,
+        )
+
+    async def close(self) -> None:
+        """End both connections."""
+        await asyncio.gather(self.commands.close(), self.subscriptions.close())
+
+
+class Router(Protocol):
+    """Which server is responsible for a queue or a topic. All on the thread of the connections.
+
+    Attributes:
+        publish_command: The command that publishes.
+    """
+
+    publish_command: str
+
+    def send(self, name: str, command: Command) -> None:
+        """Send a command about a queue or topic to its server."""
+
+    def subscribe(
+        self, name: str, channel: bytes, handler: Handler, certain: Certain | None = None
+    ) -> None:
+        """Subscribe to a channel of a queue or topic."""
+
+    def unsubscribe(self, name: str, channel: bytes) -> None:
+        """Take that back."""
+
+    def lane(self, name: str) -> int:
+        """A number for names whose commands keep their order among each other."""
+
+    def came_back(self, name: str) -> float:
+        """When the server of a name was last back from an outage, by :func:`time.monotonic`."""
+
+    def nodes(self) -> Iterable[Node]:
+        """The servers that are known now."""
+
+    async def each(self) -> Iterable[Node]:
+        """All the servers, once they are known."""
+
+    async def close(self) -> None:
+        """End all connections."""
+
+
+class Shards:
+    """One server, or several that know nothing of each other and share the names.
+
+    Args:
+        servers: The servers; in every process in the same order.
+        make_node: Makes the node of one.
+    """
+
+    publish_command = "PUBLISH"
+
+    def __init__(self, servers: Iterable[Server], make_node: Callable[[Server], Node]) -> None:
+        self._nodes = [make_node(server) for server in servers]
+
+    def send(self, name: str, command: Command) -> None:
+        """Send a command about a queue or topic to its server."""
+        self._node(name).commands.send(command)
+
+    def subscribe(
+        self, name: str, channel: bytes, handler: Handler, certain: Certain | None = None
+    ) -> None:
+        """Subscribe to a channel of a queue or topic."""
+        self._node(name).subscriptions.subscribe(channel, handler, certain)
+
+    def unsubscribe(self, name: str, channel: bytes) -> None:
+        """Take that back."""
+        self._node(name).subscriptions.unsubscribe(channel)
+
+    def lane(self, name: str) -> int:
+        """The number of its server."""
+        return shard_of(name, len(self._nodes))
+
+    def came_back(self, name: str) -> float:
+        """When the server of a name was last back from an outage."""
+        return self._node(name).commands.came_back
+
+    def nodes(self) -> Iterable[Node]:
+        """All of them."""
+        return self._nodes
+
+    async def each(self) -> Iterable[Node]:
+        """All of them."""
+        return self._nodes
+
+    async def close(self) -> None:
+        """End all connections."""
+        await asyncio.gather(*(node.close() for node in self._nodes))
+
+    def _node(self, name: str) -> Node:
+        return self._nodes[self.lane(name)]
+
+
+def shard_of(name: str, shards: int) -> int:
+    """The number of the server that has a name, the same in every process.
+
+    By the whole name, for senders and receivers alike: the ranges of a twelve-bit hash.
+    """
+    if shards == 1:
+        return 0
+    return (binascii.crc32(name.encode()) & 0xFFF) * shards // 4096

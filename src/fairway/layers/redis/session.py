@@ -1,0 +1,273 @@
+"""What one process has to do with Redis for one layer, from its first use until it is closed."""
+
+import asyncio
+import itertools
+import os
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Final, NamedTuple
+
+from fairway.exceptions import ChannelLayerUnavailable
+from fairway.layers.bus import Deliver
+from fairway.layers.io import io
+from fairway.layers.redis.command import Command, Deadlines, Done, Words, answer_to
+from fairway.layers.redis.connection import Reply, Word
+from fairway.layers.redis.hosts import Hosts, Server
+from fairway.layers.redis.keys import Keys
+from fairway.layers.redis.node import Node, Router, Shards
+from fairway.layers.redis.readers import Reader, Taken, Waiter
+from fairway.layers.redis.scripts import Script
+from fairway.layers.redis.subscriptions import Certain
+from fairway.layers.redis.wire import HEADER, Wire
+
+#: Processes whose last number is remembered, for each server.
+REMEMBERED: Final = 10_000
+#: Seconds in which the ends of outages of several servers count as one.
+TOGETHER: Final = 0.25
+#: Keys that are looked at in one step of a flush.
+_STEP: Final = 1000
+
+
+class Options(NamedTuple):
+    """What a session is made with.
+
+    Attributes:
+        hosts: Where Redis is.
+        prefix: What all names begin with.
+        expiry: Seconds, for entries of queues that come back.
+        send_timeout: Seconds that a command may take.
+        wire: The form of payloads.
+        deliver: Takes what others publish.
+        interrupted: Called when a server that publishes to this process is lost.
+        recovered: Called when it is back, and what was published meanwhile is missed.
+    """
+
+    hosts: Hosts
+    prefix: str
+    expiry: float
+    send_timeout: float
+    wire: Wire
+    deliver: Deliver
+    interrupted: Callable[[], None]
+    recovered: Callable[[], None]
+
+
+class Session:
+    """The connections of one process for one layer, and what waits for them.
+
+    All of it runs on the thread of :data:`fairway.layers.io.io`, but where it says otherwise.
+
+    Attributes:
+        keys: What keys and channels are called.
+        router: Where they are.
+        counts: What has been done so far.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self.keys = Keys(options.prefix, secrets.token_hex(8))
+        self.counts: Counter[str] = Counter()
+        self._me = bytes.fromhex(self.keys.process)
+        self._numbers = itertools.count(1)
+        self._deadlines = Deadlines(options.send_timeout)
+        self._readers: dict[str, Reader] = {}
+        self._topics: dict[str, bytes] = {}
+        # The last number of each process, by lane and process.
+        self._seen: dict[int, dict[bytes, int]] = {}
+        self._telling: asyncio.TimerHandle | None = None
+        self.router = self._make_router(options.hosts)
+
+    def _make_router(self, hosts: Hosts) -> Router:
+        return Shards(hosts.servers, self._make_node)
+
+    def _make_node(self, server: Server) -> Node:
+        return Node(
+            server,
+            self._numbers,
+            patience=self._options.send_timeout,
+            interrupted=self._interrupted,
+            recovered=self._recovered,
+        )
+
+    # ------------------------------------------------------------------ commands
+
+    async def ask(self, name: str, words: Words, script: Script | None = None) -> Reply:
+        """Have a command about a queue or topic executed; on any event loop.
+
+        Raises:
+            ChannelLayerUnavailable: That was not possible in time.
+        """
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        command = self._command(words, answer_to(future), script)
+        io.call(self._send, name, command)
+        try:
+            return await future
+        finally:
+            command.finished = True  # whoever was cancelled does not wait for it to be sent
+
+    def tell(self, name: str, words: Words, script: Script | None = None) -> None:
+        """Have a command executed, if that is possible now."""
+        command = Command(words, _ignore, script=script, lossy=True)
+        self.router.send(name, command)
+
+    def _command(self, words: Words, done: Done, script: Script | None = None) -> Command:
+        deadline = time.monotonic() + self._options.send_timeout
+        return Command(words, done, script=script, deadline=deadline)
+
+    def _send(self, name: str, command: Command) -> None:
+        if not command.finished:
+            self._deadlines.watch(command)
+            self.router.send(name, command)
+
+    # ------------------------------------------------------------------ topics
+
+    def subscribe(self, topic: str, certain: Certain) -> None:
+        """Receive what is published to a topic."""
+        channel = self.keys.channel(topic).encode()
+        self._topics[topic] = channel
+        seen = self._seen.setdefault(self.router.lane(topic), {})
+        self.router.subscribe(topic, channel, partial(self._arrived, topic, seen), certain)
+
+    def unsubscribe(self, topic: str) -> None:
+        """Receive it no more."""
+        channel = self._topics.pop(topic, None)
+        if channel is not None:
+            self.router.unsubscribe(topic, channel)
+
+    def header(self, number: int) -> bytes:
+        """What comes before a published payload."""
+        return HEADER.pack(self._me, number)
+
+    def is_subscribed(self, topic: str) -> bool:
+        """Whether this process is among those that a payload reaches; on any thread."""
+        return topic in self._topics
+
+    def _arrived(self, topic: str, seen: dict[bytes, int], data: bytes) -> None:
+        if len(data) <= HEADER.size:
+            return
+        sender, number = HEADER.unpack_from(data)
+        if sender == self._me:
+            return
+        if number <= seen.get(sender, 0):
+            self.counts["repeated"] += 1
+            return
+        seen[sender] = number
+        if len(seen) > REMEMBERED:
+            for old in list(itertools.islice(seen, REMEMBERED // 2)):
+                del seen[old]
+        envelope = self._options.wire.open_envelope(data[HEADER.size :], topic)
+        if envelope is not None:
+            self._options.deliver(topic, envelope)
+
+    def _interrupted(self) -> None:
+        self._options.interrupted()
+
+    def _recovered(self) -> None:
+        for reader in list(self._readers.values()):
+            reader.stir()
+        if self._telling is None:
+            nodes = sum(1 for _ in self.router.nodes())
+            delay = TOGETHER if nodes > 1 else 0.0
+            self._telling = asyncio.get_running_loop().call_later(delay, self._tell)
+
+    def _tell(self) -> None:
+        self._telling = None
+        self._options.recovered()
+
+    # ------------------------------------------------------------------ readers
+
+    def read(self, queue: str, waiter: Waiter) -> None:
+        """Give somebody the next entry of a queue."""
+        self._reader(queue).add(waiter)
+
+    def forget(self, queue: str, waiter: Waiter) -> None:
+        """Somebody has stopped waiting."""
+        reader = self._readers.get(queue)
+        if reader is not None:
+            reader.forget(waiter)
+
+    def put_back(self, queue: str, taken: Taken, lease: int) -> None:
+        """Somebody has stopped waiting at the moment when it was given something."""
+        self._reader(queue).put_back(taken, lease)
+
+    def _reader(self, queue: str) -> Reader:
+        reader = self._readers.get(queue)
+        if reader is None:
+            expiry = int(self._options.expiry * 1000)
+            reader = Reader(queue, self.router, self.keys, expiry, self._drop_reader)
+            self._readers[queue] = reader
+        return reader
+
+    def _drop_reader(self, queue: str) -> None:
+        reader = self._readers.pop(queue)
+        self.counts["expired"] += reader.expired
+
+    # ------------------------------------------------------------------ all of it
+
+    def stats(self) -> dict[str, int]:
+        """What is there and what was done; on any thread."""
+        nodes = list(self.router.nodes())
+        expired = sum(reader.expired for reader in list(self._readers.values()))
+        return {
+            "subscriptions": sum(len(node.subscriptions) for node in nodes),
+            "pending": sum(len(node.commands) for node in nodes),
+            "reconnects": sum(
+                node.commands.reconnects + node.subscriptions.reconnects for node in nodes
+            ),
+            "resent": sum(node.commands.resent for node in nodes),
+            "repeated": self.counts["repeated"],
+            "unreadable": self._options.wire.unreadable,
+            "expired": self.counts["expired"] + expired,
+        }
+
+    async def flush(self) -> None:
+        """Delete everything of this layer at all servers."""
+        for node in await self.router.each():
+            for pattern in self.keys.patterns():
+                await self._delete(node, pattern)
+
+    async def _delete(self, node: Node, pattern: str) -> None:
+        cursor: Word = 0
+        while True:
+            cursor, keys = await self._ask_node(
+                node, ("SCAN", cursor, "MATCH", pattern, "COUNT", _STEP)
+            )
+            # One by one: in a cluster, one command may not name several slots.
+            await asyncio.gather(*(self._ask_node(node, ("UNLINK", key)) for key in keys))
+            if int(cursor) == 0:
+                return
+
+    async def _ask_node(self, node: Node, words: tuple[Word, ...]) -> Reply:
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        command = self._command(lambda _: words, answer_to(future))
+        self._deadlines.watch(command)
+        node.commands.send(command)
+        return await future
+
+    async def close(self) -> None:
+        """End all connections; who still waits is told."""
+        error = ChannelLayerUnavailable("The channel layer was closed.")
+        for reader in self._readers.values():
+            reader.close(error)
+        self._readers.clear()
+        self._deadlines.stop()
+        if self._telling is not None:
+            self._telling.cancel()
+        await self.router.close()
+
+    def abandon(self) -> None:
+        """In a forked child: keep the parent's connections from being used or held open here."""
+        null = os.open(os.devnull, os.O_RDWR)
+        for node in self.router.nodes():
+            for link in (node.commands, node.subscriptions):
+                if link.connection is not None and link.connection.fileno >= 0:
+                    # Not closed: the number stays taken until the transport lets go of it.
+                    os.dup2(null, link.connection.fileno)
+        os.close(null)
+
+
+def _ignore(reply: Reply, error: Exception | None) -> None:
+    """Nobody waits."""

@@ -1,0 +1,177 @@
+"""The connection of a process that is told what others publish."""
+
+import asyncio
+import concurrent.futures
+import itertools
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
+
+import hiredis
+
+from fairway.layers.redis.connection import Connection, Reply, pack
+from fairway.layers.redis.hosts import Server
+from fairway.layers.redis.link import Link, Reporter
+
+#: Takes what was published.
+Handler: TypeAlias = Callable[[bytes], None]
+#: Resolved when a subscription is certain.
+Certain: TypeAlias = concurrent.futures.Future[None]
+
+#: Channels that one command asks for when all of them are asked for again.
+CHUNK: Final = 1000
+
+
+class SubscriptionLink(Link):
+    """Subscribes to channels, for as long as they are wanted, through all outages.
+
+    Args:
+        server: Where to.
+        reporter: What logs its outages.
+        locate: Finds the server's present address.
+        patience: Seconds after which a subscription counts as made, whatever the server does.
+        sharded: Whether to use sharded pub/sub, as nodes of a cluster do.
+        interrupted: Called when a connection is lost on which something was subscribed to.
+        recovered: Called when everything is subscribed to again after an outage.
+        moved: Called when the server says that channels belong to another one.
+
+    Attributes:
+        handlers: What takes the messages of each channel.
+    """
+
+    role = "subscriptions"
+
+    def __init__(
+        self,
+        server: Server,
+        reporter: Reporter,
+        locate: Callable[[Server], Awaitable[Server]],
+        *,
+        patience: float,
+        interrupted: Callable[[], None],
+        recovered: Callable[[], None],
+        sharded: bool = False,
+        moved: Callable[[str], None] | None = None,
+    ) -> None:
+        super().__init__(server, reporter, locate)
+        self.handlers: dict[bytes, Handler] = {}
+        self._patience = patience
+        self._interrupted = interrupted
+        self._recovered = recovered
+        self._moved = moved
+        self._sharded = sharded
+        prefix = "S" if sharded else ""
+        self._subscribe, self._unsubscribe = f"{prefix}SUBSCRIBE", f"{prefix}UNSUBSCRIBE"
+        self._message = b"smessage" if sharded else b"message"
+        self._subscribed = self._subscribe.lower().encode()
+        # Who waits for each request, in their order, by channel.
+        self._asked: dict[bytes, deque[list[Certain]]] = {}
+        # Whether the server has let somebody wait for too long, and said nothing since.
+        self._hanging = False
+        self._restoring = False
+
+    def __len__(self) -> int:
+        return len(self.handlers)
+
+    def subscribe(self, channel: bytes, handler: Handler, certain: Certain | None = None) -> None:
+        """Pass on what is published to a channel.
+
+        Args:
+            channel: Its name at the server.
+            handler: Takes it.
+            certain: Resolved when it is certain, or will be when the server is back.
+        """
+        self.handlers[channel] = handler
+        waiting: list[Certain] = []
+        if certain is not None:
+            if self.failing or self._hanging:
+                resolve(certain)
+            else:
+                waiting.append(certain)
+                loop = asyncio.get_running_loop()
+                loop.call_later(self._patience, self._lose_patience, certain)
+        self._asked.setdefault(channel, deque()).append(waiting)
+        if self.connection is not None:
+            self.connection.write(pack((self._subscribe, channel)))
+        self.start()
+
+    def unsubscribe(self, channel: bytes) -> None:
+        """Take no more from it."""
+        if self.handlers.pop(channel, None) is not None and self.connection is not None:
+            self.connection.write(pack((self._unsubscribe, channel)))
+
+    def _lose_patience(self, certain: Certain) -> None:
+        if not certain.done():
+            self._hanging = True
+            resolve(certain)
+
+    # ------------------------------------------------------------------ replies
+
+    def _answered(self, reply: Reply) -> None:
+        self._hanging = False
+        if type(reply) is list and len(reply) == 3:
+            kind, channel, data = reply
+            if kind == self._message:
+                handler = self.handlers.get(channel)
+                if handler is not None:
+                    handler(data)
+                return
+            if kind == self._subscribed:
+                self._confirm(channel)
+            elif kind == b"sunsubscribe" and channel in self.handlers and self._moved is not None:
+                self._moved(f"{channel!r} was moved")
+        elif isinstance(reply, hiredis.ReplyError):
+            self._refuse(str(reply))
+
+    def _confirm(self, channel: bytes) -> None:
+        waiting = self._asked.get(channel)
+        if waiting:
+            resolve(*waiting.popleft())
+            if not waiting:
+                del self._asked[channel]
+        if self._restoring and not self._asked:
+            self._restoring = False
+            self._recovered()
+
+    def _refuse(self, text: str) -> None:
+        if self._moved is not None and text.startswith(("MOVED", "CLUSTERDOWN")):
+            self._moved(text)
+        elif self.connection is not None:
+            self.connection.abort(text)
+
+    # ------------------------------------------------------------------ connection
+
+    def _opened(self, connection: Connection, *, came_back: bool) -> None:
+        self._hanging = False
+        connection.on_reply = self._answered
+        self._restoring = came_back and bool(self.handlers)
+        asked, self._asked = self._asked, {}
+        for channel in asked.keys() - self.handlers.keys():
+            resolve(*itertools.chain(*asked[channel]))  # not wanted any more
+        channels = list(self.handlers)
+        for channel in channels:  # what was asked for several times is answered once
+            self._asked[channel] = deque([[*itertools.chain(*asked.get(channel, ()))]])
+        size = 1 if self._sharded else CHUNK  # one command may not name several slots of a cluster
+        for start in range(0, len(channels), size):
+            connection.write(pack((self._subscribe, *channels[start : start + size])))
+
+    def _closed(self) -> None:
+        self._restoring = False
+        if self.handlers:
+            self._interrupted()
+
+    def _failed(self) -> None:
+        """Nobody waits for a server that is not there: it is made up for when it is back."""
+        asked, self._asked = self._asked, {}
+        for waiting in asked.values():
+            resolve(*itertools.chain(*waiting))
+
+    def _ping(self, connection: Connection) -> None:
+        connection.write(pack(("PING",)))
+
+
+def resolve(*futures: Certain) -> None:
+    """Say that it is certain, to those who were not told yet and still wait."""
+    for future in futures:
+        if not future.done() and future.set_running_or_notify_cancel():
+            future.set_result(None)

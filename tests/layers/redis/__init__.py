@@ -1,0 +1,1 @@
+"""Tests of the layer over Redis, against real servers."""
