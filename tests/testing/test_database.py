@@ -1,9 +1,11 @@
-"""Under Django's ``TestCase`` a communicator's application shares the test's transaction."""
+"""Inside a test of any kind, a communicator's application shares the test's transaction."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -16,6 +18,7 @@ from fairway.auth import AuthMiddlewareStack
 from fairway.db import aclose_old_connections, close_old_connections, database_sync_to_async
 from fairway.generic.websocket import AsyncJsonWebsocketConsumer, JsonWebsocketConsumer
 from fairway.testing import ApplicationCommunicator, WebsocketCommunicator
+from tests.testing.projects import run
 
 
 def add_user(name: str) -> list[str]:
@@ -69,6 +72,8 @@ class AsyncRoom(AsyncJsonWebsocketConsumer):
         await self.send_json(sorted(found))
 
 
+@pytest.mark.pain(12)
+@pytest.mark.row("1.9 ApplicationCommunicator")
 class TestInTestCase(TestCase):
     """The names under each: what a sync set-up and an async test have added, nothing committed."""
 
@@ -185,3 +190,122 @@ class TestClosing(TransactionTestCase):
             await communicator.receive_output(timeout=10)
             communicator.stop()
         assert replacement.call_count == 2
+
+
+EVERYWHERE = '''
+import pytest
+from asgiref.sync import async_to_sync, sync_to_async
+from django.contrib.auth.models import User
+from django.db import connections
+from django.test import TestCase, TransactionTestCase
+from fairway.testing import AsyncClient
+
+ALIASES = ["default", "other"]
+ROOMS = ["/ws/sync/", "/ws/async/", "/ws/mixed/"]
+
+def begin():
+    for alias in ALIASES:
+        User.objects.using(alias).create(username="test")
+
+async def talk():
+    """Every kind of consumer adds to every database, and sees what the test has added."""
+    for alias in ALIASES:
+        seen = ["test"]
+        for number, room in enumerate(ROOMS):
+            async with AsyncClient().websocket(room) as socket:
+                await socket.send_json_to([f"app-{number}", alias])
+                seen = sorted([*seen, f"app-{number}"])
+                assert await socket.receive_json_from(timeout=20) == seen
+        assert await User.objects.using(alias).acount() == 4
+
+class InTestCase(TestCase):
+    databases = ALIASES
+
+    def setUp(self):
+        begin()
+
+    def test_sync(self):
+        async_to_sync(talk)()
+        assert User.objects.count() == 4
+
+    async def test_async(self):
+        await talk()
+
+    async def test_nothing_is_left(self):
+        assert await User.objects.using("other").acount() == 1
+
+class InTransactionTestCase(TransactionTestCase):
+    databases = ALIASES
+
+    def setUp(self):
+        begin()
+
+    def test_sync(self):
+        async_to_sync(talk)()
+
+    async def test_async(self):
+        await talk()
+
+@pytest.fixture
+def users(db):
+    begin()
+
+@pytest.mark.parametrize("turn", [1, 2])
+@pytest.mark.django_db(databases=ALIASES)
+def test_sync(users, turn):
+    async_to_sync(talk)()
+    assert User.objects.using("other").count() == 4
+
+@pytest.mark.parametrize("turn", [1, 2])
+@pytest.mark.django_db(databases=ALIASES)
+async def test_async(users, turn):
+    await talk()
+
+@pytest.mark.parametrize("turn", [1, 2])
+@pytest.mark.django_db(databases=ALIASES, transaction=True)
+def test_transactional_sync(users, turn):
+    async_to_sync(talk)()
+
+@pytest.mark.parametrize("turn", [1, 2])
+@pytest.mark.django_db(databases=ALIASES, transaction=True)
+async def test_transactional_async(users, turn):
+    await talk()
+
+@pytest.mark.django_db
+async def test_a_database_that_was_not_asked_for():
+    with pytest.raises(Exception, match="to .other. are not allowed"):
+        await User.objects.using("other").acount()
+
+async def test_no_connection_is_left():
+    def opened():
+        return [c.alias for c in connections.all(initialized_only=True) if c.connection is not None]
+
+    assert await sync_to_async(opened)() == []
+'''
+
+IN_FILES = """
+from pathlib import Path
+
+SECRET_KEY = "a-key-for-tests-only"
+ROOT_URLCONF = "urls"
+ASGI_APPLICATION = "asgi.application"
+INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions"]
+DATABASES = {
+    alias: {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": Path(__file__).with_name(f"{alias}.sqlite3"),
+        "TEST": {"NAME": Path(__file__).with_name(f"test-{alias}.sqlite3")},
+    }
+    for alias in ("default", "other")
+}
+USE_TZ = True
+"""
+
+
+@pytest.mark.pain(12)
+@pytest.mark.row("1.9 ApplicationCommunicator")
+@pytest.mark.parametrize("files", [{}, {"settings_py": IN_FILES}], ids=["memory", "files"])
+def test_every_kind_of_test_and_consumer(tmp_path: Path, files: dict[str, str]) -> None:
+    """No kind of test, code or database needs a setting, waits for a lock or leaves anything."""
+    run(tmp_path, EVERYWHERE, passed=15, **files)
+    assert not list(tmp_path.glob("*.sqlite3"))

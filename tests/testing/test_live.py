@@ -14,6 +14,7 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.test import TransactionTestCase, override_settings
 from django.urls import path
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from fairway.generic.websocket import AsyncJsonWebsocketConsumer, WebsocketConsumer
@@ -92,6 +93,8 @@ def fetch(url: str) -> httpx.Response:
     return httpx.get(url, trust_env=False)
 
 
+@pytest.mark.row("1.9 ChannelsLiveServerTestCase")
+@pytest.mark.pain(13)
 @override_settings(ASGI_APPLICATION=f"{__name__}.application", ROOT_URLCONF=__name__)
 class TestLive(ChannelsLiveServerTestCase):
     """On an in-memory database, as the settings of these tests have one."""
@@ -181,6 +184,81 @@ class TestWithoutStaticFiles(ChannelsLiveServerTestCase):
         assert self.live_server_url.startswith("http://127.0.0.1:")
 
 
+@override_settings(ASGI_APPLICATION=f"{__name__}.application", ROOT_URLCONF=__name__)
+class TestEnd(TransactionTestCase):
+    """What is left when the class is done: nothing, and nothing to say about it."""
+
+    @pytest.fixture(autouse=True)
+    def log(self, caplog: pytest.LogCaptureFixture) -> None:
+        """See what is logged."""
+        self.caplog = caplog
+
+    def test_open_sockets(self) -> None:
+        """Open sockets are closed with 1012, and nobody is warned of anything."""
+
+        class Live(ChannelsLiveServerTestCase):
+            pass
+
+        Live.setUpClass()
+        case = Live()
+        sockets = [
+            self.enterContext(connect(f"{case.live_server_ws_url}{where}", proxy=None))
+            for where in ("/sync/", "/async/")
+        ]
+        sockets[0].send("one")
+        assert sockets[0].recv(timeout=10) == '["one"]'
+        with self.caplog.at_level("WARNING"):
+            Live.doClassCleanups()
+        for socket in sockets:
+            with pytest.raises(ConnectionClosed) as caught:
+                socket.recv(timeout=10)
+            assert caught.value.rcvd is not None
+            assert caught.value.rcvd.code == 1012
+        assert self.caplog.messages == []
+        assert "live-server" not in {thread.name for thread in threading.enumerate()}
+
+    def test_channels_own_attributes(self) -> None:
+        """A test case that names Channels' server process gets the thread all the same."""
+
+        class Live(ChannelsLiveServerTestCase):
+            ProtocolServerProcess = object
+            serve_static = False
+
+        Live.setUpClass()
+        try:
+            assert fetch(f"{Live().live_server_url}/language/").text == settings.LANGUAGE_CODE
+        finally:
+            Live.doClassCleanups()
+
+    @override_settings(
+        FAIRWAY={"port": 1, "host": "192.0.2.1", "endpoints": ["tcp:1"], "server_name": "mine"}
+    )
+    def test_options_of_the_project(self) -> None:
+        """The project's options hold, but for those that say where a deployed server listens."""
+
+        class Live(ChannelsLiveServerTestCase):
+            pass
+
+        Live.setUpClass()
+        try:
+            assert fetch(f"{Live().live_server_url}/language/").headers["server"] == "mine"
+        finally:
+            Live.doClassCleanups()
+
+    @override_settings(STATIC_URL=None)
+    def test_without_static_files(self) -> None:
+        """A project without ``STATIC_URL`` has none to serve, and needs not say so."""
+
+        class Live(ChannelsLiveServerTestCase):
+            pass
+
+        Live.setUpClass()
+        try:
+            assert fetch(f"{Live().live_server_url}/language/").status_code == 200
+        finally:
+            Live.doClassCleanups()
+
+
 @override_settings(ASGI_APPLICATION=f"{__name__}.application")
 class TestFailures(TransactionTestCase):
     """What goes wrong goes wrong in ``setUpClass``."""
@@ -197,6 +275,8 @@ class TestFailures(TransactionTestCase):
         assert "live-server" not in {thread.name for thread in threading.enumerate()}
 
 
+@pytest.mark.row("1.9 ChannelsLiveServerTestCase")
+@pytest.mark.pain(12)
 def test_databases_in_files(tmp_path: Path) -> None:
     """Every alias is the test's database, also where the server has connections of its own."""
     project = Project(tmp_path)

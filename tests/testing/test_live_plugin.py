@@ -8,6 +8,7 @@ from tests.testing.projects import run
 
 LIVE = """
 import urllib.request
+from contextlib import ExitStack
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -61,10 +62,10 @@ async def test_from_async_tests(live_server):
         assert await socket.recv() == '["socket", "test"]'
     assert await User.objects.acount() == 2
 
-kept = []
+kept = ExitStack()  # until pytest itself ends, later than the server
 
 def test_a_socket_that_stays_open(live_server):
-    kept.append(connect(live_server.ws_url + "/ws/async/", proxy=None))
+    kept.enter_context(connect(live_server.ws_url + "/ws/async/", proxy=None))
 
 def test_static_files(live_server, settings, tmp_path):
     (tmp_path / "style.css").write_text("body {}")

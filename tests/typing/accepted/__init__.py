@@ -1,0 +1,1 @@
+"""What type checkers accept; `make types` checks these modules like all others."""
