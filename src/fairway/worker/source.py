@@ -152,7 +152,10 @@ class Link:
         """Wait for the next message of a channel, however often the layer fails."""
         if on_lease:
             lease = await self.insist(channel, lambda: self._receive_job(channel))
-            delivery = Delivery(channel, lease.message, lease.attempt, lease)
+            delivery = as_delivery(channel, lease.message)
+            # Where some handlers ask for acknowledgement, the retries of others say it themselves.
+            delivery.attempt += lease.attempt - 1
+            delivery.lease = lease
             delivery.keep(lease, self.lease)
             return delivery
         message: Event = await self.insist(channel, lambda: self.layer.receive(channel))

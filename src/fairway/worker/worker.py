@@ -225,6 +225,7 @@ class Worker:
                 lane.put(taking.result())
             raise
         self._outcomes.counts[lane.channel]["taken"] += 1
+        logger.debug("Job of type %r from channel %r was taken.", delivery.kind, lane.channel)
         return delivery
 
     # ------------------------------------------------------------------ starting and stopping

@@ -2,17 +2,23 @@
 
 import asyncio
 import logging
+import os
+import signal
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import django
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from fairway._types import Event, Receive, Scope, Send
+from fairway._types import ASGIApplication, Event, Receive, Scope, Send
 from fairway.layers import InMemoryChannelLayer, channel_layers
 from fairway.management.commands.runworker import Command
 from fairway.routing import ChannelNameRouter, ProtocolTypeRouter
-from fairway.worker import Worker
+from fairway.worker import Worker, job
+from tests.management.commands.project import Project
 
 # pytest-django's `settings` fixture; its attributes are any setting.
 Settings = Any
@@ -28,7 +34,14 @@ async def remember(scope: Scope, receive: Receive, send: Send) -> None:
     complete.set()
 
 
-application = ProtocolTypeRouter({"channel": ChannelNameRouter({"jobs": remember, "mails": remember})})
+application = ProtocolTypeRouter(
+    {"channel": ChannelNameRouter({"jobs": remember, "mails": remember})}
+)
+
+
+without_channels = ProtocolTypeRouter({"http": remember})
+badly_buried = ChannelNameRouter({"jobs": job(dead_letter="no name")(partial(remember))})
+careful = ChannelNameRouter({"jobs": job(acknowledge=True)(partial(remember))})
 
 
 class Layer:
@@ -58,9 +71,10 @@ class RecordingWorker(Worker):
 class Recording(Command):
     """A command whose worker does nothing."""
 
-    worker_class = RecordingWorker
+    worker_class: type[Worker] = RecordingWorker
 
 
+@pytest.mark.row("1.8 runworker", "0 channels.management.commands.runworker")
 def test_it_makes_a_worker_of_the_settings(caplog: pytest.LogCaptureFixture) -> None:
     """The worker gets the default application, the channels, and the layer that was asked for."""
     caplog.set_level(logging.INFO, logger="django.channels.worker")
@@ -72,6 +86,7 @@ def test_it_makes_a_worker_of_the_settings(caplog: pytest.LogCaptureFixture) -> 
     assert caplog.messages == ["Running worker for channels ['jobs', 'mails']"]
 
 
+@pytest.mark.row("1.8 runworker")
 def test_the_in_memory_layer_is_warned_about(caplog: pytest.LogCaptureFixture) -> None:
     """Nobody could send to such a worker, which would wait in silence."""
     call_command(Recording(), "jobs")
@@ -89,6 +104,7 @@ def test_an_unknown_layer_is_an_error() -> None:
     assert str(caught.value) == "There is no 'missing' in CHANNEL_LAYERS, only 'default', 'jobs'."
 
 
+@pytest.mark.row("1.8 runworker")
 def test_no_layers_are_an_error(settings: Settings) -> None:
     """A project that wants no layer can have no worker."""
     settings.CHANNEL_LAYERS = {}
@@ -113,6 +129,113 @@ def test_channels_are_required() -> None:
         call_command(Recording())
 
 
+NO_ROUTE = (
+    "Nothing handles channel 'images': the ChannelNameRouter in ASGI_APPLICATION knows 'jobs', "
+    "'mails'."
+)
+NO_NUMBER = (
+    "Cannot understand 'jobs={}': after '=' comes how many jobs of the channel run at once, as in "
+    "'jobs=4'."
+)
+
+
+@pytest.mark.parametrize(
+    ("channel", "error"),
+    [
+        ("images", NO_ROUTE),
+        ("jobs=many", NO_NUMBER.format("many")),
+        ("jobs=0", NO_NUMBER.format("0")),
+        ("jobs=", NO_NUMBER.format("")),
+    ],
+)
+def test_what_could_not_work_is_an_error(channel: str, error: str) -> None:
+    """A channel without a consumer, or a number that is none."""
+    with pytest.raises(CommandError) as caught:
+        call_command(Recording(), channel)
+    assert str(caught.value) == error
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"concurrency": 0}, "--concurrency must be 1 or more."),
+        ({"lease": 0.0}, "lease must be more than 0, and prefetch 0 or more."),
+    ],
+)
+def test_options_that_could_not_work_are_errors(options: dict[str, float], error: str) -> None:
+    """Numbers have limits."""
+    with pytest.raises(CommandError) as caught:
+        call_command(Recording(), "jobs", **options)
+    assert str(caught.value) == error
+
+
+def test_a_project_without_channels_is_told_what_to_write(settings: Settings) -> None:
+    """The routes of channels stand beside those of WebSockets."""
+    settings.ASGI_APPLICATION = f"{__name__}.without_channels"
+    with pytest.raises(CommandError) as caught:
+        call_command(Recording(), "jobs")
+    assert str(caught.value) == (
+        "Nothing handles channel 'jobs': the application in ASGI_APPLICATION has no routes for "
+        'channels. Add "channel": ChannelNameRouter({…}) to its ProtocolTypeRouter.'
+    )
+
+
+def test_dead_letters_need_a_valid_name(settings: Settings) -> None:
+    """A channel that nobody can send to is refused before the first job fails."""
+    settings.ASGI_APPLICATION = f"{__name__}.badly_buried"
+    with pytest.raises(CommandError) as caught:
+        call_command(Recording(), "jobs")
+    assert str(caught.value).startswith(
+        "The dead_letter 'no name' for channel 'jobs' is no name: Channel name must be"
+    )
+
+
+def test_acknowledgement_needs_a_layer_that_can(settings: Settings) -> None:
+    """A layer of somebody else's may not be able to."""
+    settings.ASGI_APPLICATION = f"{__name__}.careful"
+    with pytest.raises(CommandError, match="asks for acknowledgement, which Layer cannot do"):
+        call_command(Recording(), "jobs", layer="jobs")
+
+
+@pytest.mark.skipif(django.VERSION >= (6, 0), reason="Django 6.0 and newer have django.tasks")
+def test_tasks_need_a_newer_django() -> None:
+    """``--tasks`` says what it needs."""
+    with pytest.raises(CommandError) as caught:
+        call_command(Recording(), tasks=True)
+    assert str(caught.value) == "--tasks needs Django 6.0 or newer, which has django.tasks."
+
+
+@pytest.mark.pain(23)
+def test_concurrency() -> None:
+    """Each channel may say how many of its jobs run at once; --concurrency is for the others."""
+    call_command(Recording(), "jobs=4", "mails", concurrency=2, prefetch=3, graceful_timeout=7.0)
+    worker = RecordingWorker.made
+    assert worker.channels == ["jobs", "mails"]
+    assert worker.concurrency == {"jobs": 4, "mails": 2}
+    assert (worker.prefetch, worker.graceful_timeout) == (3, 7.0)
+
+
+def test_a_worker_class_of_channels_will_do() -> None:
+    """One that knows nothing but Channels' arguments gets nothing else, if nothing is asked for."""
+
+    class Old(RecordingWorker):
+        def __init__(
+            self,
+            application: ASGIApplication,
+            channels: list[str],
+            channel_layer: InMemoryChannelLayer,
+            max_applications: int = 1000,
+        ) -> None:
+            super().__init__(application, channels, channel_layer, max_applications)
+
+    class WithOld(Recording):
+        worker_class = Old
+
+    call_command(WithOld(), "jobs")
+    assert isinstance(RecordingWorker.made, Old)
+
+
+@pytest.mark.row("1.8 runworker", "1.5 ChannelNameRouter")
 async def test_messages_reach_the_application() -> None:
     """What is sent to a channel arrives at the application that its name leads to."""
     layer = channel_layers["default"]
@@ -126,3 +249,163 @@ async def test_messages_reach_the_application() -> None:
     await asyncio.wait({working})
     scope = {"type": "channel", "channel": "jobs"}
     assert received == [(scope, {"type": "job", "number": number}) for number in (1, 2)]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project whose layer has three jobs, which tell of themselves and wait to be let go on."""
+    project = Project(tmp_path)
+    settings = project.read("settings.py")
+    project.write(
+        "settings.py",
+        settings.replace("fairway.layers.InMemoryChannelLayer", "jobs.Layer"),
+    )
+    project.write(
+        "jobs.py",
+        """
+        from fairway.consumer import SyncConsumer
+        from fairway.layers import InMemoryChannelLayer
+        from fairway.worker import job
+
+
+        class Layer(InMemoryChannelLayer):
+            filled = False
+
+            async def receive(self, channel):
+                if not self.filled:
+                    self.filled = True
+                    for number in (1, 2, 3):
+                        await self.send(channel, {"type": "work", "number": number})
+                print("receiving", flush=True)
+                return await super().receive(channel)
+
+            async def send(self, channel, message, *, delay=0.0):
+                print("sent", message["number"], flush=True)
+                await super().send(channel, message, delay=delay)
+
+
+        class Consumer(SyncConsumer):
+            def work(self, message):
+                print("begun", message["number"], flush=True)
+                with open(f"go{message['number']}") as pipe:
+                    pipe.read()
+                print("done", message["number"], flush=True)
+        """,
+    )
+    project.write(
+        "asgi.py",
+        """
+        from fairway.routing import ChannelNameRouter, ProtocolTypeRouter
+        from jobs import Consumer
+
+        application = ProtocolTypeRouter(
+            {"channel": ChannelNameRouter({"jobs": Consumer.as_asgi()})}
+        )
+        """,
+    )
+    for number in (1, 2, 3):
+        os.mkfifo(tmp_path / f"go{number}")
+    return project
+
+
+def let_go(project: Project, number: int) -> None:
+    """Let a job go on, which is waiting."""
+    (project.directory / f"go{number}").write_text("")
+
+
+@pytest.mark.pain(23)
+class TestSignals:
+    @pytest.mark.parametrize(
+        ("number", "line"),
+        [
+            (signal.SIGTERM, "Exiting due to SIGTERM"),
+            (signal.SIGINT, "Exiting due to Ctrl-C/interrupt"),
+        ],
+    )
+    def test_the_first_lets_the_running_job_finish(
+        self, project: Project, number: signal.Signals, line: str
+    ) -> None:
+        """The job that runs is finished, no other is begun, and all is well."""
+        with project.manage("runworker", "jobs") as process:
+            process.wait_for("begun 1")
+            process._process.send_signal(number)
+            process.wait_for(line)
+            process.wait_for(r"Waiting up to 30 s for running jobs to finish: 1\.")
+            let_go(project, 1)
+            assert process.finish() == 0
+        assert "done 1" in process.seen
+        assert "begun 2" not in process.seen
+
+    def test_an_idle_worker_ends_at_once(self, project: Project) -> None:
+        """There is nothing to wait for."""
+        project.write("jobs.py", project.read("jobs.py").replace("(1, 2, 3)", "()"))
+        with project.manage("runworker", "jobs") as process:
+            process.wait_for("receiving")
+            process._process.send_signal(signal.SIGTERM)
+            assert process.finish() == 0
+
+    def test_the_second_ends_it_now(self, project: Project) -> None:
+        """The job is interrupted, the log says where it was, the status says that it was."""
+        with project.manage("runworker", "jobs", "--graceful-timeout", "600") as process:
+            process.wait_for("begun 1")
+            process._process.send_signal(signal.SIGTERM)
+            process.wait_for("Waiting up to 600 s")
+            process._process.send_signal(signal.SIGTERM)
+            process.wait_for(
+                r"Job of type 'work' \(19 bytes\) from channel 'jobs' is interrupted, as the "
+                "worker ends; it is lost"
+            )
+            process.wait_for("Its sync code, which cannot be cancelled, is here:")
+            process.wait_for("in work")
+            assert process.finish() == 1
+
+    def test_the_time_of_grace_ends(self, project: Project) -> None:
+        """A job that takes longer is interrupted; what asked for retries goes back first."""
+        code = project.read("jobs.py")
+        project.write(
+            "jobs.py", code.replace("    def work(", "    @job(retries=1)\n    def work(")
+        )
+        with project.manage("runworker", "jobs", "--graceful-timeout", "0.01") as process:
+            process.wait_for("begun 1")
+            process._process.send_signal(signal.SIGTERM)
+            process.wait_for("it goes back to the channel")
+            process.wait_for("sent 1")
+            assert process.finish() == 1
+
+    def test_what_was_taken_and_not_begun_goes_back(self, project: Project) -> None:
+        """In the order in which it was taken."""
+        with project.manage("runworker", "jobs", "--prefetch", "2", "-v", "2") as process:
+            for number in (1, 2, 3):
+                process.wait_for(f"sent {number}")
+            for _ in range(3):
+                process.wait_for("Job of type 'work' from channel 'jobs' was taken")
+            process._process.send_signal(signal.SIGTERM)
+            process.wait_for("sent 2")
+            process.wait_for("sent 3")
+            let_go(project, 1)
+            assert process.finish() == 0
+
+
+@pytest.mark.pain(23)
+def test_jobs_of_a_channel_run_at_once(project: Project) -> None:
+    """Three jobs of one channel have begun before the first one ends."""
+    with project.manage("runworker", "jobs=3") as process:
+        for _ in range(3):
+            process.wait_for("begun")
+        for number in (3, 1, 2):
+            let_go(project, number)
+            process.wait_for(f"done {number}")
+        process.interrupt()
+        assert process.finish() == 0
+
+
+def test_reload(project: Project) -> None:
+    """With --reload the worker starts anew when its code changes, and ends with Ctrl-C."""
+    project.write("jobs.py", project.read("jobs.py").replace("(1, 2, 3)", "()"))
+    with project.manage("runworker", "jobs", "--reload") as process:
+        process.wait_for("Running worker")
+        project.write("jobs.py", project.read("jobs.py") + "\nprint('changed', flush=True)\n")
+        process.wait_for("changed")
+        process.wait_for("Running worker")
+        process.interrupt()
+        process.finish()

@@ -32,7 +32,7 @@ _WORKER_OPTIONS = ("prefetch", "graceful_timeout", "lease")
 class Command(BaseCommand):
     help = "Runs consumers for the messages that are sent to some named channels."
     leave_locale_alone = True
-    worker_class = Worker
+    worker_class: type[Worker] = Worker
 
     # Made in the autoreloader's thread if there is one; stopped from the main thread.
     _worker: Worker | None = None

@@ -1,0 +1,122 @@
+"""One channel of a worker, with jobs that end when they are told to."""
+
+import asyncio
+
+import pytest
+
+import fairway.worker.lanes
+from fairway.worker.lanes import Lane
+from fairway.worker.source import Delivery
+
+
+class Slots:
+    """Begins jobs, and remembers which."""
+
+    def __init__(self) -> None:
+        self.begun: list[int] = []
+        self.ends: dict[int, asyncio.Event] = {}
+
+    def begin(self, lane: Lane, delivery: Delivery) -> "asyncio.Task[None]":
+        number: int = delivery.message["number"]
+        self.begun.append(number)
+        self.ends[number] = asyncio.Event()
+        return asyncio.create_task(self.job(number))
+
+    async def job(self, number: int) -> None:
+        await self.ends[number].wait()
+        if number < 0:
+            raise LookupError("a bug")
+
+    async def end(self, number: int) -> None:
+        self.ends[number].set()
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+def slots() -> Slots:
+    return Slots()
+
+
+def delivery(number: int) -> Delivery:
+    return Delivery("jobs", {"type": "job", "number": number}, 1, None)
+
+
+def has_room(lane: Lane) -> bool:
+    waiting = asyncio.ensure_future(lane.room())
+    try:
+        return lane._room.is_set()
+    finally:
+        waiting.cancel()
+
+
+async def test_as_many_run_as_there_are_slots(slots: Slots) -> None:
+    """There is room while a slot is free; the next job begins when another one ends."""
+    lane = Lane("jobs", 2, 0, slots.begin)
+    lane.put(delivery(1))
+    assert has_room(lane)
+    lane.put(delivery(2))
+    assert not has_room(lane)
+    lane.put(delivery(3))
+    assert (slots.begun, lane.running) == ([1, 2], 2)
+    await slots.end(1)
+    assert (slots.begun, lane.running) == ([1, 2, 3], 2)
+    assert not has_room(lane)
+    await slots.end(2)
+    assert has_room(lane)
+
+
+async def test_prefetch_is_room(slots: Slots) -> None:
+    """So many jobs are taken beyond the running ones, and begin in order."""
+    lane = Lane("jobs", 1, 2, slots.begin)
+    for number in (1, 2):
+        lane.put(delivery(number))
+        assert has_room(lane)
+    lane.put(delivery(3))
+    assert not has_room(lane)
+    await slots.end(1)
+    assert slots.begun == [1, 2]
+    assert [found.message["number"] for found in lane.take_back()] == [3]
+
+
+async def test_what_is_held_comes_again(slots: Slots) -> None:
+    """A job that waits for its retry begins when it is time, before those that were not tried."""
+    lane = Lane("jobs", 1, 5, slots.begin)
+    lane.put(delivery(1))
+    lane.put(delivery(2))
+    lane.hold(delivery(3), 0.0)
+    await asyncio.sleep(0.001)
+    await slots.end(1)
+    assert slots.begun == [1, 3]
+
+
+async def test_too_many_held_are_no_room(slots: Slots, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries in memory are bounded: the channel has to wait."""
+    monkeypatch.setattr(fairway.worker.lanes, "MAX_HELD", 1)
+    lane = Lane("jobs", 1, 0, slots.begin)
+    lane.hold(delivery(1), 60)
+    assert not has_room(lane)
+    assert [found.message["number"] for found in lane.take_back()] == [1]
+
+
+async def test_what_has_not_begun_is_taken_back(slots: Slots) -> None:
+    """First what was taken last, in order; then what was held, in the order of its time."""
+    lane = Lane("jobs", 1, 5, slots.begin)
+    for number in (1, 2, 3):
+        lane.put(delivery(number))
+    lane.hold(delivery(4), 60)
+    lane.hold(delivery(5), 30)
+    lane.stop()
+    assert not has_room(lane)
+    assert [found.message["number"] for found in lane.take_back()] == [2, 3, 5, 4]
+    await slots.end(1)
+    assert slots.begun == [1]
+
+
+async def test_a_bug_is_logged(slots: Slots, caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing that a job's task raises is lost in silence, and its slot is free again."""
+    lane = Lane("jobs", 1, 0, slots.begin)
+    lane.put(delivery(-1))
+    await slots.end(-1)
+    assert caplog.messages == ["A job of channel 'jobs' was lost"]
+    assert has_room(lane)
