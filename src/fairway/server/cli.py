@@ -3,12 +3,14 @@
 import argparse
 import contextlib
 import importlib
+import importlib.util
 import inspect
 import logging
 import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NoReturn, TextIO
 
@@ -160,6 +162,10 @@ def load_application(path: str) -> ASGIApplication:
             f"There is no module {error.name!r} here or on the Python path "
             f"(looking for {path!r} from {os.getcwd()})."
         ) from None
+    except Exception as error:
+        if note := _set_up_note(error, module_name):
+            error.add_note(note)
+        raise
     for name in attributes.split("."):
         try:
             found = getattr(found, name)
@@ -170,6 +176,25 @@ def load_application(path: str) -> ASGIApplication:
     _check_application(found, path)
     application: ASGIApplication = found
     return application
+
+
+def _set_up_note(error: Exception, module_name: str) -> str:
+    """What to move if models are imported before Django is set up; "" for other errors.
+
+    The server knows nothing of Django but the name of this error.
+    """
+    module = importlib.util.find_spec(module_name)
+    if type(error).__name__ != "AppRegistryNotReady" or module is None:
+        return ""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if frame.filename == module.origin:
+            return (
+                f"{frame.filename}:{frame.lineno} imports models before Django is set up:\n"
+                f"    {frame.line}\n"
+                "Move that line below get_asgi_application(), or give the router the path of the "
+                'routes: URLRouter("myapp.routing") imports them when Django is ready.'
+            )
+    return ""
 
 
 def _check_application(found: object, path: str) -> None:
