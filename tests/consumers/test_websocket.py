@@ -1,9 +1,15 @@
 """The generic WebSocket consumers, sync and async alike."""
 
+import asyncio
+import datetime
+import decimal
 import json
+import uuid
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
+from django.utils.translation import gettext_lazy
 
 from fairway._types import Event
 from fairway.exceptions import AcceptConnection, DenyConnection, InvalidChannelLayerError
@@ -66,6 +72,7 @@ SCRIPTS = pytest.mark.parametrize("script", [AsyncScript, SyncScript])
         ),
     ],
 )
+@pytest.mark.row("1.2 send", "1.2 close")
 async def test_what_is_sent(
     connect: Connect,
     layer: InMemoryChannelLayer,
@@ -89,6 +96,7 @@ async def test_nothing_to_send(connect: Connect, layer: InMemoryChannelLayer, sc
 
 
 @SCRIPTS
+@pytest.mark.row("1.2 websocket_receive", "1.2 receive")
 async def test_bytes(connect: Connect, layer: InMemoryChannelLayer, script: Any) -> None:
     """A binary message comes as bytes_data, also under servers that send both keys."""
     async with connect(script()) as client:
@@ -116,6 +124,7 @@ async def test_after_closing(connect: Connect, layer: InMemoryChannelLayer, scri
         (DenyConnection, {"type": "websocket.close"}),
     ],
 )
+@pytest.mark.row("1.2 websocket_connect", "1.2 connect")
 async def test_connect_raises(
     connect: Connect, layer: InMemoryChannelLayer, base: Any, error: type, sent: Event
 ) -> None:
@@ -130,6 +139,7 @@ async def test_connect_raises(
         assert await client.sent() == sent
 
 
+@pytest.mark.row("1.2 accept")
 async def test_accept(connect: Connect, layer: InMemoryChannelLayer) -> None:
     """accept() takes a subprotocol and headers, and runs the hooks that middleware left."""
 
@@ -151,6 +161,7 @@ async def test_accept(connect: Connect, layer: InMemoryChannelLayer) -> None:
 
 
 @pytest.mark.parametrize("base", [AsyncWebsocketConsumer, WebsocketConsumer])
+@pytest.mark.row("1.2 WebsocketConsumer", "1.2 AsyncWebsocketConsumer")
 async def test_groups_need_a_layer(connect: Connect, settings: Any, base: Any) -> None:
     """Groups without a layer that has groups are a clear error."""
     settings.CHANNEL_LAYERS = {}
@@ -218,23 +229,106 @@ async def test_json(connect: Connect, layer: InMemoryChannelLayer, cls: Any) -> 
         assert await client.sent() == {"type": "websocket.close"}
 
 
+NO_TEXT = "No text section for incoming WebSocket frame!"
+
+
+@pytest.mark.row("1.2 JsonWebsocketConsumer", "1.2 AsyncJsonWebsocketConsumer")
+@pytest.mark.pain(10)
 @JSONS
 @pytest.mark.parametrize(
-    ("event", "text"),
+    "event",
     [
-        ({"text": ""}, "No text section for incoming WebSocket frame!"),
-        ({"bytes": b"{}"}, "No text section for incoming WebSocket frame!"),
-        ({"text": "{nonsense"}, "property name"),
+        {"text": ""},
+        {"bytes": b"{}"},
+        {"text": "{nonsense"},
+        {"text": "[" * 100_000},
+        {"text": "1" * 5000},
     ],
+    ids=["empty", "binary", "nonsense", "nested", "digits"],
 )
 async def test_not_json(
-    connect: Connect, layer: InMemoryChannelLayer, cls: Any, event: Event, text: str
+    connect: Connect, layer: InMemoryChannelLayer, cls: Any, event: Event
 ) -> None:
-    """What is no JSON text raises ValueError, which ends this connection."""
+    """What is no JSON text is ignored, and the connection goes on."""
     async with connect(cls()) as client:
         client.put({"type": "websocket.receive", **event})
-        with pytest.raises(ValueError, match=text):
+        client.text("1")
+        assert await client.sent() == {"type": "websocket.send", "text": '{"got": 1}'}
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        ({"text": ""}, NO_TEXT),
+        ({"bytes": b"{}"}, NO_TEXT),
+        ({"text": "{"}, "Expecting property name enclosed in double quotes: line 1 column 2"),
+        ({"text": "[" * 100_000}, "The JSON is nested too deeply."),
+    ],
+    ids=["empty", "binary", "nonsense", "nested"],
+)
+@JSONS
+async def test_invalid_json_hook(
+    connect: Connect, layer: InMemoryChannelLayer, cls: Any, event: Event, message: str
+) -> None:
+    """The hook gets the error and the message; what it raises is an error like any other."""
+    seen: list[Any] = []
+
+    class Strict(cls):  # type: ignore[misc]  # one of two bases
+        def invalid_json(self, error: ValueError, *args: Any) -> Any:
+            seen.append((str(error), *args))
+            raise error
+
+    async with connect(Strict()) as client:
+        client.put({"type": "websocket.receive", **event})
+        with pytest.raises(ValueError, match=r"No text|Expecting|The JSON"):
             await client.task
+    ((text, text_data, bytes_data),) = seen
+    assert text.startswith(message)
+    assert (text_data, bytes_data) == (event.get("text"), event.get("bytes"))
+
+
+@JSONS
+async def test_own_value_error(connect: Connect, layer: InMemoryChannelLayer, cls: Any) -> None:
+    """A ValueError of the consumer's own is not taken for one of the client's."""
+
+    class Mistaken(cls):  # type: ignore[misc]  # one of two bases
+        def receive_json(self, content: Any, **kwargs: Any) -> Any:
+            raise ValueError("mine")
+
+    async with connect(Mistaken()) as client:
+        client.text("1")
+        with pytest.raises(ValueError, match="mine"):
+            await client.task
+
+
+@pytest.mark.pain(25)
+@JSONS
+async def test_what_django_encodes(connect: Connect, layer: InMemoryChannelLayer, cls: Any) -> None:
+    """Dates, UUIDs, decimals and lazy text go out as Django writes them."""
+
+    class Rich(cls):  # type: ignore[misc]  # one of two bases
+        def receive_json(self, content: Any, **kwargs: Any) -> Any:
+            return self.send_json(
+                [
+                    datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC),
+                    datetime.date(2026, 1, 2),
+                    datetime.timedelta(hours=1),
+                    decimal.Decimal("1.50"),
+                    uuid.UUID(int=1),
+                    gettext_lazy("word"),
+                ]
+            )
+
+    async with connect(Rich()) as client:
+        client.text("1")
+        assert json.loads((await client.sent())["text"]) == [
+            "2026-01-02T03:04:05Z",
+            "2026-01-02",
+            "P0DT01H00M00S",
+            "1.50",
+            "00000000-0000-0000-0000-000000000001",
+            "word",
+        ]
 
 
 async def test_json_hooks(connect: Connect, layer: InMemoryChannelLayer) -> None:
@@ -252,3 +346,78 @@ async def test_json_hooks(connect: Connect, layer: InMemoryChannelLayer) -> None
     async with connect(Shouting()) as client:
         client.text("hey")
         assert await client.sent() == {"type": "websocket.send", "text": "<HEY>"}
+
+
+@SCRIPTS
+async def test_neither_text_nor_bytes(
+    connect: Connect, layer: InMemoryChannelLayer, script: Any
+) -> None:
+    """A message with neither is no message, and no error."""
+    async with connect(script()) as client:
+        client.put({"type": "websocket.receive"})
+        client.put({"type": "websocket.receive", "text": None, "bytes": None})
+        client.put({"type": "websocket.receive", "bytes": b""})
+        assert await client.sent() == {"type": "websocket.send", "bytes": b""}
+
+
+@pytest.mark.row("1.2 websocket_disconnect", "1.2 disconnect")
+@pytest.mark.parametrize("base", [AsyncWebsocketConsumer, WebsocketConsumer])
+async def test_disconnect_without_a_code(
+    connect: Connect, layer: InMemoryChannelLayer, base: Any
+) -> None:
+    """A server that gives no code has not received one (RFC 6455 §7.1.5)."""
+    codes: list[int] = []
+
+    class Leaving(base):  # type: ignore[misc]  # one of two bases
+        def disconnect(self, code: int) -> Any:
+            codes.append(code)
+            return asyncio.sleep(0) if base is AsyncWebsocketConsumer else None
+
+    async with connect(Leaving()) as client:
+        client.put({"type": "websocket.disconnect"})
+        await client.task
+    assert codes == [1005]
+
+
+@pytest.mark.filterwarnings("ignore:async_to_sync was passed a non-async-marked callable")
+@pytest.mark.row("1.1 send")
+async def test_async_to_sync_of_its_own_methods(
+    connect: Connect, layer: InMemoryChannelLayer
+) -> None:
+    """In a sync consumer ``async_to_sync(self.send)`` does what ``self.send`` does."""
+
+    class Roundabout(JsonWebsocketConsumer):
+        def connect(self) -> None:
+            async_to_sync(self.accept)()
+
+        def receive_json(self, content: Any, **kwargs: Any) -> None:
+            async_to_sync(self.send)(text_data="text")
+            self.send(text_data="plainly")
+            async_to_sync(self.send_json)({})
+            async_to_sync(self.channel_layer.send)(self.channel_name, {"type": "last.words"})
+
+        def last_words(self, event: Event) -> None:
+            async_to_sync(self.close)()
+
+    async with connect(Roundabout()) as client:
+        client.text("1")
+        texts = [(await client.sent())["text"] for _ in range(3)]
+        assert texts == ["text", "plainly", "{}"]
+        assert await client.sent() == {"type": "websocket.close"}
+
+
+async def test_driven_without_being_called(layer: InMemoryChannelLayer) -> None:
+    """Who sets base_send and calls the methods needs no ``__call__``, as packages' tests do."""
+    sent: list[Event] = []
+    consumer = AsyncJson()
+
+    async def send(event: Event) -> None:
+        sent.append(event)
+
+    assert consumer.base_send is None
+    consumer.base_send = send
+    consumer.channel_layer = layer
+    consumer.channel_name = "mine"
+    await consumer.dispatch({"type": "websocket.connect"})
+    await consumer.dispatch({"type": "websocket.receive", "text": "1"})
+    assert [event["type"] for event in sent] == ["websocket.accept", "websocket.send"]

@@ -67,6 +67,9 @@ class Mailbox:
         channel: The channel name under which the hub knows this mailbox, or None.
         groups: Names of the groups that it is in; the hub's to change.
         direct: Where the hub may write prepared messages while the reader waits, or None.
+        on_disconnect: Called once, when the client's disconnect is put in.
+        on_overdue: Called when the reader is about to be cancelled because it goes on for too long;
+            lets go of what it can, and returns what it is doing, as text for the log.
         on_park: Called whenever the reader finds nothing and begins to wait.
         on_overflow: Called once when :attr:`Overflow.DISCONNECT` applies.
         reader: What the reader awaits while nothing is there for it, so that no handler runs; else
@@ -93,6 +96,8 @@ class Mailbox:
         "flow",
         "groups",
         "loop",
+        "on_disconnect",
+        "on_overdue",
         "on_overflow",
         "on_park",
         "overflow",
@@ -114,6 +119,8 @@ class Mailbox:
         self.channel: str | None = None
         self.groups: list[str] = []
         self.direct: Outbox | None = None
+        self.on_disconnect: Callable[[], None] | None = None
+        self.on_overdue: Callable[[], str] | None = None
         self.on_park: Callable[[], None] | None = None
         self.on_overflow: Callable[[], None] | None = None
         self.dropped = 0
@@ -144,6 +151,12 @@ class Mailbox:
     def disconnected(self) -> bool:
         """Whether the client's disconnect has been put in; nothing more is taken after it."""
         return self._disconnect is not None
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """How many events of the client, without its disconnect, and how many layer messages."""
+        events = self._event_count - (self._disconnect is not None)
+        return max(events, 0), self._message_count
 
     @property
     def last_event(self) -> Event | None:
@@ -178,6 +191,8 @@ class Mailbox:
         self._event_count += 1
         if self.reader is not None:
             self._wake(self.reader)
+        if self.on_disconnect is not None:
+            self.on_disconnect()
 
     def fail(self, error: Exception) -> None:
         """End it with an exception, which the reader gets once it has taken everything before."""
@@ -205,6 +220,11 @@ class Mailbox:
         if reader is not None:
             self._wake(reader)
         return True
+
+    def wake(self) -> None:
+        """Let a reader that waits look again, though nothing was put in."""
+        if self.reader is not None:
+            self._wake(self.reader)
 
     def _wake(self, reader: "asyncio.Future[None]") -> None:
         self.reader = None

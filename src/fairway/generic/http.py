@@ -1,29 +1,74 @@
 """A consumer for HTTP requests: for long polling and streams that a view cannot do."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+import asyncio
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any, ClassVar, Final
 
 from fairway._types import Event
 from fairway.consumer import AsyncConsumer
 from fairway.exceptions import StopConsumer
+from fairway.generic.groups import Groups
+from fairway.grace import Job
 
 Header = tuple[bytes, bytes]
 
+# Lanes: the request and its handle() in one, everything else one after the other in another.
+_REQUEST: Final = "request"
+_MESSAGES: Final = "messages"
 
-class AsyncHttpConsumer(AsyncConsumer):
+
+class AsyncHttpConsumer(Groups, AsyncConsumer):
     """An HTTP request whose response is sent piece by piece.
 
     Override :meth:`handle`; await :meth:`send_response`, or :meth:`send_headers` and
-    :meth:`send_body`. The consumer ends when :meth:`handle` returns.
+    :meth:`send_body`. While :meth:`handle` runs, layer messages are handled beside it. When it has
+    returned, the consumer ends; but if it has begun a response and not ended it, the consumer goes
+    on until a handler does, the client leaves, or :attr:`response_timeout` is over.
+
+    A client that leaves interrupts :meth:`handle` and other handlers (they are cancelled), unless
+    the response is complete. :meth:`disconnect` comes last, whatever happened.
 
     Attributes:
         body: The pieces of the request's body that have arrived.
     """
 
+    #: Seconds that handlers go on after the client has left before the response was complete.
+    disconnect_grace: ClassVar[float | None] = 0.0
+    #: Seconds after :meth:`handle` has returned until a response that is still open is ended as it
+    #: is. None waits until a handler completes it or the client leaves.
+    response_timeout: ClassVar[float | None] = None
+
+    _opening: ClassVar[str] = "http.request"
+    _ending: ClassVar[str] = "http.disconnect"
+    _opens_alone: ClassVar[bool] = False
+
     _over = False
+    _handled = False
+    _started = False
+    _complete = False
+    _completed: asyncio.Event | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self.body: list[bytes] = []
+
+    # ------------------------------------------------------------------ to the client
+
+    async def send(self, message: Event) -> None:
+        """Send an ASGI event to the client.
+
+        Raises:
+            OSError: The client is gone, under servers that tell.
+        """
+        kind = message["type"]
+        if kind == "http.response.start":
+            self._started = True
+        elif kind == "http.response.body" and not message.get("more_body"):
+            # Before it is sent: the server answers the last piece with http.disconnect.
+            self._complete = True
+            if self._completed is not None:
+                self._completed.set()
+        await super().send(message)
 
     async def send_headers(
         self,
@@ -64,6 +109,8 @@ class AsyncHttpConsumer(AsyncConsumer):
         await self.send_headers(status=status, **kwargs)
         await self.send_body(body)
 
+    # ------------------------------------------------------------------ from the client
+
     async def handle(self, body: bytes) -> None:
         """Called once with the request's whole body; must be overridden.
 
@@ -75,24 +122,85 @@ class AsyncHttpConsumer(AsyncConsumer):
     async def disconnect(self) -> None:
         """Called once when the request is over; does nothing unless overridden."""
 
-    async def _end(self) -> None:
-        # An on_error() that goes on after handle() failed meets the client's disconnect as well.
-        if not self._over:
-            self._over = True
-            await self.disconnect()
-
     async def http_request(self, message: Event) -> None:
         """A piece of the request's body: with the last one, :meth:`handle` is called."""
         if "body" in message:
             self.body.append(message["body"])
-        if not message.get("more_body"):
-            try:
-                await self.handle(b"".join(self.body))
-            finally:
-                await self._end()
-            raise StopConsumer
-
-    async def http_disconnect(self, message: Event) -> None:
-        """The client is gone before its request was complete."""
+        if message.get("more_body"):
+            return
+        try:
+            self._require_groups()
+            await self._join_groups()
+            await self.handle(b"".join(self.body))
+        except Exception:
+            await self._end()
+            raise
+        finally:
+            self._handled = True
+        if self._started and not self._complete:
+            await self._wait_for_others()
+            return
         await self._end()
         raise StopConsumer
+
+    async def _wait_for_others(self) -> None:
+        """Another handler is to complete the response; whoever does so ends the consumer."""
+        if self.response_timeout is None:
+            return
+        self._completed = asyncio.Event()
+        try:
+            async with asyncio.timeout(self.response_timeout):
+                await self._completed.wait()
+        except TimeoutError:
+            await self.send_body(b"")
+
+    async def http_disconnect(self, message: Event) -> None:
+        """The client is gone, or the response complete."""
+        await self._end()
+        raise StopConsumer
+
+    async def _end(self) -> None:
+        # An on_error() that goes on after handle() failed meets the client's disconnect as well.
+        if self._over:
+            return
+        self._over = True
+        try:
+            if hasattr(self.channel_layer, "group_discard"):
+                await self._leave_groups()
+        finally:
+            await self.disconnect()
+
+    # ------------------------------------------------------------------ how it is served
+
+    @property
+    def _in_lanes(self) -> bool:
+        return True
+
+    @property
+    def _limit(self) -> int:
+        return self.concurrency + 1
+
+    def _lane(self, job: Job) -> Hashable:
+        if not job.from_layer and job.event.get("type") == self._opening:
+            return _REQUEST
+        return _MESSAGES if self.concurrency == 1 else self.lane(job.event)
+
+    @property
+    def _interrupts_at_once(self) -> bool:
+        return super()._interrupts_at_once and not self._complete
+
+    def _client_left(self) -> None:
+        if not self._complete:
+            super()._client_left()
+
+    async def _handle(self, job: Job) -> None:
+        await super()._handle(job)
+        if self._handled and self._complete:
+            await self._end()
+            raise StopConsumer
+
+    async def _dispatch_late(self, event: Event) -> None:
+        if self._mailbox is not None and self._mailbox.disconnected:
+            await super()._dispatch_late(event)
+        else:
+            await self._end()

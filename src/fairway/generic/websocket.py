@@ -1,24 +1,37 @@
 """Consumers for WebSockets: text and bytes or JSON, sync or async."""
 
 import json
+import logging
 from collections.abc import Iterable
 from typing import Any
 
 from asgiref.sync import async_to_sync
 
-from fairway._types import Event
-from fairway.consumer import AsyncConsumer, SyncConsumer
-from fairway.exceptions import (
-    AcceptConnection,
-    DenyConnection,
-    InvalidChannelLayerError,
-    StopConsumer,
-)
-from fairway.sessions import ACCEPT_HOOKS
+from fairway._types import Event, Scope
+from fairway.consumer import SENT, AsyncConsumer, SyncConsumer
+from fairway.exceptions import AcceptConnection, DenyConnection, StopConsumer
+from fairway.generic.encoding import encode_json
+from fairway.generic.groups import Groups
+from fairway.serving import Serving
+from fairway.sessions import ACCEPT_HOOKS, AcceptHook
+from fairway.utils import name_that_thing
 from fairway.wire.frames import CloseCode
+
+logger = logging.getLogger("fairway.consumer")
 
 #: A header as an application may write it: ASGI wants bytes.
 Header = tuple[bytes, bytes]
+
+
+def _require_text(text_data: str | None) -> str:
+    if not text_data:
+        raise ValueError("No text section for incoming WebSocket frame!")
+    return text_data
+
+
+def _invalid(error: ValueError | RecursionError) -> ValueError:
+    """Arrays in arrays in arrays are the client's mistake, too."""
+    return error if isinstance(error, ValueError) else ValueError("The JSON is nested too deeply.")
 
 
 def _accept_event(subprotocol: str | None, headers: Iterable[Header] | None) -> Event:
@@ -26,6 +39,12 @@ def _accept_event(subprotocol: str | None, headers: Iterable[Header] | None) -> 
     if headers:
         event["headers"] = list(headers)
     return event
+
+
+def _accept_hooks(consumer: Serving) -> Iterable[AcceptHook]:
+    scope: Scope = getattr(consumer, "scope", {})  # others may drive a consumer without calling it
+    hooks: Iterable[AcceptHook] = scope.get(ACCEPT_HOOKS, ())
+    return hooks
 
 
 def _send_event(text_data: str | None, bytes_data: bytes | None) -> Event:
@@ -45,24 +64,7 @@ def _close_event(code: int | bool | None, reason: str | None) -> Event:
     return event
 
 
-class _WebSocketState:
-    """What the sync and the async consumer share: their state, and checks that await nothing."""
-
-    #: Groups that every connection of this class is in, from its ``connect`` to its ``disconnect``.
-    groups: Any = None
-
-    channel_layer: Any
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        if self.groups is None:
-            self.groups = []
-
-    def _require_groups(self) -> None:
-        if self.groups and not hasattr(self.channel_layer, "group_add"):
-            raise InvalidChannelLayerError("BACKEND is unconfigured or doesn't support groups")
-
-
-class WebsocketConsumer(_WebSocketState, SyncConsumer):
+class WebsocketConsumer(Groups, SyncConsumer):
     """A WebSocket whose handlers are ordinary functions.
 
     Override :meth:`connect`, :meth:`receive` and :meth:`disconnect`; call :meth:`accept`,
@@ -72,8 +74,8 @@ class WebsocketConsumer(_WebSocketState, SyncConsumer):
     def websocket_connect(self, message: Event) -> None:
         """A client wants to connect: join :attr:`groups`, then :meth:`connect`."""
         self._require_groups()
-        for group in self.groups or ():
-            async_to_sync(self.channel_layer.group_add)(group, self.channel_name)
+        if self.groups:
+            async_to_sync(self._join_groups)()
         try:
             self.connect()
         except AcceptConnection:
@@ -85,9 +87,10 @@ class WebsocketConsumer(_WebSocketState, SyncConsumer):
         """Called when a client wants to connect; accepts it unless overridden."""
         self.accept()
 
+    # Typed as Any, like send() and close(), so that an override may return nothing.
     def accept(
         self, subprotocol: str | None = None, headers: Iterable[Header] | None = None
-    ) -> None:
+    ) -> Any:
         """Accept the connection.
 
         Args:
@@ -95,15 +98,15 @@ class WebsocketConsumer(_WebSocketState, SyncConsumer):
             headers: Further fields of the handshake's response, as pairs of bytes.
         """
         event = _accept_event(subprotocol, headers)
-        for hook in self.scope.get(ACCEPT_HOOKS, ()):
+        for hook in _accept_hooks(self):
             async_to_sync(hook)(event)
-        super().send(event)
+        return super().send(event)
 
     def websocket_receive(self, message: Event) -> None:
         """The client sent a message: hand it to :meth:`receive`."""
         if message.get("text") is not None:
             self.receive(text_data=message["text"])
-        else:
+        elif message.get("bytes") is not None:
             self.receive(bytes_data=message["bytes"])
 
     def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
@@ -114,7 +117,7 @@ class WebsocketConsumer(_WebSocketState, SyncConsumer):
         text_data: str | None = None,
         bytes_data: bytes | None = None,
         close: bool | int = False,
-    ) -> None:
+    ) -> Any:
         """Send a message to the client; after :meth:`close` it is dropped.
 
         Args:
@@ -130,8 +133,9 @@ class WebsocketConsumer(_WebSocketState, SyncConsumer):
             super().send(event)
         if close:
             self.close(close)
+        return SENT
 
-    def close(self, code: int | bool | None = None, reason: str | None = None) -> None:
+    def close(self, code: int | bool | None = None, reason: str | None = None) -> Any:
         """Close the connection, or refuse it if it was not accepted.
 
         Args:
@@ -141,6 +145,7 @@ class WebsocketConsumer(_WebSocketState, SyncConsumer):
         if not self._closing:
             self._closing = True
             super().send(_close_event(code, reason))
+        return SENT
 
     def websocket_send(self, message: Event) -> None:  # type: ignore[override]  # sync
         """A group message that is to reach the client as it is."""
@@ -155,8 +160,8 @@ class WebsocketConsumer(_WebSocketState, SyncConsumer):
         self._closing = True
         try:
             self._require_groups()
-            for group in self.groups or ():
-                async_to_sync(self.channel_layer.group_discard)(group, self.channel_name)
+            if self.groups:
+                async_to_sync(self._leave_groups)()
         finally:
             self.disconnect(message.get("code", CloseCode.NO_STATUS_RECEIVED))
         raise StopConsumer
@@ -175,26 +180,40 @@ class JsonWebsocketConsumer(WebsocketConsumer):
     def receive(
         self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
     ) -> None:
-        """Decode a message and hand it to :meth:`receive_json`.
-
-        Raises:
-            ValueError: It is not text, or not JSON.
-        """
-        if not text_data:
-            raise ValueError("No text section for incoming WebSocket frame!")
-        self.receive_json(self.decode_json(text_data), **kwargs)
+        """Decode a message and hand it to :meth:`receive_json`, or to :meth:`invalid_json`."""
+        try:
+            content = self.decode_json(_require_text(text_data))
+        except (ValueError, RecursionError) as error:
+            self.invalid_json(_invalid(error), text_data, bytes_data)
+        else:
+            self.receive_json(content, **kwargs)
 
     def receive_json(self, content: Any, **kwargs: Any) -> None:
         """Called with each decoded message; does nothing unless overridden."""
 
-    def send_json(self, content: Any, close: bool | int = False) -> None:
+    def invalid_json(
+        self, error: ValueError, text_data: str | None = None, bytes_data: bytes | None = None
+    ) -> None:
+        """Called with a message that is no JSON text; ignores it unless overridden.
+
+        An override may reply, close, or ``raise error``, which is then :meth:`on_error`'s to judge.
+
+        Args:
+            error: What is wrong: ``json.JSONDecodeError``, another error of :meth:`decode_json`, or
+                ``ValueError("No text section for incoming WebSocket frame!")``.
+            text_data: The message, if it was text.
+            bytes_data: The message, if it was binary.
+        """
+        logger.debug("%s ignores a message that is no JSON: %s", name_that_thing(self), error)
+
+    def send_json(self, content: Any, close: bool | int = False) -> Any:
         """Send a value as JSON.
 
         Args:
             content: What :meth:`encode_json` can encode.
             close: As in :meth:`WebsocketConsumer.send`.
         """
-        super().send(text_data=self.encode_json(content), close=close)
+        return super().send(text_data=self.encode_json(content), close=close)
 
     @classmethod
     def decode_json(cls, text_data: str) -> Any:
@@ -203,11 +222,11 @@ class JsonWebsocketConsumer(WebsocketConsumer):
 
     @classmethod
     def encode_json(cls, content: Any) -> str:
-        """A value as JSON."""
-        return json.dumps(content)
+        """A value as JSON; dates, UUIDs, decimals and lazy text as Django writes them."""
+        return encode_json(content)
 
 
-class AsyncWebsocketConsumer(_WebSocketState, AsyncConsumer):
+class AsyncWebsocketConsumer(Groups, AsyncConsumer):
     """A WebSocket whose handlers are coroutines.
 
     Override :meth:`connect`, :meth:`receive` and :meth:`disconnect`; await :meth:`accept`,
@@ -217,8 +236,7 @@ class AsyncWebsocketConsumer(_WebSocketState, AsyncConsumer):
     async def websocket_connect(self, message: Event) -> None:
         """A client wants to connect: join :attr:`groups`, then :meth:`connect`."""
         self._require_groups()
-        for group in self.groups or ():
-            await self.channel_layer.group_add(group, self.channel_name)
+        await self._join_groups()
         try:
             await self.connect()
         except AcceptConnection:
@@ -240,7 +258,7 @@ class AsyncWebsocketConsumer(_WebSocketState, AsyncConsumer):
             headers: Further fields of the handshake's response, as pairs of bytes.
         """
         event = _accept_event(subprotocol, headers)
-        for hook in self.scope.get(ACCEPT_HOOKS, ()):
+        for hook in _accept_hooks(self):
             await hook(event)
         await super().send(event)
 
@@ -248,7 +266,7 @@ class AsyncWebsocketConsumer(_WebSocketState, AsyncConsumer):
         """The client sent a message: hand it to :meth:`receive`."""
         if message.get("text") is not None:
             await self.receive(text_data=message["text"])
-        else:
+        elif message.get("bytes") is not None:
             await self.receive(bytes_data=message["bytes"])
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
@@ -303,8 +321,7 @@ class AsyncWebsocketConsumer(_WebSocketState, AsyncConsumer):
         self._closing = True
         try:
             self._require_groups()
-            for group in self.groups or ():
-                await self.channel_layer.group_discard(group, self.channel_name)
+            await self._leave_groups()
         finally:
             await self.disconnect(message.get("code", CloseCode.NO_STATUS_RECEIVED))
         raise StopConsumer
@@ -323,17 +340,31 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer):
     async def receive(
         self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
     ) -> None:
-        """Decode a message and hand it to :meth:`receive_json`.
-
-        Raises:
-            ValueError: It is not text, or not JSON.
-        """
-        if not text_data:
-            raise ValueError("No text section for incoming WebSocket frame!")
-        await self.receive_json(await self.decode_json(text_data), **kwargs)
+        """Decode a message and hand it to :meth:`receive_json`, or to :meth:`invalid_json`."""
+        try:
+            content = await self.decode_json(_require_text(text_data))
+        except (ValueError, RecursionError) as error:
+            await self.invalid_json(_invalid(error), text_data, bytes_data)
+        else:
+            await self.receive_json(content, **kwargs)
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         """Called with each decoded message; does nothing unless overridden."""
+
+    async def invalid_json(
+        self, error: ValueError, text_data: str | None = None, bytes_data: bytes | None = None
+    ) -> None:
+        """Called with a message that is no JSON text; ignores it unless overridden.
+
+        An override may reply, close, or ``raise error``, which is then :meth:`on_error`'s to judge.
+
+        Args:
+            error: What is wrong: ``json.JSONDecodeError``, another error of :meth:`decode_json`, or
+                ``ValueError("No text section for incoming WebSocket frame!")``.
+            text_data: The message, if it was text.
+            bytes_data: The message, if it was binary.
+        """
+        logger.debug("%s ignores a message that is no JSON: %s", name_that_thing(self), error)
 
     async def send_json(self, content: Any, close: bool | int = False) -> None:
         """Send a value as JSON.
@@ -351,5 +382,5 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer):
 
     @classmethod
     async def encode_json(cls, content: Any) -> str:
-        """A value as JSON."""
-        return json.dumps(content)
+        """A value as JSON; dates, UUIDs, decimals and lazy text as Django writes them."""
+        return encode_json(content)

@@ -184,6 +184,9 @@ class Context:
         thread = executor.thread
         if thread is not None and (calls := format_thread(thread)):
             text += f"\nIts sync code, which cannot be cancelled, was here:\n{calls}"
+        mailbox = executor.mailbox
+        if mailbox is not None and mailbox.on_overdue is not None:
+            text += f"\n{mailbox.on_overdue()}"
         logger.warning("%s", text)
         task.cancel()
 

@@ -105,7 +105,7 @@ class HTTPStream:
             # "100 (Continue)" once the application asks for the body, so that it can refuse before
             # the client sends it (RFC 9110 §10.1.1).
             self._mailbox.on_park = self._send_continue
-        executor = LentThread(self._context.threads, self._label())
+        executor = LentThread(self._context.threads, self._label(), self._mailbox)
         self._task = self._context.spawn(self._run(executor), executor)
 
     async def _run(self, executor: LentThread) -> None:

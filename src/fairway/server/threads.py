@@ -19,6 +19,8 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 
+from fairway.delivery import Mailbox
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -120,13 +122,15 @@ class LentThread(Executor):
 
     Attributes:
         label: Whom the thread is lent to, such as ``"GET /"``.
+        mailbox: What the connection's application reads, if it is known.
         pool: Whose threads they are.
     """
 
-    __slots__ = ("_lock", "_running", "_thread", "_waiting", "label", "pool")
+    __slots__ = ("_lock", "_running", "_thread", "_waiting", "label", "mailbox", "pool")
 
-    def __init__(self, pool: ThreadPool, label: str = "") -> None:
+    def __init__(self, pool: ThreadPool, label: str = "", mailbox: Mailbox | None = None) -> None:
         self.label = label
+        self.mailbox = mailbox
         self.pool = pool
         self._lock = threading.Lock()
         self._running = False

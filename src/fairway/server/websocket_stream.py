@@ -114,7 +114,7 @@ class WebSocketStream(asyncio.Protocol):
         self._log("connecting", 0)
         self._mailbox.put_event({"type": "websocket.connect"})
         self._clock.set(config.websocket_connect_timeout, self._refuse_late)
-        executor = LentThread(context.threads, f"WebSocket {path_of(request)}")
+        executor = LentThread(context.threads, f"WebSocket {path_of(request)}", self._mailbox)
         self._task = context.spawn(self._run(scope, executor), executor)
 
     async def _run(self, scope: Scope, executor: LentThread) -> None:

@@ -1,0 +1,29 @@
+"""The groups that every connection of a consumer class is in."""
+
+from typing import Any
+
+from fairway.exceptions import InvalidChannelLayerError
+from fairway.serving import Serving
+
+
+class Groups(Serving):
+    """What consumers with a ``groups`` attribute share."""
+
+    #: Groups that every connection of this class is in, as long as it is open.
+    groups: Any = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if self.groups is None:
+            self.groups = []
+
+    def _require_groups(self) -> None:
+        if self.groups and not hasattr(self.channel_layer, "group_add"):
+            raise InvalidChannelLayerError("BACKEND is unconfigured or doesn't support groups")
+
+    async def _join_groups(self) -> None:
+        for group in self.groups or ():
+            await self.channel_layer.group_add(group, self.channel_name)
+
+    async def _leave_groups(self) -> None:
+        for group in self.groups or ():
+            await self.channel_layer.group_discard(group, self.channel_name)

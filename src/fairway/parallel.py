@@ -1,0 +1,174 @@
+"""How a consumer handles several events of one connection at the same time."""
+
+import asyncio
+import functools
+from collections.abc import Callable, Hashable
+from contextvars import ContextVar
+from typing import ClassVar
+
+from fairway._types import Event
+from fairway.db import connection_turns
+from fairway.delivery import Mailbox
+from fairway.delivery.mailbox import EVENT_OVERHEAD, TURN
+from fairway.delivery.pump import LayerMessage, payload_size
+from fairway.exceptions import StopConsumer
+from fairway.grace import Job
+from fairway.lanes import Lanes
+from fairway.layers.codec import decode
+from fairway.server.threads import LentThread, ThreadLoan
+from fairway.serving import Serving
+from fairway.threads import returned, thread_maker
+
+#: Whether the event of this task came from a channel layer, where several are handled at once.
+_from_layer_here: ContextVar[bool] = ContextVar("fairway.from_layer", default=False)
+
+
+class Parallel(Serving):
+    """The part of a consumer that serves it in lanes, if its class asks for that.
+
+    What opens the connection is handled alone, what ends it after everything else: then what waits
+    for its lane is forgotten if it came from a layer, what the client sent is still handled, and
+    the groups are left. An exception that :meth:`on_error` lets out cancels all other handlers.
+    """
+
+    #: How many events of one connection are handled at the same time. With 1 they are handled
+    #: strictly one after the other. With more, :meth:`lane` says which of them keep their order.
+    concurrency: ClassVar[int] = 1
+    #: Whether nothing else is handled before the first has been.
+    _opens_alone: ClassVar[bool] = True
+
+    def lane(self, event: Event) -> Hashable:
+        """The key of an event's lane: events of equal keys are handled in order.
+
+        Only asked if :attr:`concurrency` is more than 1, on the event loop, also by consumers whose
+        handlers run in threads: it must not block. None, which it returns unless overridden, is for
+        an event that need not wait for any other.
+
+        Args:
+            event: From the client or from a channel layer; it has a ``type``.
+        """
+        return None
+
+    @property
+    def _in_lanes(self) -> bool:
+        """Whether several events are handled at the same time."""
+        return self.concurrency > 1
+
+    @property
+    def _limit(self) -> int:
+        return self.concurrency
+
+    def _lane(self, job: Job) -> Hashable:
+        return self.lane(job.event)
+
+    @property
+    def _interrupts_at_once(self) -> bool:
+        return self.disconnect_grace == 0
+
+    async def _serve_in_lanes(self, mailbox: Mailbox) -> None:
+        self._from_layer = None
+        handle = functools.partial(
+            self._handle_in_lane, thread_maker() if self.concurrency > 1 else None
+        )
+        lanes = self._lanes = Lanes(handle, self._limit, mailbox.wake)
+        handled = 0
+        try:
+            while True:
+                if lanes.failure is not None:
+                    raise lanes.failure
+                if lanes.full:
+                    await lanes.change()
+                    continue
+                if handled == TURN:
+                    handled = 0
+                    await asyncio.sleep(0)
+                item = mailbox.take()
+                handled += 1
+                if item is not None:
+                    await self._begin(lanes, item)
+                elif mailbox.disconnected:
+                    return
+                else:
+                    handled = 0
+                    await mailbox.park()
+        finally:
+            await lanes.cancel()
+            self._lanes = None
+
+    async def _begin(self, lanes: Lanes[Job], item: Event | bytes) -> None:
+        """Let an item be handled in its lane; what opens or ends the connection is alone."""
+        if isinstance(item, bytes):
+            job, size = Job(decode(item), from_layer=True), len(item)
+        elif isinstance(item, LayerMessage):
+            item.taken.set()
+            job, size = Job(dict(item), from_layer=True), payload_size(item)
+        else:
+            job, size = Job(item, from_layer=self._only_layers), payload_size(item)
+        kind = None if job.from_layer else job.event.get("type")
+        if kind == self._ending:
+            await self._end_lanes(lanes)
+            await self._leave_layer()
+            self._disconnected = True
+            await self._handle(job)
+            return
+        if kind == self._opening:
+            self._connected = True
+            if self._opens_alone:
+                await self._handle(job)
+                return
+        await self._start(lanes, job, size)
+
+    async def _start(self, lanes: Lanes[Job], job: Job, size: int) -> None:
+        try:
+            key = self._lane(job)
+        except Exception as error:  # noqa: BLE001  as if the handler had raised it
+            await self._failed(error, job.event, from_layer=job.from_layer)
+        else:
+            lanes.start(key, job, size + EVENT_OVERHEAD)
+
+    async def _end_lanes(self, lanes: Lanes[Job]) -> None:
+        """The client is gone: wait for its handlers, or interrupt them."""
+        lanes.drop(lambda job: job.from_layer)
+        if self._interrupts_at_once:
+            if self._grace is not None:
+                self._grace.close()
+            await lanes.cancel()
+        else:
+            await lanes.finish()
+        if lanes.failure is not None:
+            raise lanes.failure
+
+    async def _handle_in_lane(self, make_thread: Callable[[], LentThread] | None, job: Job) -> None:
+        """Handle one event in a task, with a thread of its own for its sync code."""
+        if job.from_layer and self._mailbox is not None and self._mailbox.disconnected:
+            return  # the disconnect has overtaken it
+        if make_thread is None:
+            await self._handle(job)
+            return
+        executor = job.executor = make_thread()
+        async with ThreadLoan(executor):
+            try:
+                await self._handle(job)
+            except asyncio.CancelledError:
+                await returned(executor)  # asgiref does not wait for what it cannot cancel
+                raise
+
+    async def _handle(self, job: Job) -> None:
+        token = _from_layer_here.set(job.from_layer)
+        try:
+            if connection_turns()():
+                await asyncio.sleep(0)
+            await self.dispatch(job.event)
+        except StopConsumer:
+            raise
+        except Exception as error:  # noqa: BLE001  on_error() decides what it means
+            _from_layer_here.set(False)
+            await self._failed(error, job.event, from_layer=job.from_layer)
+        finally:
+            _from_layer_here.reset(token)
+
+
+def is_from_layer(consumer: Serving) -> bool:
+    """Whether the event that a consumer handles here and now came from a channel layer."""
+    known = consumer._from_layer  # noqa: SLF001  a helper of this class
+    return _from_layer_here.get() if known is None else known
