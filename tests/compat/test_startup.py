@@ -6,7 +6,6 @@ import sys
 import sysconfig
 import venv
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -71,7 +70,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Iterator[Environment]:
+def environment(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Environment:
     """An environment that no test changes."""
     return Environment(tmp_path_factory.mktemp("environment"), wheel)
 
@@ -154,7 +153,7 @@ def test_the_real_packages_came_first(tmp_path: Path, wheel: Path) -> None:
 
 
 def test_half_uninstalled(tmp_path: Path, wheel: Path) -> None:
-    """If only the line is left, Python works, and says what is missing where the alias is wanted."""
+    """If only the line is left, Python works; where the alias is wanted it says what is missing."""
     environment = Environment(tmp_path / "environment", wheel)
     (environment.site / "fairway").rename(environment.site / "gone")
     result = environment.run("print('works')", "1")
