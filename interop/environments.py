@@ -16,6 +16,7 @@ CHECKOUT = INTEROP.parent
 BUILD = INTEROP / "build"
 REQUIREMENTS = INTEROP / "requirements"
 
+EXTRAS = ("redis",)  #: of Fairway's, that the rows need
 INSTALL_TIMEOUT = 600.0  #: seconds for one call of pip
 
 #: These settings of a user's pip would put the packages somewhere else.
@@ -74,9 +75,15 @@ def environment(name: str, *, refresh: bool = False) -> Environment:
     """
     wanted, alone = REQUIREMENTS / f"{name}.txt", REQUIREMENTS / f"{name}-alone.txt"
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
-    installed = [project.get(key) for key in ("requires-python", "dependencies", "scripts")]
+    extras = ",".join(
+        extra for extra in EXTRAS if extra in project.get("optional-dependencies", {})
+    )
+    installed = [
+        extras,
+        *(project.get(key) for key in ("requires-python", "dependencies", "scripts")),
+    ]
     made_from = [sys.version, repr(installed), wanted.read_text()]
-    installs = [["-e", str(CHECKOUT), "-r", str(wanted)]]
+    installs = [["-e", f"{CHECKOUT}[{extras}]", "-r", str(wanted)]]
     if alone.exists():
         made_from.append(alone.read_text())
         installs.append(["--no-deps", "-r", str(alone)])

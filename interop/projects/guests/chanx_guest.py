@@ -12,6 +12,8 @@ pages: Any = get_asgi_application()
 from chanx.channels.websocket import AsyncJsonWebsocketConsumer  # noqa: E402
 from chanx.core.decorators import channel, ws_handler  # noqa: E402
 from chanx.messages.base import BaseMessage  # noqa: E402
+from chanx.messages.incoming import PingMessage  # noqa: E402
+from chanx.messages.outgoing import PongMessage  # noqa: E402
 
 
 class Words(BaseModel):
@@ -40,6 +42,11 @@ class RoomConsumer(AsyncJsonWebsocketConsumer):
 
     channel_layer_alias = "default"
     groups = ["harbour"]
+
+    @ws_handler
+    async def handle_ping(self, message: PingMessage) -> PongMessage:
+        """Answer: the socket is in its group by now."""
+        return PongMessage()
 
     @ws_handler(output_type=Said)
     async def handle_say(self, message: Say) -> None:
