@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
+from django.db.models.signals import post_delete
 from django.test import Client
 
 from fairway.auth import revocation
@@ -45,6 +46,8 @@ def session_exists(key: str) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def _talkative(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget that the layer failed in another test."""
+def _fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget that the layer failed, or that there were connections, in another test."""
     monkeypatch.setattr(revocation, "_silent_until", 0.0)
+    post_delete.disconnect(sender=Session, dispatch_uid="fairway.auth")
+    revocation._connect_session_signal.cache_clear()

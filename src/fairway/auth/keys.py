@@ -124,7 +124,7 @@ class KeySet:
             if key.get("use", "sig") != "sig" or key.get("alg", algorithm) != algorithm:
                 return None
             return handler.from_jwk(dict(key))
-        except (jwt.InvalidKeyError, ValueError, TypeError):
+        except (jwt.InvalidKeyError, LookupError, ValueError, TypeError):
             return None
 
 
