@@ -1,7 +1,9 @@
 """Who is at the other end."""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+import datetime
+from collections.abc import AsyncIterator, Callable
 from typing import NoReturn
 
 import pytest
@@ -18,6 +20,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookies
 from django.contrib.sessions.models import Session
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 
 from fairway import auth
@@ -25,11 +28,13 @@ from fairway._types import ASGIApplication, Event, Receive, Scope, Send
 from fairway.auth import (
     AuthMiddleware,
     AuthMiddlewareStack,
+    Revalidation,
     UserLazyObject,
     get_user,
     login,
     logout,
 )
+from fairway.auth.connections import CONNECTION, session_digest
 from fairway.db import database_sync_to_async
 from fairway.sessions import ACCEPT_HOOKS, SessionMiddleware
 from tests.server.running import Logs
@@ -619,3 +624,170 @@ class TestAuthMiddleware:
         (field,) = [field for _, field in accept["headers"]]
         key = field.split(b";")[0].removeprefix(b"sessionid=").decode()
         assert await view_user(key) == user
+
+
+class TestRevalidation:
+    """``AuthMiddleware(revalidate=…)``, by hand: clock, news and sockets are elsewhere."""
+
+    pytestmark = [pytest.mark.pain(15), pytest.mark.django_db(transaction=True)]
+
+    async def test_unchanged(self, settings: Settings) -> None:
+        """Who is still who they were stays, and nothing is written."""
+        user = await create()
+        key = await logged_in(user)
+        async with connected(key) as scope:
+            stored = await load(key)
+            assert await scope[CONNECTION].check()
+            assert await load(key) == stored
+
+    @pytest.mark.row("7 20")
+    async def test_secret_key_fallbacks(self, settings: Settings) -> None:
+        """A session that was signed with a former key is good, and is left as it is."""
+        key = await logged_in(await create())
+        former = settings.SECRET_KEY
+        async with connected(key) as scope:
+            stored = await load(key)
+            settings.SECRET_KEY = "another"
+            settings.SECRET_KEY_FALLBACKS = [former]
+            assert await scope[CONNECTION].check()
+            settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [], former
+            assert await load(key) == stored
+
+    async def test_changed_password(self) -> None:
+        """Another password ends the connection; the session is the site's to flush."""
+        user = await create()
+        key = await logged_in(user)
+        async with connected(key) as scope:
+            stored = await load(key)
+            await change(lambda: User.objects.update(password="other"))
+            assert not await scope[CONNECTION].check()
+            assert scope[CONNECTION].ended == "Access was revoked."
+            assert await load(key) == stored
+
+    async def test_expired_session(self) -> None:
+        """A session that has expired is over."""
+        key = await logged_in(await create())
+        async with connected(key) as scope:
+            yesterday = timezone.now() - datetime.timedelta(days=1)
+            await change(lambda: Session.objects.update(expire_date=yesterday))
+            assert not await scope[CONNECTION].check()
+
+    async def test_session_of_somebody_else(self) -> None:
+        """So is one in which another user has logged in."""
+        key = await logged_in(await create())
+        eve = await create("eve")
+
+        def log_eve_in() -> None:
+            session = SessionStore(key)
+            session[SESSION_KEY] = str(eve.pk)
+            session[HASH_SESSION_KEY] = eve.get_session_auth_hash()
+            session.save()
+
+        async with connected(key) as scope:
+            await change(log_eve_in)
+            assert not await scope[CONNECTION].check()
+
+    async def test_rights(self) -> None:
+        """A check shows the consumer what its user may do by now."""
+        key = await logged_in(await create())
+        async with connected(key) as scope:
+            seen = [scope["user"].is_staff]
+            await change(lambda: User.objects.update(is_staff=True))
+            assert await scope[CONNECTION].check()
+            assert [*seen, scope["user"].is_staff] == [False, True]
+
+    async def test_anonymous(self) -> None:
+        """Nobody can be gone."""
+        async with connected(None) as scope:
+            assert await scope[CONNECTION].check()
+            assert scope[CONNECTION].user_key is None
+
+    async def test_patched_get_user(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A ``get_user`` that a test puts into the module is asked again."""
+        users: list[User | AnonymousUser] = [User(pk=7), User(pk=7, is_staff=True), AnonymousUser()]
+
+        async def patched(scope: Scope) -> User | AnonymousUser:
+            return users.pop(0)
+
+        monkeypatch.setattr(auth, "get_user", patched)
+        async with connected(None) as scope:
+            assert await scope[CONNECTION].check()
+            assert scope["user"].is_staff
+            assert not await scope[CONNECTION].check()
+
+    async def test_login_that_is_not_saved(self) -> None:
+        """A login in the socket lasts as long as the connection, until it is saved."""
+        user = await create()
+        async with connected(None) as scope:
+            await login(scope, user)
+            connection = scope[CONNECTION]
+            assert connection.user_key == str(user.pk)
+            assert connection.session == session_digest(scope["session"].session_key)
+            await change(lambda: User.objects.update(is_staff=True))
+            assert await connection.check()
+            assert scope["user"].is_staff
+            # Once saved, it is what is stored that counts.
+            await change(scope["session"].save)
+            assert await connection.check()
+            await change(lambda: Session.objects.all().delete())
+            assert not await connection.check()
+
+    async def test_logout(self) -> None:
+        """After a logout the connection is nobody's."""
+        key = await logged_in(await create())
+        async with connected(key) as scope:
+            await logout(scope)
+            assert scope[CONNECTION].user_key is None
+            assert await scope[CONNECTION].check()
+
+    async def test_user_of_the_scope(self) -> None:
+        """A user whom something above has found is that one's to look after."""
+        application = Keeps()
+        stack = AuthMiddlewareStack(application, revalidate=True)
+        await stack({"type": "websocket", "headers": [], "user": User(pk=7)}, receive, send)
+        assert CONNECTION not in application.scopes[0]
+
+    async def test_session_of_a_test(self) -> None:
+        """A dict is a session that is what it is."""
+        application = Keeps()
+        middleware = AuthMiddleware(application, revalidate=True)
+        await middleware({"type": "websocket", "session": {}}, receive, send)
+        assert application.scopes[0][CONNECTION].session is None
+
+    @pytest.mark.parametrize("revalidate", [None, False])
+    async def test_off(self, revalidate: bool | None) -> None:
+        """Unless it is wanted, nothing is wrapped and nobody is watched."""
+        calls: list[tuple[Scope, Receive, Send]] = []
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            calls.append((scope, receive, send))
+
+        stack = AuthMiddlewareStack(application, revalidate=revalidate)
+        await stack({"type": "websocket", "headers": []}, receive, send)
+        assert CONNECTION not in calls[0][0]
+        assert calls[0][1:] == (receive, send)
+
+
+@contextlib.asynccontextmanager
+async def connected(session_key: str | None) -> AsyncIterator[Scope]:
+    """The scope of an application behind ``AuthMiddlewareStack``, while it is connected."""
+    scopes: asyncio.Queue[Scope] = asyncio.Queue()
+    over = asyncio.Event()
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        scopes.put_nowait(scope)
+        await over.wait()
+
+    async def goodbye(event: Event) -> None:
+        assert event["type"] == "websocket.close"
+
+    # No news: what a test does itself would reach the connection at any time.
+    policy = Revalidation(interval=None, at_once=False)
+    stack = AuthMiddlewareStack(application, revalidate=policy)
+    headers = [(b"cookie", f"sessionid={session_key}".encode())] if session_key else []
+    running = asyncio.ensure_future(
+        stack({"type": "websocket", "headers": headers}, receive, goodbye)
+    )
+    yield await scopes.get()
+    over.set()
+    await running
