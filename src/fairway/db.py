@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, Final, ParamSpec, TypeVar, overload
 
-from asgiref.sync import SyncToAsync, sync_to_async
+from asgiref.sync import AsyncToSync, SyncToAsync, sync_to_async
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage
@@ -209,9 +209,15 @@ async def connection_thread() -> AsyncIterator[None]:
     Fairway's server has seen to that for each connection, and this changes nothing. Under another
     server, whose sync code would share one thread or start one for each request, the threads come
     from one bounded pool of the process. Nothing is changed either where somebody else has chosen a
-    thread, and while a test runs an application: it is to use the test's own connections.
+    thread, such as a sync caller that waits (``async_to_sync``), and while a test runs an
+    application: it is to use the test's own connections.
     """
-    if _keepers or SyncToAsync.thread_sensitive_context.get(None) is not None:
+    if (
+        _keepers
+        or SyncToAsync.thread_sensitive_context.get(None) is not None
+        or getattr(AsyncToSync.executors, "current", None) is not None
+        or asyncio.get_running_loop() in AsyncToSync.loop_thread_executors
+    ):
         yield
         return
     async with ThreadLoan(LentThread(_process_pool())):

@@ -12,7 +12,7 @@ from typing import Any, Self
 import httpx
 import pytest
 import uvicorn
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from django.db import connections
 from django.db.backends.signals import connection_created
 from django.db.backends.sqlite3.base import DatabaseWrapper
@@ -290,6 +290,15 @@ class TestConnectionThread:
             async with ThreadLoan(executor), connection_thread():
                 name = await sync_to_async(lambda: threading.current_thread().name)()
         assert name.startswith("mine")
+
+    def test_sync_caller(self) -> None:
+        """Under ``async_to_sync`` the code runs in the thread of the caller."""
+
+        async def in_between() -> int:
+            async with connection_thread():
+                return await sync_to_async(threading.get_ident)()
+
+        assert async_to_sync(in_between)() == threading.get_ident()
 
     async def test_without_a_pool(self) -> None:
         """Where nobody lends threads, what need not be in order runs in the loop's own."""

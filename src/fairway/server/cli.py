@@ -181,10 +181,14 @@ def load_application(path: str) -> ASGIApplication:
 def _set_up_note(error: Exception, module_name: str) -> str:
     """What to move if models are imported before Django is set up; "" for other errors.
 
-    The server knows nothing of Django but the name of this error.
+    The server knows nothing of Django but these errors by their names.
     """
-    module = importlib.util.find_spec(module_name)
-    if type(error).__name__ != "AppRegistryNotReady" or module is None:
+    name = type(error).__name__
+    too_early = name == "AppRegistryNotReady" or (
+        name == "ImproperlyConfigured" and "settings are not configured" in str(error)
+    )
+    module = importlib.util.find_spec(module_name) if too_early else None
+    if module is None:
         return ""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if frame.filename == module.origin:
