@@ -18,6 +18,7 @@ from django.core import checks
 from django.core.checks import CheckMessage
 from django.core.management import get_commands, load_command_class
 
+from fairway.auth.checks import check_auth_channel_layer
 from fairway.db import check_databases
 from fairway.layers import InMemoryChannelLayer, channel_layers
 from fairway.routing.checks import check_import, check_routes
@@ -54,6 +55,7 @@ CHECKS: Final[Mapping[str, str]] = {
     "fairway.E018": "The routes of a `URLRouter` cannot be loaded: its dotted path leads to none, "
     "say.",
     "fairway.E019": "A route of a `URLRouter` leads to what is no ASGI application.",
+    "fairway.E020": "`FAIRWAY_AUTH_CHANNEL_LAYER` names a channel layer that does not exist.",
     "fairway.W001": "`ASGI_APPLICATION` is not set, so `runserver` has nothing to serve.",
     "fairway.W002": "The in-memory channel layer is used where several processes run: it does not "
     "reach from one to another.",
@@ -62,7 +64,7 @@ CHECKS: Final[Mapping[str, str]] = {
     "minutes, or that holds only a few.",
     "fairway.W005": "Results of tasks are kept in a cache that other processes do not see.",
     "fairway.W006": "A route of a `URLRouter` can never be reached.",
-    "fairway.W007": "Two routes have the same name and parameters, so that `reverse()` finds one of "
+    "fairway.W007": "Two routes have the same name and parameters, so `reverse()` finds one of "
     "them.",
     "fairway.W008": "`manage.py` can import `ASGI_APPLICATION`, and a server cannot: models are "
     "imported before Django is set up. (Looked for by `check --deploy` only.)",
@@ -83,6 +85,7 @@ def register_checks() -> None:
         check_jobs,
         check_routes,
         check_databases,
+        check_auth_channel_layer,
     ):
         checks.register(check, TAG)
     checks.register(check_import, TAG, deploy=True)
