@@ -29,6 +29,7 @@ class Command:
     what they have seen. One that was answered with an error was not executed, and gets a new one.
 
     Args:
+        name: The queue or topic that it is about.
         words: The command; for a script, what follows the number of its keys.
         done: Takes the reply.
         script: The script to run.
@@ -40,16 +41,17 @@ class Command:
         finished: Whether somebody has the reply, or nobody wants it any more.
         trouble: Says why it has not been executed yet.
         by_source: Whether the server has lost the script and needs all of it.
-        tries: How many times it was written.
+        asking: Whether the next node of a cluster takes it only if it is told to.
     """
 
     __slots__ = (
-        "_done", "_words", "by_source", "deadline", "finished", "lossy", "number", "script",
-        "tries", "trouble",
+        "_done", "_words", "asking", "by_source", "deadline", "finished", "lossy", "name",
+        "number", "script", "trouble",
     )  # fmt: skip
 
     def __init__(
         self,
+        name: str,
         words: Words,
         done: Done,
         *,
@@ -57,6 +59,7 @@ class Command:
         deadline: float = NEVER,
         lossy: bool = False,
     ) -> None:
+        self.name = name
         self._words = words
         self._done = done
         self.script = script
@@ -66,7 +69,7 @@ class Command:
         self.finished = False
         self.trouble: Callable[[], str] = _not_sent
         self.by_source = False
-        self.tries = 0
+        self.asking = False
 
     def words(self) -> tuple[Word, ...]:
         """What to write."""
@@ -172,3 +175,7 @@ def _resolve(future: "asyncio.Future[Reply]", reply: Reply, error: Exception | N
 
 def _not_sent() -> str:
     return "it is not connected yet"
+
+
+def ignore(reply: Reply, error: Exception | None) -> None:
+    """For a command that nobody waits for."""

@@ -10,10 +10,10 @@ from typing import Final
 import hiredis
 
 from fairway.exceptions import ChannelLayerUnavailable
-from fairway.layers.redis.command import Command
+from fairway.layers.redis.command import Command, ignore
 from fairway.layers.redis.connection import Connection, Reply, ServerError, pack
 from fairway.layers.redis.hosts import Server
-from fairway.layers.redis.link import ADVICE, Link, Reporter, logger
+from fairway.layers.redis.link import ADVICE, Elsewhere, Link, Reporter, logger
 from fairway.layers.redis.scripts import SCRIPTS
 
 #: Answers to a command that may be different in a moment: it was not executed, and is kept.
@@ -43,8 +43,8 @@ class CommandLink(Link):
         reporter: What logs its outages.
         locate: Finds the server's present address.
         numbers: Where commands get theirs from.
-        redirect: Takes a command that the server says belongs to another one, and what it says;
-            None where no server may say so.
+        elsewhere: Told when the server says that another one has something; None where no server
+            should.
 
     Attributes:
         resent: How many commands were sent again.
@@ -59,12 +59,12 @@ class CommandLink(Link):
         locate: Callable[[Server], Awaitable[Server]],
         *,
         numbers: Iterator[int] | None = None,
-        redirect: Callable[[Command, str], None] | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         super().__init__(server, reporter, locate)
         self.resent = 0
         self._numbers = numbers or itertools.count(1)
-        self._redirect = redirect
+        self._elsewhere = elsewhere
         self._waiting: deque[Command] = deque()
         self._sent: deque[Command] = deque()
         self._refused: set[str] = set()
@@ -92,8 +92,10 @@ class CommandLink(Link):
     def _write(self, connection: Connection, command: Command) -> None:
         if not command.number:
             command.number = next(self._numbers)
-        command.tries += 1
         command.trouble = self._trouble
+        if command.asking:
+            command.asking = False
+            self._write(connection, Command("", lambda _: ("ASKING",), ignore, lossy=True))
         self._sent.append(command)
         connection.write(pack(command.words()))
 
@@ -122,11 +124,13 @@ class CommandLink(Link):
             return
         command.number = 0
         command.trouble = lambda: f"{self.server} says: {error}"
+        if code in TRANSIENT and self._elsewhere is not None:
+            self._elsewhere.failing()
         if code == "NOSCRIPT":
             command.by_source = True
             self.send(command)
-        elif code in {"MOVED", "ASK"} and self._redirect is not None:
-            self._redirect(command, str(error))
+        elif code in {"MOVED", "ASK"} and self._elsewhere is not None:
+            self._elsewhere.redirect(command, str(error))
         elif code == "READONLY":
             # Another one is the master now.
             self._waiting.append(command)
@@ -185,7 +189,8 @@ class CommandLink(Link):
 
     def _failed(self) -> None:
         """Commands wait, each until its own deadline."""
+        if self._elsewhere is not None:
+            self._elsewhere.failing()
 
     def _ping(self, connection: Connection) -> None:
-        ping = Command(lambda _: ("PING",), lambda reply, error: None, lossy=True)
-        self._write(connection, ping)
+        self._write(connection, Command("", lambda _: ("PING",), ignore, lossy=True))

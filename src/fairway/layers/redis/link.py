@@ -6,10 +6,14 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from fairway.layers.redis.connection import Connection, ServerError, connect
 from fairway.layers.redis.hosts import Server
+
+if TYPE_CHECKING:
+    from fairway.layers.redis.command import Command
+    from fairway.layers.redis.subscriptions import SubscriptionLink
 
 logger = logging.getLogger("fairway.layers.redis")
 
@@ -82,6 +86,22 @@ class Reporter:
             )
 
 
+class Elsewhere(Protocol):
+    """Whoever knows which server of several has what."""
+
+    def redirect(self, command: "Command", text: str) -> None:
+        """Send a command to another server, as this one says in ``text``."""
+
+    def refused(self, link: "SubscriptionLink", text: str) -> None:
+        """A server did not take a subscription, and why."""
+
+    def unsubscribed(self, link: "SubscriptionLink", channel: bytes) -> None:
+        """A server has ended a subscription."""
+
+    def failing(self) -> None:
+        """A server cannot be reached, or cannot do its work."""
+
+
 class Link(abc.ABC):
     """A connection to one server that is made anew whenever it ends, until it is closed.
 
@@ -130,7 +150,6 @@ class Link(abc.ABC):
         connection, self.connection = self.connection, None
         if self._check_timer is not None:
             self._check_timer.cancel()
-        self._failed()
         if connection is not None:
             await connection.close()
 

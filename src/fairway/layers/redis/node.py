@@ -8,7 +8,7 @@ from typing import Protocol
 from fairway.layers.redis.command import Command
 from fairway.layers.redis.commands import CommandLink
 from fairway.layers.redis.hosts import Server
-from fairway.layers.redis.link import Reporter
+from fairway.layers.redis.link import Elsewhere, Reporter
 from fairway.layers.redis.sentinel import locate
 from fairway.layers.redis.subscriptions import Certain, Handler, SubscriptionLink
 
@@ -29,13 +29,11 @@ class Node:
         patience: float,
         interrupted: Callable[[], None],
         recovered: Callable[[], None],
-        redirect: Callable[[Command, str], None] | None = None,
-        moved: Callable[[str], None] | None = None,
-        sharded: bool = False,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self.server = server
         reporter = Reporter(server)
-        self.commands = CommandLink(server, reporter, locate, numbers=numbers, redirect=redirect)
+        self.commands = CommandLink(server, reporter, locate, numbers=numbers, elsewhere=elsewhere)
         self.subscriptions = SubscriptionLink(
             server,
             reporter,
@@ -43,9 +41,14 @@ class Node:
             patience=patience,
             interrupted=interrupted,
             recovered=recovered,
-            sharded=sharded,
-            moved=moved,
+            sharded=elsewhere is not None,
+            elsewhere=elsewhere,
         )
+
+    @property
+    def failing(self) -> bool:
+        """Whether one of its connections was lost, or could not be made."""
+        return self.commands.failing or self.subscriptions.failing
 
     async def close(self) -> None:
         """End both connections."""
@@ -61,12 +64,10 @@ class Router(Protocol):
 
     publish_command: str
 
-    def send(self, name: str, command: Command) -> None:
+    def send(self, command: Command) -> None:
         """Send a command about a queue or topic to its server."""
 
-    def subscribe(
-        self, name: str, channel: bytes, handler: Handler, certain: Certain | None = None
-    ) -> None:
+    def subscribe(self, name: str, channel: bytes, handler: Handler, *certain: Certain) -> None:
         """Subscribe to a channel of a queue or topic."""
 
     def unsubscribe(self, name: str, channel: bytes) -> None:
@@ -101,15 +102,13 @@ class Shards:
     def __init__(self, servers: Iterable[Server], make_node: Callable[[Server], Node]) -> None:
         self._nodes = [make_node(server) for server in servers]
 
-    def send(self, name: str, command: Command) -> None:
+    def send(self, command: Command) -> None:
         """Send a command about a queue or topic to its server."""
-        self._node(name).commands.send(command)
+        self._node(command.name).commands.send(command)
 
-    def subscribe(
-        self, name: str, channel: bytes, handler: Handler, certain: Certain | None = None
-    ) -> None:
+    def subscribe(self, name: str, channel: bytes, handler: Handler, *certain: Certain) -> None:
         """Subscribe to a channel of a queue or topic."""
-        self._node(name).subscriptions.subscribe(channel, handler, certain)
+        self._node(name).subscriptions.subscribe(channel, handler, *certain)
 
     def unsubscribe(self, name: str, channel: bytes) -> None:
         """Take that back."""

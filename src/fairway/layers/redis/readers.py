@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from fairway.layers.redis.command import Command
+from fairway.layers.redis.command import Command, ignore
 from fairway.layers.redis.connection import Reply, Word
 from fairway.layers.redis.keys import Keys
 from fairway.layers.redis.node import Router
@@ -150,8 +150,8 @@ class Reader:
         self._asking = True
         self._called = False
         self._set_timer(None)
-        keys, process, lease = self._keys, self._keys.process, waiter.lease
-        names = (*keys.queue(self.queue), keys.taken(self.queue))
+        queue, keys, process, lease = self.queue, self._keys, self._keys.process, waiter.lease
+        names = (*keys.queue(queue), keys.taken(queue))
 
         def words(number: int) -> tuple[Word, ...]:
             # In line for longer than until it asks again: a dead process is not called for long.
@@ -160,11 +160,12 @@ class Reader:
             return (*names, number, process, lease, ticket, self._expiry, in_line)
 
         command = Command(
+            queue,
             words,
             lambda reply, error: self._answered(command, lease, reply, error),
             script=TAKE,
         )
-        self._router.send(self.queue, command)
+        self._router.send(command)
 
     def _answered(
         self, command: Command, lease: int, reply: Reply, error: Exception | None
@@ -223,15 +224,16 @@ class Reader:
                 self._expiry,
                 *wake,
             )
-            command = Command(lambda _: release, _ignore, script=RELEASE)
+            command = Command(queue, lambda _: release, ignore, script=RELEASE)
         else:
             names = (*keys.queue(queue), keys.changed(queue))
             command = Command(
+                queue,
                 lambda number: (*names, number, self._expiry, taken.attempt, *wake, taken.data),
-                _ignore,
+                ignore,
                 script=UNTAKE,
             )
-        self._router.send(queue, command)
+        self._router.send(command)
 
     def _leave_line(self, *, always: bool = False) -> None:
         """Let the server call another process."""
@@ -240,7 +242,7 @@ class Reader:
         self._in_line = False
         keys, queue = self._keys, self.queue
         words = (*keys.queue(queue), keys.process, self._router.publish_command, keys.wake(queue))
-        self._router.send(queue, Command(lambda _: words, _ignore, script=PASS_ON))
+        self._router.send(Command(queue, lambda _: words, ignore, script=PASS_ON))
 
     def _end(self) -> None:
         if self._waiters or self._asking:
@@ -266,7 +268,3 @@ class Reader:
                 self.queue,
                 count,
             )
-
-
-def _ignore(reply: Reply, error: Exception | None) -> None:
-    """Whoever gave it back does not wait."""

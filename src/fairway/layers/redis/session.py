@@ -13,10 +13,12 @@ from typing import Final, NamedTuple
 from fairway.exceptions import ChannelLayerUnavailable
 from fairway.layers.bus import Deliver
 from fairway.layers.io import io
-from fairway.layers.redis.command import Command, Deadlines, Done, Words, answer_to
+from fairway.layers.redis.cluster import Cluster
+from fairway.layers.redis.command import Command, Deadlines, Done, Words, answer_to, ignore
 from fairway.layers.redis.connection import Reply, Word
 from fairway.layers.redis.hosts import Hosts, Server
 from fairway.layers.redis.keys import Keys
+from fairway.layers.redis.link import Elsewhere
 from fairway.layers.redis.node import Node, Router, Shards
 from fairway.layers.redis.readers import Reader, Taken, Waiter
 from fairway.layers.redis.scripts import Script
@@ -81,15 +83,18 @@ class Session:
         self.router = self._make_router(options.hosts)
 
     def _make_router(self, hosts: Hosts) -> Router:
+        if hosts.cluster:
+            return Cluster(hosts.servers, self._make_node, patience=self._options.send_timeout)
         return Shards(hosts.servers, self._make_node)
 
-    def _make_node(self, server: Server) -> Node:
+    def _make_node(self, server: Server, elsewhere: Elsewhere | None = None) -> Node:
         return Node(
             server,
             self._numbers,
             patience=self._options.send_timeout,
             interrupted=self._interrupted,
             recovered=self._recovered,
+            elsewhere=elsewhere,
         )
 
     # ------------------------------------------------------------------ commands
@@ -101,8 +106,8 @@ class Session:
             ChannelLayerUnavailable: That was not possible in time.
         """
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        command = self._command(words, answer_to(future), script)
-        io.call(self._send, name, command)
+        command = self._command(name, words, answer_to(future), script)
+        io.call(self._send, command)
         try:
             return await future
         finally:
@@ -110,17 +115,18 @@ class Session:
 
     def tell(self, name: str, words: Words, script: Script | None = None) -> None:
         """Have a command executed, if that is possible now."""
-        command = Command(words, _ignore, script=script, lossy=True)
-        self.router.send(name, command)
+        self.router.send(Command(name, words, ignore, script=script, lossy=True))
 
-    def _command(self, words: Words, done: Done, script: Script | None = None) -> Command:
+    def _command(
+        self, name: str, words: Words, done: Done, script: Script | None = None
+    ) -> Command:
         deadline = time.monotonic() + self._options.send_timeout
-        return Command(words, done, script=script, deadline=deadline)
+        return Command(name, words, done, script=script, deadline=deadline)
 
-    def _send(self, name: str, command: Command) -> None:
+    def _send(self, command: Command) -> None:
         if not command.finished:
             self._deadlines.watch(command)
-            self.router.send(name, command)
+            self.router.send(command)
 
     # ------------------------------------------------------------------ topics
 
@@ -242,7 +248,7 @@ class Session:
 
     async def _ask_node(self, node: Node, words: tuple[Word, ...]) -> Reply:
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        command = self._command(lambda _: words, answer_to(future))
+        command = self._command("", lambda _: words, answer_to(future))
         self._deadlines.watch(command)
         node.commands.send(command)
         return await future
@@ -267,7 +273,3 @@ class Session:
                     # Not closed: the number stays taken until the transport lets go of it.
                     os.dup2(null, link.connection.fileno)
         os.close(null)
-
-
-def _ignore(reply: Reply, error: Exception | None) -> None:
-    """Nobody waits."""

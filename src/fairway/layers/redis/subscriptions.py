@@ -11,7 +11,7 @@ import hiredis
 
 from fairway.layers.redis.connection import Connection, Reply, pack
 from fairway.layers.redis.hosts import Server
-from fairway.layers.redis.link import Link, Reporter
+from fairway.layers.redis.link import Elsewhere, Link, Reporter
 
 #: Takes what was published.
 Handler: TypeAlias = Callable[[bytes], None]
@@ -33,7 +33,8 @@ class SubscriptionLink(Link):
         sharded: Whether to use sharded pub/sub, as nodes of a cluster do.
         interrupted: Called when a connection is lost on which something was subscribed to.
         recovered: Called when everything is subscribed to again after an outage.
-        moved: Called when the server says that channels belong to another one.
+        elsewhere: Told when the server says that another one has something; None where no server
+            should.
 
     Attributes:
         handlers: What takes the messages of each channel.
@@ -51,14 +52,14 @@ class SubscriptionLink(Link):
         interrupted: Callable[[], None],
         recovered: Callable[[], None],
         sharded: bool = False,
-        moved: Callable[[str], None] | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         super().__init__(server, reporter, locate)
         self.handlers: dict[bytes, Handler] = {}
         self._patience = patience
         self._interrupted = interrupted
         self._recovered = recovered
-        self._moved = moved
+        self._elsewhere = elsewhere
         self._sharded = sharded
         prefix = "S" if sharded else ""
         self._subscribe, self._unsubscribe = f"{prefix}SUBSCRIBE", f"{prefix}UNSUBSCRIBE"
@@ -73,7 +74,7 @@ class SubscriptionLink(Link):
     def __len__(self) -> int:
         return len(self.handlers)
 
-    def subscribe(self, channel: bytes, handler: Handler, certain: Certain | None = None) -> None:
+    def subscribe(self, channel: bytes, handler: Handler, *certain: Certain) -> None:
         """Pass on what is published to a channel.
 
         Args:
@@ -83,13 +84,12 @@ class SubscriptionLink(Link):
         """
         self.handlers[channel] = handler
         waiting: list[Certain] = []
-        if certain is not None:
-            if self.failing or self._hanging:
-                resolve(certain)
-            else:
-                waiting.append(certain)
-                loop = asyncio.get_running_loop()
-                loop.call_later(self._patience, self._lose_patience, certain)
+        if self.failing or self._hanging:
+            resolve(*certain)
+        elif certain:
+            waiting += certain
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._patience, self._lose_patience, certain)
         self._asked.setdefault(channel, deque()).append(waiting)
         if self.connection is not None:
             self.connection.write(pack((self._subscribe, channel)))
@@ -100,10 +100,30 @@ class SubscriptionLink(Link):
         if self.handlers.pop(channel, None) is not None and self.connection is not None:
             self.connection.write(pack((self._unsubscribe, channel)))
 
-    def _lose_patience(self, certain: Certain) -> None:
-        if not certain.done():
+    def drop(self, channel: bytes) -> list[Certain]:
+        """Forget a channel that the server has none of; returns who waits for it."""
+        self.handlers.pop(channel, None)
+        waiting = [*itertools.chain(*self._asked.pop(channel, ()))]
+        self._look_whether_restored()
+        return waiting
+
+    def unconfirmed(self) -> list[bytes]:
+        """The channels for which the server has not answered."""
+        return list(self._asked)
+
+    def restore(self) -> None:
+        """What is subscribed to next was subscribed to elsewhere before, and is missed."""
+        self._restoring = True
+
+    async def close(self) -> None:
+        """End the connection for good; who waits for something is not kept waiting."""
+        await super().close()
+        self._give_up_waiting()
+
+    def _lose_patience(self, waiting: tuple[Certain, ...]) -> None:
+        if not all(certain.done() for certain in waiting):
             self._hanging = True
-            resolve(certain)
+            resolve(*waiting)
 
     # ------------------------------------------------------------------ replies
 
@@ -118,8 +138,8 @@ class SubscriptionLink(Link):
                 return
             if kind == self._subscribed:
                 self._confirm(channel)
-            elif kind == b"sunsubscribe" and channel in self.handlers and self._moved is not None:
-                self._moved(f"{channel!r} was moved")
+            elif kind == b"sunsubscribe" and channel in self.handlers and self._elsewhere:
+                self._elsewhere.unsubscribed(self, channel)
         elif isinstance(reply, hiredis.ReplyError):
             self._refuse(str(reply))
 
@@ -127,15 +147,19 @@ class SubscriptionLink(Link):
         waiting = self._asked.get(channel)
         if waiting:
             resolve(*waiting.popleft())
-            if not waiting:
-                del self._asked[channel]
+            # A node may have refused some: one that it took is as good as all.
+            if not waiting or self._sharded:
+                resolve(*itertools.chain(*self._asked.pop(channel)))
+        self._look_whether_restored()
+
+    def _look_whether_restored(self) -> None:
         if self._restoring and not self._asked:
             self._restoring = False
             self._recovered()
 
     def _refuse(self, text: str) -> None:
-        if self._moved is not None and text.startswith(("MOVED", "CLUSTERDOWN")):
-            self._moved(text)
+        if self._elsewhere is not None and text.startswith(("MOVED", "CLUSTERDOWN", "TRYAGAIN")):
+            self._elsewhere.refused(self, text)
         elif self.connection is not None:
             self.connection.abort(text)
 
@@ -144,7 +168,7 @@ class SubscriptionLink(Link):
     def _opened(self, connection: Connection, *, came_back: bool) -> None:
         self._hanging = False
         connection.on_reply = self._answered
-        self._restoring = came_back and bool(self.handlers)
+        self._restoring = (came_back or self._restoring) and bool(self.handlers)
         asked, self._asked = self._asked, {}
         for channel in asked.keys() - self.handlers.keys():
             resolve(*itertools.chain(*asked[channel]))  # not wanted any more
@@ -162,6 +186,11 @@ class SubscriptionLink(Link):
 
     def _failed(self) -> None:
         """Nobody waits for a server that is not there: it is made up for when it is back."""
+        self._give_up_waiting()
+        if self._elsewhere is not None:
+            self._elsewhere.failing()
+
+    def _give_up_waiting(self) -> None:
         asked, self._asked = self._asked, {}
         for waiting in asked.values():
             resolve(*itertools.chain(*waiting))
