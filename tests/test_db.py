@@ -73,6 +73,7 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.mark.usefixtures("closed")
+@pytest.mark.row("1.8 database_sync_to_async")
 class TestDatabaseSyncToAsync:
     """``database_sync_to_async``."""
 
@@ -150,6 +151,7 @@ class TestDatabaseSyncToAsync:
         assert len(closed) == 2
 
 
+@pytest.mark.row("1.8 aclose_old_connections")
 class TestAcloseOldConnections:
     """``aclose_old_connections``."""
 

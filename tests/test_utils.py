@@ -32,6 +32,7 @@ class Thing:
         """Do nothing."""
 
 
+@pytest.mark.row("1.8 name_that_thing")
 class TestNameThatThing:
     """``name_that_thing``."""
 
@@ -56,6 +57,7 @@ class TestNameThatThing:
         assert name_that_thing(thing) == name
 
 
+@pytest.mark.row("1.8 await_many_dispatch")
 class TestAwaitManyDispatch:
     """``await_many_dispatch``."""
 

@@ -19,6 +19,7 @@ def layer() -> BaseChannelLayer:
 
 
 @pytest.mark.parametrize("name", ["a", "chat.room-1_x", "specific.abc!", "specific.abc!x-Y_1.z"])
+@pytest.mark.row("1.4 require_valid_channel_name", "4 names")
 def test_valid_channel_names(layer: BaseChannelLayer, name: str) -> None:
     """Letters, digits, hyphens, underscores and periods, and one exclamation mark."""
     assert layer.require_valid_channel_name(name) is True
@@ -26,8 +27,26 @@ def test_valid_channel_names(layer: BaseChannelLayer, name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "!", "!a", "a b", "a!b!c", "ü", "a!ü", "a\n", "a!b\n", "a" * 101, b"bytes", None, 7],
+    [
+        "",
+        "!",
+        "!a",
+        "a b",
+        "a!b!c",
+        "ü",
+        "a!ü",
+        "a\n",
+        "a!b\n",
+        "a" * 101,
+        b"bytes",
+        None,
+        7,
+        "\N{CYRILLIC SMALL LETTER A}bc",
+        "a\N{ARABIC-INDIC DIGIT THREE}",
+        "a!\N{FULLWIDTH DIGIT ONE}",
+    ],
 )
+@pytest.mark.row("1.4 require_valid_channel_name", "4 names", "7 1")
 def test_invalid_channel_names(layer: BaseChannelLayer, name: object) -> None:
     """Everything else is refused: also a trailing newline, and look-alikes behind the mark."""
     with pytest.raises(TypeError) as caught:
@@ -35,6 +54,7 @@ def test_invalid_channel_names(layer: BaseChannelLayer, name: object) -> None:
     assert str(caught.value) == CHANNEL_ERROR
 
 
+@pytest.mark.row("1.4 match_type_and_length", "7 1")
 def test_names_of_a_hundred_characters(layer: BaseChannelLayer) -> None:
     """The specification asks for names of at least 100 bytes."""
     assert layer.require_valid_channel_name("a" * 100)
@@ -48,7 +68,21 @@ def test_receive_names_end_at_the_mark(layer: BaseChannelLayer) -> None:
         layer.require_valid_channel_name("specific.abc!xyz", receive=True)
 
 
-@pytest.mark.parametrize("name", ["", "a!b", "a b", "ü", "a\n", "a" * 101, None])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "a!b",
+        "a b",
+        "ü",
+        "a\n",
+        "a" * 101,
+        None,
+        "\N{CYRILLIC SMALL LETTER A}bc",
+        "\N{ARABIC-INDIC DIGIT THREE}",
+    ],
+)
+@pytest.mark.row("1.4 require_valid_group_name", "7 1")
 def test_invalid_group_names(layer: BaseChannelLayer, name: object) -> None:
     """Groups have no exclamation mark."""
     with pytest.raises(TypeError) as caught:
@@ -56,6 +90,7 @@ def test_invalid_group_names(layer: BaseChannelLayer, name: object) -> None:
     assert str(caught.value) == GROUP_ERROR
 
 
+@pytest.mark.row("1.4 valid_channel_names")
 def test_lists_of_names(layer: BaseChannelLayer) -> None:
     """A list is valid if it is not empty and every name in it is."""
     assert layer.valid_channel_names(["a", "b"]) is True
@@ -65,12 +100,14 @@ def test_lists_of_names(layer: BaseChannelLayer) -> None:
         layer.valid_channel_names([])
 
 
+@pytest.mark.row("1.4 non_local_name")
 def test_non_local_name(layer: BaseChannelLayer) -> None:
     """What its process reads: up to and including the mark."""
     assert layer.non_local_name("specific.abc!xyz") == "specific.abc!"
     assert layer.non_local_name("chat") == "chat"
 
 
+@pytest.mark.row("1.4 valid_channel_name")
 def test_deprecated_names(layer: BaseChannelLayer) -> None:
     """The names that Channels deprecated still work, and say so."""
     with pytest.warns(DeprecationWarning, match="require_valid_channel_name"):
@@ -79,6 +116,7 @@ def test_deprecated_names(layer: BaseChannelLayer) -> None:
         assert layer.valid_group_name("a")
 
 
+@pytest.mark.row("1.4 compile_capacities", "1.4 get_capacity")
 def test_capacities_by_pattern() -> None:
     """The first glob or regular expression that matches counts; others have the default."""
     layer = BaseChannelLayer(

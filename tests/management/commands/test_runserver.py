@@ -37,6 +37,7 @@ def get(port: int, path: str, host: str = "127.0.0.1") -> httpx.Response:
 
 
 class TestProcess:
+    @pytest.mark.row("2.6 log lines", "2.6 static files")
     def test_it_serves_pages_static_files_and_websockets(self, project: Project) -> None:
         """One port answers all three, in Django's manner, until Ctrl-C."""
         with project.manage("runserver", "127.0.0.1:0", "--noreload") as process:
@@ -113,6 +114,7 @@ class TestProcess:
             for line in process.seen
         )
 
+    @pytest.mark.row("2.6 runserver flags")
     def test_noasgi_is_djangos_own_server(self, project: Project) -> None:
         """``--noasgi`` serves pages and static files over WSGI."""
         with project.manage("runserver", "127.0.0.1:0", "--noreload", "--noasgi") as process:
@@ -189,6 +191,7 @@ class TestOptions:
         """Without arguments it is the server's own configuration at Django's address."""
         assert self.config() == Config(host="127.0.0.1", port=8000, graceful_timeout=1.0)
 
+    @pytest.mark.row("2.6 runserver flags")
     def test_flags(self) -> None:
         """Each flag is a field of the configuration."""
         config = self.config(
@@ -225,6 +228,7 @@ class TestOptions:
         config = self.config("--websocket-max-frame-size", "5")
         assert (config.websocket_max_message_size, config.websocket_max_frame_size) == (3, 5)
 
+    @pytest.mark.row("2.6 root path")
     def test_the_script_name(self, settings: Settings) -> None:
         """``FORCE_SCRIPT_NAME`` is the root path."""
         settings.FORCE_SCRIPT_NAME = "/app"
@@ -240,6 +244,7 @@ class TestOptions:
         )
 
     @pytest.mark.parametrize("value", [None, ""])
+    @pytest.mark.row("2.6 missing ASGI_APPLICATION")
     def test_no_application(self, settings: Settings, value: str | None) -> None:
         """Without ``ASGI_APPLICATION`` there is nothing to start, but Django's own server."""
         settings.ASGI_APPLICATION = value
@@ -260,6 +265,7 @@ class TestOptions:
 
 
 @pytest.mark.usefixtures("_asgi")
+@pytest.mark.row("2.6 static files")
 class TestStaticFiles:
     @pytest.mark.parametrize(
         ("debug", "flags", "wrapped"),
@@ -282,6 +288,7 @@ class TestStaticFiles:
         assert wrapped or served is application
 
 
+@pytest.mark.row("2.6 log lines")
 class TestLog:
     def record(self, status: int) -> AccessRecord:
         return AccessRecord(
