@@ -1,7 +1,7 @@
 """What tests of real-time code use: clients without a server, and a server inside a test case."""
 
 from fairway.testing.application import ApplicationCommunicator
-from fairway.testing.client import AsyncClient
+from fairway.testing.client import AsyncClient, ClientWebsocket
 from fairway.testing.http import HttpCommunicator
 from fairway.testing.layers import (
     Capture,
@@ -12,7 +12,7 @@ from fairway.testing.layers import (
     use_channel_layer,
 )
 from fairway.testing.lifespan import LifespanCommunicator
-from fairway.testing.live import ChannelsLiveServerTestCase
+from fairway.testing.live import ChannelsLiveServerTestCase, LiveServer
 from fairway.testing.websocket import WebsocketCommunicator, WebsocketRejected
 
 __all__ = [
@@ -21,8 +21,10 @@ __all__ = [
     "Capture",
     "ChannelLayerTestMixin",
     "ChannelsLiveServerTestCase",
+    "ClientWebsocket",
     "HttpCommunicator",
     "LifespanCommunicator",
+    "LiveServer",
     "WebsocketCommunicator",
     "WebsocketRejected",
     "capture_channel",
