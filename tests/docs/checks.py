@@ -4,15 +4,22 @@ import contextlib
 import json
 import shutil
 from collections.abc import AsyncIterator
+from typing import Any
 
+import httpx
+import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
 
 __all__ = [
     "everyone_hears_everyone",
     "json_reaches_everyone",
+    "login_in_the_socket",
+    "logout_ends_the_socket",
     "page_answers_what_one_types",
     "rooms_are_apart",
+    "tokens_open_and_renew",
 ]
 
 #: Those that drive a real browser.
@@ -91,3 +98,66 @@ async def rooms_are_apart(address: str) -> None:
         # Carla's next message is her own, so nothing of the harbour came in between.
         await carla.send("Still alone")
         await hears(carla, "You: Still alone")
+
+
+@contextlib.asynccontextmanager
+async def ada(address: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser in which the administrator of the page's project is logged in."""
+    async with httpx.AsyncClient(base_url=address, follow_redirects=True) as browser:
+        await browser.get("/admin/login/")
+        form = {"username": "ada", "password": "at-the-helm", "next": "/admin/"}
+        await submit(browser, "/admin/login/", form)
+        assert "sessionid" in browser.cookies
+        yield browser
+
+
+async def submit(browser: httpx.AsyncClient, path: str, form: dict[str, str]) -> None:
+    """Send a form to a page of Django's."""
+    answer = await browser.post(
+        path, data={**form, "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
+    )
+    assert answer.status_code == 200
+
+
+async def logout_ends_the_socket(address: str) -> None:
+    """Who logs out on the site is closed with 4401; who did not log in is turned away."""
+    url = address.replace("http", "ws", 1) + "/ws/desk/"
+    origin: Any = address
+    async with ada(address) as browser:
+        cookie = {"Cookie": f"sessionid={browser.cookies['sessionid']}"}
+        async with connect(url, origin=origin, additional_headers=cookie) as client:
+            await client.send("Ahoy")
+            await hears(client, "ada says Ahoy")
+            await submit(browser, "/admin/logout/", {})
+            await client.wait_closed()
+            assert client.close_code == 4401
+    with pytest.raises(InvalidStatus, match="403"):
+        await connect(url, origin=origin)
+
+
+async def login_in_the_socket(address: str) -> None:
+    """A socket becomes the administrator's, and nobody's again."""
+    async with socket(address, "/ws/desk/") as client:
+        login = {"type": "login", "username": "ada", "password": "at-the-helm"}
+        await client.send(json.dumps({**login, "password": "wrong"}))
+        await hears(client, '""')
+        await client.send(json.dumps(login))
+        await hears(client, '"ada"')
+        await client.send(json.dumps({"type": "logout"}))
+        await hears(client, '""')
+
+
+async def tokens_open_and_renew(address: str) -> None:
+    """A token of the site opens a socket and keeps it open; without one there is none."""
+    url = address.replace("http", "ws", 1) + "/ws/desk/"
+    async with ada(address) as browser:
+        token, another = [(await browser.get("/token/")).json()["token"] for _ in range(2)]
+    offered: Any = ["bearer", token]
+    async with connect(url, subprotocols=offered) as client:
+        assert client.subprotocol == "bearer"
+        await client.send("Ahoy")
+        await hears(client, "ada (mysite) says Ahoy")
+        await client.send(json.dumps({"type": "auth.renew", "token": another}))
+        assert json.loads(await client.recv())["type"] == "auth.renewed"
+    with pytest.raises(InvalidStatus, match="401"):
+        await connect(f"{url}?token=bad")

@@ -327,6 +327,9 @@ class AuthMiddleware(BaseMiddleware):
             interval, in seconds; None to load the user only once.
     """
 
+    #: The policy, if there is one; here for subclasses whose ``__init__`` does not call this one.
+    revalidation: Revalidation | None = None
+
     def __init__(
         self, inner: ASGIApplication, revalidate: Revalidation | float | bool | None = None
     ) -> None:
