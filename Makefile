@@ -2,7 +2,7 @@
 #
 # Variables (`make chat PORT=9000`):
 #   HOST, PORT   where `make chat` listens
-#   ARGS         more arguments for pytest: `make test ARGS="-k mailbox -x"`
+#   ARGS         more arguments for pytest: `make test ARGS="-k mailbox -x"`, or for the script of the target
 #   VENV         the virtual environment to make and use
 #   PYTHON       the interpreter to make it of; otherwise tools/find-python chooses
 
@@ -21,9 +21,9 @@ SHELL := bash
 bin := $(abspath $(VENV))/bin
 runtime := $(VENV)/.installed-runtime
 dev := $(VENV)/.installed-dev
-sources := src tests examples benchmarks docs tools
+sources := src tests examples benchmarks interop docs tools
 
-.PHONY: help chat test pytest lint style types imports format docs test-matrix bench system clean
+.PHONY: help chat test pytest lint style types imports format docs test-matrix bench interop system clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -70,6 +70,10 @@ test-matrix: ## Run the tests on every supported Python and Django that this mac
 
 bench: $(runtime) ## Measure Fairway beside Channels on uvicorn, in one run (ARGS=--help tells more)
 	@$(bin)/python benchmarks/run.py $(ARGS)
+
+interop: $(runtime) ## Prove on the real packages that Fairway works with them (ARGS="-k daphne", ARGS=--help)
+	@tools/system-packages redis postgresql nginx
+	@$(bin)/python interop/run.py $(ARGS)
 
 system:
 	@tools/system-packages chromium redis

@@ -1,4 +1,4 @@
-"""``strawberry-graphql`` with its Channels support: queries over HTTP, subscriptions over a socket."""
+"""``strawberry-graphql`` with its Channels support: queries by HTTP, subscriptions by socket."""
 
 from collections.abc import AsyncGenerator
 from typing import Any

@@ -1,1 +1,1 @@
-"""The chat of ``examples/chat``, unchanged, with an observer and another channel layer beside it."""
+"""The chat of ``examples/chat``, unchanged, with an observer beside it."""

@@ -1,1 +1,1 @@
-"""A small project with what consumers do with a channel layer; it runs on Fairway and on Channels."""
+"""What consumers do with a channel layer, in a small project for Fairway and for Channels."""

@@ -1,4 +1,4 @@
-"""Settings from the environment: the stack, the channel layer and, where one needs it, a database."""
+"""Settings from the environment: the stack, the channel layer, a database where one needs it."""
 
 import json
 import os

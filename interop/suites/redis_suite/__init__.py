@@ -1,4 +1,4 @@
-"""What the tests of ``channels_redis`` need: Fairway in the place of Channels, and a Redis of the run."""
+"""What the tests of ``channels_redis`` need: the alias, and a Redis of the run."""
 
 import os
 import sys

@@ -1,22 +1,24 @@
 """The models that the tests expect."""
 
+from typing import Any
+
 from django.db import models
 
 
 class TestModel(models.Model):
     """Something with a name."""
 
-    name = models.CharField(max_length=255)
+    name: Any = models.CharField(max_length=255)
 
     def __str__(self) -> str:
-        return self.name
+        return str(self.name)
 
 
 class TestModelWithCustomPK(models.Model):
     """Something whose name is its key."""
 
-    name = models.CharField(max_length=255, primary_key=True)
-    description = models.CharField(max_length=255, null=True, blank=True)  # noqa: DJ001
+    name: Any = models.CharField(max_length=255, primary_key=True)
+    description: Any = models.CharField(max_length=255, null=True, blank=True)  # noqa: DJ001
 
     def __str__(self) -> str:
-        return self.name
+        return str(self.name)

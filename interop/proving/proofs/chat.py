@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from interop.client import Socket, Visitor, check
-from interop.processes import ProofError
-from interop.rows import CHAT, Stage
+from proving.client import Socket, Visitor, check
+from proving.processes import ProofError
+from proving.rows import CHAT, Stage
 
 SETTINGS = {"DJANGO_SETTINGS_MODULE": "observed.settings"}
 PASSWORD = "fair-winds"
@@ -23,8 +23,8 @@ def prepare(stage: Stage) -> dict[str, str]:
         "CHAT_DATABASE": str(stage.place / "db.sqlite3"),
         "INTEROP_DIARY": str(diary),
     }
-    stage.run("django-admin migrate --verbosity 0", cwd=CHAT, **environ)
-    stage.run("django-admin demo", cwd=CHAT, **environ)
+    stage.run("django-admin migrate --verbosity 0", environ, cwd=CHAT)
+    stage.run("django-admin demo", environ, cwd=CHAT)
     return environ
 
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from interop.environments import INTEROP, source_distribution
-from interop.processes import ProofError
-from interop.rows import Row, Stage
-from interop.services import redis
+from proving.environments import INTEROP, source_distribution
+from proving.processes import ProofError
+from proving.rows import Row, Stage
+from proving.services import redis
 
 GROUP = "Tests that packages bring along, on the alias"
 SUITES = INTEROP / "suites"
@@ -52,7 +52,7 @@ class Suite:
         path = ":".join(str(SUITES / name) for name in ("", *self.path))
         environ = {"PYTHONPATH": f"{path}:{folder}", "INTEROP_REDIS_PORT": str(redis_port)}
         try:
-            output = stage.run(words, cwd=folder, **environ)
+            output = stage.run(words, environ, cwd=folder)
         except ProofError as error:
             if not report.exists():
                 raise
@@ -79,7 +79,7 @@ class Suite:
 def _read(report: Path) -> tuple[int, dict[str, str]]:
     """How many tests passed, and the first line of what is wrong with the others by name."""
     passed, failed = 0, {}
-    for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314  pytest wrote it
+    for case in ElementTree.parse(report).iter("testcase"):
         problems = [*case.findall("failure"), *case.findall("error")]
         if problems:
             message = problems[0].get("message") or problems[0].text or ""

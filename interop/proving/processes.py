@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from interop.environments import clean_environ
+from proving.environments import clean_environ
 
 START_TIMEOUT = 30.0  #: seconds until a server must accept connections
 STOP_TIMEOUT = 15.0  #: seconds that a process has between SIGTERM and SIGKILL

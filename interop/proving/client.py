@@ -12,8 +12,9 @@ from urllib.parse import urlencode
 
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin, Subprotocol
 
-from interop.processes import ProofError
+from proving.processes import ProofError
 
 PATIENCE = 10.0  #: seconds to wait for anything that is to come
 
@@ -110,14 +111,14 @@ class Visitor:
             raise ProofError("the login set no session cookie")
 
     @contextlib.contextmanager
-    def socket(self, path: str, *subprotocols: Any) -> Iterator[Socket]:
+    def socket(self, path: str, *subprotocols: str) -> Iterator[Socket]:
         """Open a WebSocket for the length of the block, from a page of the site."""
         headers = {"Cookie": self._cookie()} if self.cookies else {}
         with connect(
             f"ws://{self.host}{path}",
-            origin=f"http://{self.host}",  # type: ignore[arg-type]  # a NewType of str
+            origin=Origin(f"http://{self.host}"),
             additional_headers=headers,
-            subprotocols=subprotocols or None,
+            subprotocols=[Subprotocol(name) for name in subprotocols] or None,
             open_timeout=PATIENCE,
             close_timeout=PATIENCE,
             proxy=None,

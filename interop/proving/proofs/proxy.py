@@ -3,9 +3,9 @@
 from contextlib import ExitStack
 from functools import partial
 
-from interop.client import Visitor, check
-from interop.processes import accepts
-from interop.proofs.chat import (
+from proving.client import Visitor, check
+from proving.processes import accepts
+from proving.proofs.chat import (
     in_room,
     look_at_pages,
     prepare,
@@ -13,9 +13,9 @@ from interop.proofs.chat import (
     somebody,
     stay_outside,
 )
-from interop.proofs.layers import CORE, Maker, local, over_redis
-from interop.rows import CHAT, Row, Stage, as_environ
-from interop.services import nginx
+from proving.proofs.layers import CORE, Maker, local, over_redis
+from proving.rows import CHAT, Row, Stage, as_environ
+from proving.services import nginx
 
 GROUP = "Pages over WSGI, sockets over Fairway, one nginx"
 FAIRWAY = "fairway --proxy-headers -b 127.0.0.1 -p {port} config.asgi:application"
@@ -23,14 +23,14 @@ WSGI = "gunicorn --workers 2 --bind 127.0.0.1:{port} observed.wsgi:application"
 
 
 def prove(make: Maker, stage: Stage) -> str:
-    """Log in over WSGI, talk over Fairway, and hear over a socket what a WSGI view tells a group."""
+    """Log in over WSGI, talk over Fairway, and hear on a socket what a WSGI view says."""
     environ = prepare(stage)
     static = CHAT / "chat" / "static"
     with ExitStack() as around:
         layer = around.enter_context(make(stage))
         environ["INTEROP_LAYER"] = as_environ(layer.setting)
-        _, pages = around.enter_context(stage.server(WSGI, cwd=CHAT, **environ))
-        server, sockets = around.enter_context(stage.server(FAIRWAY, cwd=CHAT, **environ))
+        _, pages = around.enter_context(stage.server(WSGI, environ, cwd=CHAT))
+        server, sockets = around.enter_context(stage.server(FAIRWAY, environ, cwd=CHAT))
         port = around.enter_context(nginx(pages, sockets, static))
         ada, kofi = somebody(port, "Ada"), somebody(port, "Kofi")
         look_at_pages(ada)

@@ -11,7 +11,7 @@ import venv
 from dataclasses import dataclass
 from pathlib import Path
 
-INTEROP = Path(__file__).resolve().parent
+INTEROP = Path(__file__).resolve().parent.parent
 CHECKOUT = INTEROP.parent
 BUILD = INTEROP / "build"
 REQUIREMENTS = INTEROP / "requirements"

@@ -1,12 +1,12 @@
-"""The chat under the ASGI servers of others, with the commands of :mod:`interop.servers`."""
+"""The chat under the ASGI servers of others, with the commands of :mod:`proving.servers`."""
 
 import time
 from contextlib import ExitStack
 from functools import partial
 
-from interop.client import check
-from interop.processes import ProofError
-from interop.proofs.chat import (
+from proving.client import Socket, check
+from proving.processes import ProofError
+from proving.proofs.chat import (
     diary,
     in_room,
     look_at_pages,
@@ -15,9 +15,9 @@ from interop.proofs.chat import (
     somebody,
     stay_outside,
 )
-from interop.proofs.layers import CORE, Maker, over_redis
-from interop.rows import CHAT, Row, Stage, as_environ
-from interop.servers import HOST, SERVERS, Server
+from proving.proofs.layers import CORE, Maker, over_redis
+from proving.rows import CHAT, Row, Stage, as_environ
+from proving.servers import HOST, SERVERS, Server
 
 GROUP = "Our application under other servers"
 MOST_SOCKETS = 60  #: that are opened until two processes have one
@@ -32,7 +32,7 @@ def command(server: Server, *, several: bool = False) -> str:
 def prove_one(server: Server, stage: Stage) -> str:
     """One process: pages, login, talk, and a stop that every consumer hears of."""
     environ = prepare(stage)
-    with stage.server(command(server), cwd=CHAT, **environ) as (process, port):
+    with stage.server(command(server), environ, cwd=CHAT) as (process, port):
         ada, kofi = somebody(port, "Ada"), somebody(port, "Kofi")
         look_at_pages(ada)
         stay_outside(port)
@@ -63,11 +63,11 @@ def prove_several(server: Server, make: Maker, stage: Stage) -> str:
         layer = around.enter_context(make(stage))
         environ["INTEROP_LAYER"] = as_environ(layer.setting)
         words = command(server, several=True)
-        process, port = around.enter_context(stage.server(words, cwd=CHAT, **environ))
+        process, port = around.enter_context(stage.server(words, environ, cwd=CHAT))
         ada, kofi = somebody(port, "Ada"), somebody(port, "Kofi")
         with ExitStack() as room:
             speaker = room.enter_context(in_room(ada))
-            listeners = []
+            listeners: list[Socket] = []
             while len(set(diary(environ, "connect"))) < 2:
                 if len(listeners) == MOST_SOCKETS:
                     raise ProofError(f"one process got all of {MOST_SOCKETS} sockets")

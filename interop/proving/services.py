@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from interop.environments import BUILD, INTEROP
-from interop.processes import Command, ProofError, free_port, run, serving
+from proving.environments import BUILD, INTEROP
+from proving.processes import Command, ProofError, free_port, run, serving
 
 LOGS = BUILD / "logs"
 #: PostgreSQL refuses to run as root; then it runs as the first of these that is there.

@@ -1,4 +1,4 @@
-"""``python -m interop``: proves what was asked for; ``--help`` tells how."""
+"""Proves what was asked for: ``make interop``; ``--help`` tells how."""
 
 import argparse
 import signal
@@ -7,9 +7,9 @@ import tempfile
 from pathlib import Path
 from types import FrameType
 
-from interop import report
-from interop.proofs import ROWS
-from interop.rows import Outcome, prove, select
+from proving import report
+from proving.proofs import ROWS
+from proving.rows import Outcome, prove, select
 
 
 def main() -> int:

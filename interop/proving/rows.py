@@ -5,16 +5,16 @@ import importlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from websockets.exceptions import WebSocketException
 
-from interop import services
-from interop.environments import CHECKOUT, INTEROP, Environment, MakingError, environment
-from interop.processes import Command, ProofError, Running, free_port, run, serving
+from proving import services
+from proving.environments import CHECKOUT, INTEROP, Environment, MakingError, environment
+from proving.processes import Command, ProofError, Running, free_port, run, serving
 
 PROJECTS = INTEROP / "projects"
 CHAT = CHECKOUT / "examples" / "chat"
@@ -38,7 +38,11 @@ class Stage:
     _logs: int = field(default=0, init=False)
 
     def command(
-        self, words: str | Sequence[str], *, cwd: Path = PROJECTS, **environ: str
+        self,
+        words: str | Sequence[str],
+        environ: Mapping[str, str],
+        *,
+        cwd: Path = PROJECTS,
     ) -> Command:
         """A command of the environment: the first word is one of its programs."""
         first, *rest = words.split() if isinstance(words, str) else words
@@ -54,16 +58,22 @@ class Stage:
 
     @contextlib.contextmanager
     def server(
-        self, words: str, *, cwd: Path = PROJECTS, **environ: str
+        self, words: str, environ: Mapping[str, str], *, cwd: Path = PROJECTS
     ) -> Iterator[tuple[Running, int]]:
         """Run a server for the length of the block; ``{port}`` stands for its port."""
         port = free_port()
-        with serving(self.command(words.format(port=port), cwd=cwd, **environ), port) as process:
+        with serving(self.command(words.format(port=port), environ, cwd=cwd), port) as process:
             yield process, port
 
-    def run(self, words: str | Sequence[str], *, cwd: Path = PROJECTS, **environ: str) -> str:
+    def run(
+        self,
+        words: str | Sequence[str],
+        environ: Mapping[str, str],
+        *,
+        cwd: Path = PROJECTS,
+    ) -> str:
         """Run a command to its end and return what it printed."""
-        return run(self.command(words, cwd=cwd, **environ))
+        return run(self.command(words, environ, cwd=cwd))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +86,7 @@ class Row:
         packages: The distributions whose versions matter.
         environment: The name of the environment with them.
         prove: Shows that it works and says what was shown; raises ProofError if it does not.
-        needs: A module of ours that the row is about, or ``module:name``. Without it the row is absent.
+        needs: A module of ours, or ``module:name``, without which the row is absent.
         limits: What does not work with it, for the documentation.
     """
 

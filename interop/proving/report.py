@@ -7,14 +7,14 @@ import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby
-from pathlib import Path
 from typing import TypedDict
 
-from interop.processes import ProofError
-from interop.rows import Outcome, Status, python_version
-from interop.services import find_program
+from proving.environments import INTEROP
+from proving.processes import ProofError
+from proving.rows import Outcome, Status, python_version
+from proving.services import find_program
 
-RESULTS = Path(__file__).resolve().parent / "results.json"
+RESULTS = INTEROP / "results.json"
 
 #: What is proven beside Python's packages, and how it says its version.
 PROGRAMS = {

@@ -3,13 +3,12 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from uuid import uuid4
 
-from websockets.typing import Subprotocol
-
-from interop.client import Socket, Visitor, check
-from interop.processes import ProofError
-from interop.rows import Row, Stage
+from proving.client import Socket, Visitor, check
+from proving.processes import ProofError
+from proving.rows import Row, Stage
 
 GROUP = "Packages built on Channels, on the alias"
 REPLACED = ("channels", "daphne")
@@ -26,10 +25,10 @@ def guest(stage: Stage, name: str) -> Iterator[int]:
         "INTEROP_GUEST": name,
         "INTEROP_DATABASE": str(stage.place / "db.sqlite3"),
     }
-    stage.run("django-admin migrate --verbosity 0", **environ)
+    stage.run("django-admin migrate --verbosity 0", environ)
     # FAIRWAY_COMPAT would do as well; this project calls install() in its settings.
     words = f"fairway guests.{name}_guest:application -b 127.0.0.1 -p {{port}}"
-    with stage.server(words, **environ) as (_, port):
+    with stage.server(words, environ) as (_, port):
         yield port
 
 
@@ -88,7 +87,7 @@ def _graphql(
 ) -> Iterator[Callable[[str], Iterator[dict[str, object]]]]:
     """A socket for GraphQL; gives a function that subscribes."""
     start = {"next": "subscribe", "data": "start"}[data]
-    with visitor.socket("/graphql", Subprotocol(protocol)) as socket:
+    with visitor.socket("/graphql", protocol) as socket:
         check(socket.subprotocol, protocol, "the subprotocol")
         socket.send(type="connection_init")
         socket.receive_until(lambda message: message["type"] == "connection_ack")
@@ -114,15 +113,21 @@ def eventstream(stage: Stage) -> str:
             for listener in (first, second):
                 check(next(listener)["event"], "stream-open", "the first event")
             check(visitor.get("/say/ahoy/").text, "said", "the page")
-            for listener in (first, second):
-                event = next(event for event in listener if event["event"] == "message")
+            heard = [_next_message(listener) for listener in (first, second)]
+            for event in heard:
                 check(json.loads(event["data"]), {"text": "ahoy"}, "the event")
-        last = event["id"]
         visitor.get("/say/meanwhile/")
-        with visitor.events("/events/", last_event_id=last) as third:
-            event = next(event for event in third if event["event"] == "message")
-            check(json.loads(event["data"]), {"text": "meanwhile"}, "the event that was missed")
+        with visitor.events("/events/", last_event_id=heard[0]["id"]) as third:
+            check(
+                json.loads(_next_message(third)["data"]),
+                {"text": "meanwhile"},
+                "the event that was missed",
+            )
     return "events of a sync view reach two listeners; `Last-Event-ID` brings what was missed"
+
+
+def _next_message(events: Iterator[dict[str, str]]) -> dict[str, str]:
+    return next(event for event in events if event["event"] == "message")
 
 
 def reactpy(stage: Stage) -> str:
@@ -130,13 +135,16 @@ def reactpy(stage: Stage) -> str:
     with guest(stage, "reactpy") as port:
         path = f"/reactpy/guests.reactpy_guest.counter/{uuid4()}/0/?http_pathname=/"
         with Visitor(port).socket(path) as socket:
-            shown = socket.receive_until(lambda message: "0 clicks" in json.dumps(message))
+            shown = socket.receive_until(partial(_shows, "0 clicks"))
             target = _find(shown, "target")
             for number in (1, 2):
                 socket.send(type="layout-event", target=target, data=[{}])
-                words = f"{number} clicks"
-                socket.receive_until(lambda message, words=words: words in json.dumps(message))
+                socket.receive_until(partial(_shows, f"{number} clicks"))
     return "a component is rendered, and rendered again after each of two clicks"
+
+
+def _shows(words: str, message: object) -> bool:
+    return words in json.dumps(message)
 
 
 def _find(value: object, key: str) -> object:

@@ -1,6 +1,6 @@
 """The servers that Fairway's applications run under, with their commands: the only place for them.
 
-The documentation shows these commands, and ``interop.proofs.servers`` runs them, with other ports.
+The documentation shows these commands, and ``proving.proofs.servers`` runs them, with other ports.
 """
 
 from collections.abc import Sequence
@@ -64,8 +64,8 @@ SERVERS = (
         command="granian --interface asgi --host {host} --port {port} {application}",
         workers="--workers 2",
         finishes=False,
-        limits="On SIGTERM it tells the consumers that their clients are gone and ends without waiting"
-        " for them: a `disconnect()` that has to wait for something is cut off. Clients see 1006.",
+        limits="On SIGTERM it tells the consumers that their clients are gone and ends without"
+        " waiting for them: a `disconnect()` that has to wait for something is cut off.",
     ),
     Server(
         name="Gunicorn with uvicorn's worker",
@@ -80,8 +80,7 @@ SERVERS = (
 def markdown() -> str:
     """The commands for the documentation: a table."""
     lines = ["| Server | Command | Several processes |", "|---|---|---|"]
-    lines += [
-        f"| {server.name} | `{server.shown()}` | {f'`{server.workers}`' if server.workers else 'no'} |"
-        for server in SERVERS
-    ]
+    for server in SERVERS:
+        workers = f"`{server.workers}`" if server.workers else "no"
+        lines.append(f"| {server.name} | `{server.shown()}` | {workers} |")
     return "\n".join(lines) + "\n"

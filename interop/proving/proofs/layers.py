@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
 
-from interop.client import Socket, Visitor, check
-from interop.processes import ProofError, running
-from interop.rows import Row, Stage, as_environ
-from interop.services import postgres, redis
+from proving.client import Socket, Visitor, check
+from proving.processes import ProofError, running
+from proving.rows import Row, Stage, as_environ
+from proving.services import postgres, redis
 
 OURS = "Our consumers over other layers"
 STOCK = "Stock Channels consumers over our layers"
@@ -69,7 +69,7 @@ def over_postgres(stage: Stage) -> Iterator[Layer]:
             once=False,
         )
         migrate = "django-admin migrate --verbosity 0 --database channels_postgres"
-        stage.run(migrate, **environ_of(layer, "fairway"))
+        stage.run(migrate, environ_of(layer, "fairway"))
         yield layer
 
 
@@ -101,11 +101,11 @@ def prove(stack: str, server: str, make: Maker, stage: Stage) -> str:
     with ExitStack() as around:
         layer = around.enter_context(make(stage))
         environ = environ_of(layer, stack)
-        _, port = around.enter_context(stage.server(server, **environ))
+        _, port = around.enter_context(stage.server(server, environ))
         other = port
         if layer.shared:
-            _, other = around.enter_context(stage.server(server, **environ))
-            command = stage.command("django-admin runworker jobs", **environ)
+            _, other = around.enter_context(stage.server(server, environ))
+            command = stage.command("django-admin runworker jobs", environ)
             around.enter_context(running(command))
         _talk(port, other, _hear_once if layer.once else _hear)
         if not layer.shared:

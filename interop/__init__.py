@@ -1,1 +1,0 @@
-"""Proves on the real packages that Fairway works with them: ``make interop``, or ``python -m interop``."""

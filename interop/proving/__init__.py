@@ -1,0 +1,1 @@
+"""Proves on the real packages that Fairway works with them: ``make interop``."""
