@@ -28,6 +28,7 @@ TEST_DIRECTORIES = {
 #: Modules without a test file of their own, and what tests them instead.
 TESTED_ELSEWHERE = {
     "__main__.py": "calls the command line; tests/server/test_cli.py runs it as a process",
+    "compat/migrate/__main__.py": "calls the command; tests/compat/migrate/test_command.py runs it",
     "compat/shims/daphne/__main__.py": "calls the command line; its test runs it as a process",
     "_types.py": "names for types; mypy is their test",
     "exceptions.py": "declarations; each is raised in the tests of the module that raises it",

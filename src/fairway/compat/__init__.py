@@ -3,21 +3,21 @@
 import importlib
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-__all__ = ["install"]
+__all__ = ["ALIASES", "install"]
 
 #: The roots are modules of their own, in "shims": Django asks an app for its directory, and their
 #: __version__ is not ours.
 _ROOTS: Final = ("channels", "daphne", "channels_redis")
 
 #: What has a counterpart here, or a shim. A table: a blanket prefix would invent "channels.http".
-_ALIASES: Final = {
+ALIASES: Final[Mapping[str, str]] = {
     "channels.auth": "fairway.auth",
     "channels.consumer": "fairway.consumer",
     "channels.db": "fairway.db",
@@ -83,8 +83,8 @@ class _AliasFinder(MetaPathFinder):
         """
         if fullname in _ROOTS:
             return _shim_spec(fullname)
-        if fullname in _ALIASES:
-            return _alias_spec(fullname, _ALIASES[fullname])
+        if fullname in ALIASES:
+            return _alias_spec(fullname, ALIASES[fullname])
         if reason := _ABSENT.get(fullname):
             raise ModuleNotFoundError(
                 f"No module named {fullname!r} in Fairway: {reason}", name=fullname
@@ -92,7 +92,7 @@ class _AliasFinder(MetaPathFinder):
         # An aliased package has the path of ours. The next finder would look there, and load under
         # a second name what the other package does not have.
         parent = fullname.rpartition(".")[0]
-        if parent in _ALIASES and PathFinder.find_spec(fullname, path) is not None:
+        if parent in ALIASES and PathFinder.find_spec(fullname, path) is not None:
             raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
         return None
 
