@@ -59,9 +59,9 @@ class Grace:
         """The client has gone."""
         loop = self._task.get_loop()
         if self._seconds > 0:
-            self._timer = loop.call_later(self._seconds, self._interrupt)
+            self._timer = loop.call_later(self._seconds, self.interrupt)
         else:
-            self._timer = loop.call_soon(self._interrupt)
+            self._timer = loop.call_soon(self.interrupt)
 
     def close(self) -> None:
         """Nothing is to be interrupted any more."""
@@ -73,7 +73,8 @@ class Grace:
         """Whether the cancellation that has arrived was this one, and no other."""
         return self._interrupted and self._task.uncancel() == 0
 
-    def _interrupt(self) -> None:
+    def interrupt(self) -> None:
+        """Cancel the consumer now."""
         if self._seconds > 0:
             logger.warning("%s", self._text())
         self._interrupted = True
