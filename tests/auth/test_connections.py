@@ -266,6 +266,18 @@ class TestNews:
         assert [each.identity.checks for each in (ada, eve, joe)] == [1, 0, 0]
 
 
+async def test_change_from_another_loop(watch: Watch) -> None:
+    """A login may run in another event loop than the connection."""
+    somebody = Watched(watch, BY_CLOCK)
+    async with watch.watching(somebody.connection):
+        change = somebody.connection.change
+        await asyncio.to_thread(lambda: asyncio.run(change("7", "abc")))
+        assert somebody.connection in watch._by_user["7"]
+        assert somebody.connection in watch._by_session["abc"]
+        await somebody.connection.change(None)
+        assert watch._by_user == {}
+
+
 async def test_nothing_is_left() -> None:
     """A loop without connections has no watch."""
     watch = current_watch()

@@ -171,7 +171,8 @@ async def login(scope: Scope, user: "User | None", backend: str | None = None) -
         await database_sync_to_async(_login)(scope, user, backend)
         if isinstance(connection.identity, _SessionIdentity):
             connection.identity.logged_in(scope)
-            connection.identify(user_key(user), session_digest(scope["session"].session_key))
+            session_key = scope["session"].session_key
+            await connection.change(user_key(user), session_digest(session_key))
 
 
 def _login(scope: Scope, user: "AbstractBaseUser", backend: str | None) -> None:
@@ -224,7 +225,7 @@ async def logout(scope: Scope) -> None:
         return
     with connection.changing():
         await database_sync_to_async(_logout)(scope)
-        connection.release()
+        await connection.change(None)
 
 
 def _logout(scope: Scope) -> None:

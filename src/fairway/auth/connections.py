@@ -5,18 +5,20 @@ while it has connections to watch, with one timer and one subscription for all o
 """
 
 import asyncio
+import concurrent.futures
 import contextlib
+import functools
 import hashlib
 import logging
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextvars import Context
-from typing import Final, Protocol
+from typing import Final
 
 from fairway._types import Event
 from fairway.auth.listening import Listener
-from fairway.auth.policy import Revalidation
+from fairway.auth.policy import Ending, Identity, Revalidation
 from fairway.server.deadlines import Deadlines
 
 logger = logging.getLogger("fairway.auth")
@@ -29,20 +31,6 @@ CHECKS_AT_ONCE: Final = 4
 
 REVOKED: Final = "Access was revoked."
 TOKEN_EXPIRED: Final = "The token has expired."  # noqa: S105  no secret
-
-
-class Identity(Protocol):
-    """Who a connection is, as its middleware knows it."""
-
-    async def check(self) -> str | None:
-        """Look the user up again, and refresh ``scope["user"]``; say why not if they are gone."""
-
-
-class Ending(Protocol):
-    """How a connection is ended from outside its application."""
-
-    def end(self, reason: str) -> None:
-        """End it with 4401, or as its protocol has it. Called once."""
 
 
 def session_digest(session_key: str | None) -> str | None:
@@ -140,6 +128,18 @@ class Connection:
             # It came while the user was being looked up, and may be about this very one.
             self._news_before = self.watch.news
             self.watch.check_soon(self)
+
+    async def change(
+        self, user_key: str | None, session: str | None = None, expires_at: float | None = None
+    ) -> None:
+        """Do as :meth:`identify`, from whatever event loop this is called in."""
+        call = functools.partial(self.identify, user_key, session, expires_at)
+        if asyncio.get_running_loop() is self.watch.loop:
+            call()
+            return
+        done: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self.watch.loop.call_soon_threadsafe(lambda: done.set_result(call()))
+        await asyncio.wrap_future(done)
 
     def release(self) -> None:
         """Leave the connection to somebody else, who knows better whose it is."""
@@ -266,6 +266,8 @@ class Watch:
                 if _watches.get(self.loop) is self:
                     del _watches[self.loop]
                 self.deadlines.close()
+                for worker in self._workers:
+                    worker.cancel()
 
     @contextlib.asynccontextmanager
     async def watching(self, connection: Connection) -> AsyncIterator[None]:
@@ -321,7 +323,7 @@ class Watch:
 
     def check_all(self) -> None:
         """Check every connection, since news may have been missed."""
-        for connections in list(self._by_user.values()):
+        for connections in self._by_user.values():
             for connection in connections:
                 if connection.policy is not None and connection.policy.at_once:
                     self.check_soon(connection)

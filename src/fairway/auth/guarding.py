@@ -8,13 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from fairway._types import ASGIApplication, Event, Receive, Scope, Send
-from fairway.auth.connections import (
-    CONNECTION,
-    Connection,
-    Ending,
-    Identity,
-    current_watch,
-)
+from fairway.auth.connections import CONNECTION, Connection, current_watch
 from fairway.auth.endings import (
     DirectEnding,
     HTTPEnding,
@@ -22,7 +16,7 @@ from fairway.auth.endings import (
     WrappedEnding,
     disconnect_event,
 )
-from fairway.auth.policy import Revalidation
+from fairway.auth.policy import Ending, Identity, Revalidation
 from fairway.delivery import Mailbox, Outbox
 from fairway.exceptions import ClientDisconnected
 

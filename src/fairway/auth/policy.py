@@ -1,6 +1,7 @@
-"""When the users of open connections are looked up again."""
+"""What revalidation is made of: its policy, who a connection is, and how it is ended."""
 
 import dataclasses
+from typing import Protocol
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,3 +47,17 @@ class Revalidation:
         if isinstance(wanted, bool):
             return cls() if wanted else None
         return cls(interval=wanted)
+
+
+class Identity(Protocol):
+    """Who a connection is, as its middleware knows it."""
+
+    async def check(self) -> str | None:
+        """Look the user up again, and refresh ``scope["user"]``; say why not if they are gone."""
+
+
+class Ending(Protocol):
+    """How a connection is ended from outside its application."""
+
+    def end(self, reason: str) -> None:
+        """End it with 4401, or as its protocol has it. Called once."""

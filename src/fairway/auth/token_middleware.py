@@ -263,7 +263,7 @@ class _TokenIdentity:
     async def introduce(self, connection: Connection) -> None:
         """Tell the connection whose it is, and until when."""
         ends_at = self._verifier.ends_at(self.claims)
-        connection.identify(user_key(self.user), expires_at=ends_at)
+        await connection.change(user_key(self.user), expires_at=ends_at)
 
     async def check(self) -> str | None:
         """Look the user up again, and refresh ``scope["user"]``; say why not if they are gone."""
