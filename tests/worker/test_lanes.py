@@ -1,6 +1,7 @@
 """One channel of a worker, with jobs that end when they are told to."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -34,8 +35,11 @@ class Slots:
 
 
 @pytest.fixture
-def slots() -> Slots:
-    return Slots()
+async def slots() -> AsyncIterator[Slots]:
+    slots = Slots()
+    yield slots
+    for number in list(slots.ends):
+        await slots.end(number)
 
 
 def delivery(number: int) -> Delivery:

@@ -6,6 +6,7 @@ import socket
 from inspect import iscoroutinefunction
 from typing import Any
 
+from django.dispatch import Signal
 from django.tasks.base import TaskContext, TaskResultStatus
 from django.tasks.signals import task_finished, task_started
 from django.utils import timezone
@@ -90,7 +91,7 @@ class TaskRunner:
             worker_ids=[*before, self._worker_id],
         )
         await self.backend.results.aput(result)
-        await task_started.asend(type(self.backend), task_result=result)
+        await self._tell(task_started, result)
 
     async def _call(self, result: AnyResult) -> tuple[Any, BaseException | None]:
         """What the task returned, and what it raised: futures cannot carry every exception."""
@@ -125,7 +126,12 @@ class TaskRunner:
     async def _finished(self, result: AnyResult) -> None:
         change(result, finished_at=timezone.now())
         await self.backend.results.aput(result)
-        await task_finished.asend(type(self.backend), task_result=result)
+        await self._tell(task_finished, result)
+
+    async def _tell(self, signal: Signal, result: AnyResult) -> None:
+        # Not asend(), which runs receivers in tasks of their own: Django's logs the exception that
+        # is being handled, which they would not see.
+        await database_sync_to_async(signal.send)(type(self.backend), task_result=result)
 
     async def _not_begun(self, record: Record, error: Exception) -> None:
         """The task is not there any more, say."""
