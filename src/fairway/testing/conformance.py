@@ -1,10 +1,11 @@
 """The contract of channel layers as tests, for any layer, whoever wrote it.
 
-Subclass :class:`ChannelLayerConformance` in a test module of pytest (with pytest-asyncio) and
-define the fixture ``layer``; what else a layer can do is said in the same way::
+Subclass :class:`ProcessesConformance` in a test module of pytest (with pytest-asyncio), or
+:class:`ChannelLayerConformance` if no other process reaches the layer, and define the fixture
+``layer``::
 
-    class TestMyLayer(ChannelLayerConformance):
-        peer = "tests.layers:make_layer"  # other processes reach it
+    class TestMyLayer(ProcessesConformance):
+        peer = "tests.layers:make_layer"
 
         @pytest.fixture
         async def layer(self):
@@ -32,7 +33,7 @@ from fairway.exceptions import ChannelFull
 from fairway.layers import BaseChannelLayer, ChannelLayer
 from fairway.testing.peer import Peer
 
-__all__ = ["ChannelLayerConformance"]
+__all__ = ["ChannelLayerConformance", "ProcessesConformance"]
 
 T = TypeVar("T")
 
@@ -78,12 +79,9 @@ class ChannelLayerConformance:
 
     Attributes:
         capacity: How many messages a channel of the layer holds, at most 20.
-        peer: ``"module:function"`` that makes, in another process, a layer which reaches this one;
-            None for layers of one process.
     """
 
     capacity: ClassVar[int] = 5
-    peer: ClassVar[str | None] = None
 
     # ------------------------------------------------------------------ what to define
 
@@ -96,14 +94,6 @@ class ChannelLayerConformance:
     def elapse(self) -> Callable[[float], None]:
         """Lets seconds pass for the layer; define it if its clock can be told to."""
         pytest.skip("This layer's time cannot be made to pass.")
-
-    @pytest.fixture
-    async def other(self, layer: BaseChannelLayer) -> AsyncIterator[Peer]:
-        """Another process."""
-        if self.peer is None:
-            pytest.skip("This layer reaches no other process.")
-        async with Peer(self.peer) as peer:
-            yield peer
 
     # ------------------------------------------------------------------ names
 
@@ -396,7 +386,21 @@ class ChannelLayerConformance:
         assert await job.acknowledge()
         assert await within(ours.receive("channel")) == message(1)
 
-    # ------------------------------------------------------------------ other processes
+
+class ProcessesConformance(ChannelLayerConformance):
+    """The same, and what is promised between processes, for layers that connect them.
+
+    Attributes:
+        peer: ``"module:function"`` that makes, in another process, a layer that reaches this one.
+    """
+
+    peer: ClassVar[str]
+
+    @pytest.fixture
+    async def other(self, layer: BaseChannelLayer) -> AsyncIterator[Peer]:
+        """Another process."""
+        async with Peer(self.peer) as peer:
+            yield peer
 
     async def test_send_to_another_process(self, layer: BaseChannelLayer, other: Peer) -> None:
         """A message to a channel of another process reaches it."""

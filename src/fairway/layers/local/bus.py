@@ -61,11 +61,15 @@ class LocalBus(Bus):
     Args:
         directory: Where they meet.
         expiry: Seconds for which a message that was given back is wanted.
+        clock: Seconds since the epoch.
     """
 
     abilities = frozenset({ACKNOWLEDGEMENT, DELAY})
 
-    def __init__(self, directory: Directory, expiry: float) -> None:
+    def __init__(
+        self, directory: Directory, expiry: float, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._clock = clock
         self._directory = directory
         self._expiry = expiry
         self._pid = os.getpid()
@@ -85,7 +89,9 @@ class LocalBus(Bus):
         self._closed = True
 
     def _new_store(self) -> Store:
-        return Store(self._directory.path / "queues.sqlite3", self._directory.file_mode)
+        return Store(
+            self._directory.path / "queues.sqlite3", self._directory.file_mode, self._clock
+        )
 
     def _use(self) -> None:
         """To be called first by whatever may be called from outside."""
@@ -192,7 +198,7 @@ class LocalBus(Bus):
         members = self._members.get(topic)
         if not members:
             return []
-        now = time.time()
+        now = self._clock()
         return [queue for queue, expires in members.items() if expires > now]
 
     # ------------------------------------------------------------------ queues

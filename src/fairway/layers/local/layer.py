@@ -1,6 +1,7 @@
 """The channel layer that needs nothing: every process of one machine."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fairway.delivery import Hub
@@ -25,6 +26,7 @@ class LocalChannelLayer(ChannelLayer):
         path: The directory in which the processes meet, made if need be; None for the usual one.
         mode: Its permissions. ``0o770`` lets in the users of its group, who then need a ``path``.
         project: What tells this project from others on the machine; ``CHANNEL_LAYERS`` fills it in.
+        clock: Seconds since the epoch; for tests.
     """
 
     names_project = True
@@ -39,15 +41,17 @@ class LocalChannelLayer(ChannelLayer):
         path: str | Path | None = None,
         mode: int = PRIVATE,
         project: str = "",
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.directory = Directory(
             default_path(project) if path is None else Path(path), mode, shared=path is not None
         )
         super().__init__(
-            LocalBus(self.directory, expiry),
+            LocalBus(self.directory, expiry, clock),
             Hub(),
             expiry=expiry,
             group_expiry=group_expiry,
             capacity=capacity,
             channel_capacity=channel_capacity,
+            clock=clock,
         )

@@ -138,21 +138,23 @@ class Publisher(Link):
         transport = self._transport
         if transport is None:
             return False
-        if transport.get_write_buffer_size() + len(payload) > MAX_WAITING:
+        waiting = transport.get_write_buffer_size()
+        if waiting and waiting + len(payload) > MAX_WAITING:  # one alone is taken, however large
             self.missed += 1
             if not self._missing:
                 self._missing = True  # one line per burst: it ends when the other one reads again
                 logger.warning(
                     "Process %s does not read: %d bytes wait for it. It misses what is sent now.",
                     self.peer,
-                    transport.get_write_buffer_size(),
+                    waiting,
                 )
             return False
+        self.resume_writing()
         transport.write(payload_frame(topic, payload))
         return True
 
     def resume_writing(self) -> None:
-        """The other one reads again: tell it once that it has missed something."""
+        """The other one reads again: tell it if it has missed something."""
         if self._missing:
             self._missing = False
             self.say(frame(Say.MISSED))

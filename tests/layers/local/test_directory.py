@@ -1,0 +1,168 @@
+"""Directory: where the processes of one machine find each other."""
+
+import logging
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from fairway.exceptions import ChannelLayerUnavailable
+from fairway.layers.local import directory as module
+from fairway.layers.local.directory import (
+    MAX_SOCKET_PATH,
+    Directory,
+    default_path,
+    peer_uid,
+    user_name,
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "mesh"
+
+
+class TestPath:
+    def test_named_from_project_and_user(self) -> None:
+        """Each project and each user have one of their own, whatever the environment says."""
+        path = default_path("a project")
+        assert path.name.startswith("fairway-")
+        assert path.name.endswith(f"-{user_name()}")
+        assert path == default_path("a project")
+        assert path != default_path("another project")
+
+    def test_environment(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """A service and a terminal of one user meet, though their environments differ."""
+        path = default_path("a project")
+        monkeypatch.setenv("TMPDIR", str(tmp_path))
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+        assert default_path("a project") == path
+
+    def test_user_without_a_name(self) -> None:
+        """Containers run users that no file names."""
+        assert user_name(4_000_000) == "4000000"
+
+
+class TestPreparing:
+    def test_made_private(self, path: Path) -> None:
+        """It is made, for its owner alone, whatever the umask is."""
+        old = os.umask(0)
+        try:
+            Directory(path).prepare()
+        finally:
+            os.umask(old)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700
+        Directory(path).prepare()  # and found
+
+    def test_for_a_group(self, path: Path) -> None:
+        """A mode may let in the users of a group."""
+        old = os.umask(0o077)
+        try:
+            Directory(path, 0o770, shared=True).prepare()
+        finally:
+            os.umask(old)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o770
+
+    @pytest.mark.parametrize(
+        ("make", "why"),
+        [
+            (lambda path: path.touch(), "is no directory"),
+            (lambda path: path.symlink_to(path.parent), "is no directory"),
+            (
+                lambda path: (path.mkdir(), path.chmod(0o755)),
+                "has mode 755, which lets in others than 700 does",
+            ),
+        ],
+    )
+    def test_unusable(self, path: Path, make: object, why: str) -> None:
+        """What somebody else put there is not used, and the error says why and what to do."""
+        make(path)  # type: ignore[operator]  # one of the lambdas
+        with pytest.raises(ChannelLayerUnavailable) as caught:
+            Directory(path).prepare()
+        assert str(caught.value) == (
+            f"The directory {path} of the local channel layer {why}. "
+            "('path' and 'mode' in CONFIG choose another.)"
+        )
+
+    def test_too_long(self, tmp_path: Path) -> None:
+        """A path that no Unix socket can have is refused with its length."""
+        path = tmp_path / ("x" * MAX_SOCKET_PATH)
+        with pytest.raises(ChannelLayerUnavailable, match=r"is too long: .* may have 10[37]"):
+            Directory(path).prepare()
+
+    def test_not_writable(self) -> None:
+        """A place where nothing can be made is named."""
+        with pytest.raises(ChannelLayerUnavailable, match=r"/proc/mesh .* cannot be made: "):
+            Directory(Path("/proc/mesh")).prepare()
+
+    def test_of_another_user(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A directory of another user is not used, or used with a warning if it was asked for."""
+        path.mkdir(0o700)
+        owner = user_name(path.stat().st_uid)
+        monkeypatch.setattr(os, "geteuid", lambda: 4_000_000)
+        with pytest.raises(
+            ChannelLayerUnavailable, match=f"belongs to user {owner}, and this process is 4000000"
+        ):
+            Directory(path).prepare()
+        Directory(path, shared=True).prepare()
+        (warning,) = caplog.messages
+        assert warning == (
+            f"The directory {path} of the local channel layer belongs to user {owner}; this "
+            "process runs as 4000000."
+        )
+
+    def test_processes_of_another_user(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The trap of a site that runs as one user, and a command that is tried as another."""
+        (tmp_path / "fairway-0123-www-data").mkdir()
+        (tmp_path / "fairway-4567-www-data").mkdir()  # of another project
+        Directory(tmp_path / f"fairway-0123-{user_name()}").prepare()
+        (record,) = caplog.records
+        assert record.levelno == logging.WARNING
+        assert record.getMessage() == (
+            "Processes of this project run as user www-data, too, and this one runs as "
+            f"{user_name()}: they do not reach each other. Run them as one user, or set 'path' "
+            "and 'mode' of LocalChannelLayer for a group of users."
+        )
+
+
+class TestSockets:
+    def test_found_when_listening(self, path: Path) -> None:
+        """Whoever finds a socket can connect to it."""
+        directory = Directory(path)
+        directory.prepare()
+        listener, where = directory.new_socket()
+        assert list(directory.sockets()) == [where]
+        assert stat.S_IMODE(where.stat().st_mode) == 0o600
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(where))
+        listener.close()
+        directory.remove(where)
+        directory.remove(where)
+        assert list(directory.sockets()) == []
+
+    def test_who_is_there(self) -> None:
+        """The system tells which user is at the other end."""
+        here, there = socket.socketpair(socket.AF_UNIX)
+        with here, there:
+            assert peer_uid(here) == os.geteuid()
+
+    def test_strangers(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Another user's process is refused where the directory is private."""
+        monkeypatch.setattr(module, "peer_uid", lambda connection: 4_000_000)
+        here, there = socket.socketpair(socket.AF_UNIX)
+        with here, there:
+            assert not Directory(path).may_speak(here)
+            assert Directory(path, 0o770).may_speak(here)
+        (error,) = caplog.messages
+        assert error == (
+            f"A process of user 4000000 connected to {path}, which is private to {user_name()}; "
+            "it was refused."
+        )

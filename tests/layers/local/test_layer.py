@@ -1,0 +1,247 @@
+"""LocalChannelLayer: the contract, across real processes of this machine."""
+
+import asyncio
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from asgiref.sync import async_to_sync
+
+from fairway.delivery import Mailbox
+from fairway.exceptions import ChannelLayerUnavailable
+from fairway.layers import LocalChannelLayer
+from fairway.layers.codec import decode
+from fairway.testing.conformance import ProcessesConformance
+from fairway.testing.peer import Peer
+
+PATH = "FAIRWAY_TEST_MESH"
+PEER = f"{__name__}:make_layer"
+
+
+class WatchedLayer(LocalChannelLayer):
+    """A layer with a consumer's mailbox that tests can look into from another process."""
+
+    async def bind_for_gaps(self) -> str:
+        self.mailbox = Mailbox(asyncio.get_running_loop())
+        return self.bind(self.mailbox, gaps=True)
+
+    async def received_types(self) -> list[str]:
+        """The types of all messages, up to the one that tells of a gap."""
+        found: list[str] = []
+        while "layer.gap" not in found:
+            item = self.mailbox.take()
+            if item is None:
+                await self.mailbox.park()
+            else:
+                assert isinstance(item, bytes)
+                found.append(decode(item)["type"])
+        return found
+
+
+def make_layer() -> WatchedLayer:
+    """The layer of another process."""
+    return WatchedLayer(path=os.environ[PATH], capacity=5, group_expiry=600)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class TestConformance(ProcessesConformance):
+    peer = PEER
+
+    @pytest.fixture
+    def clock(self) -> Clock:
+        return Clock()
+
+    @pytest.fixture
+    async def layer(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    ) -> AsyncIterator[LocalChannelLayer]:
+        monkeypatch.setenv(PATH, str(tmp_path / "mesh"))
+        # Other processes have the real time.
+        timed = "elapse" in request.fixturenames
+        clock = request.getfixturevalue("clock") if timed else time.time
+        layer = LocalChannelLayer(path=tmp_path / "mesh", capacity=5, group_expiry=600, clock=clock)
+        yield layer
+        await layer.flush()
+        await layer.close()
+        assert list((tmp_path / "mesh").glob("*.sock")) == []
+
+    @pytest.fixture
+    def elapse(self, clock: Clock) -> Callable[[float], None]:
+        def elapse(seconds: float) -> None:
+            clock.now += seconds
+
+        return elapse
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(PATH, str(tmp_path / "mesh"))
+    return tmp_path / "mesh"
+
+
+@pytest.fixture
+async def layer(path: Path) -> AsyncIterator[LocalChannelLayer]:
+    layer = make_layer()
+    yield layer
+    await layer.close()
+
+
+def run(code: str) -> str:
+    """What a script prints that uses the layer ``l``."""
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", f"from {__name__} import make_layer\n{code}"],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[3],
+    ).stdout
+
+
+@pytest.mark.pain(9)
+async def test_script(layer: LocalChannelLayer) -> None:
+    """A script without an event loop sends, and ends, with nothing left behind."""
+    name = await layer.new_channel()
+    await layer.group_add("news", name)
+    printed = await asyncio.to_thread(
+        run, "print(make_layer().sync.group_send('news', {'type': 'x'}))"
+    )
+    assert printed == "Reached(members=0, processes=1)\n"
+    assert await layer.receive(name) == {"type": "x"}
+    assert len(list(layer.directory.sockets())) == 1
+
+
+@pytest.mark.pain(9)
+async def test_many_loops(layer: LocalChannelLayer) -> None:
+    """async_to_sync() works, thousands of times, from many threads, without leaking."""
+    name = await layer.new_channel()
+    await layer.group_add("news", name)
+    async with Peer(PEER) as other:
+        there = await other.call("new_channel")
+        await other.call("group_add", "news", there)
+        send = async_to_sync(layer.group_send)
+
+        def call() -> None:
+            for _ in range(250):
+                assert send("news", {"type": "x"}).processes == 2
+
+        await asyncio.to_thread(call)
+        before = len(os.listdir("/proc/self/fd"))
+        await asyncio.gather(*(asyncio.to_thread(call) for _ in range(4)))
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+async def test_forked(layer: LocalChannelLayer) -> None:
+    """A child process is another one of the mesh, with memberships of its own."""
+    name = await layer.new_channel()
+    await layer.group_add("news", name)
+    child = os.fork()
+    if child == 0:
+        try:
+            reached = layer.sync.group_send("news", {"type": "from the child"})
+            asyncio.run(layer.close())
+            os._exit(0 if reached == (0, 1) else 1)
+        finally:
+            os._exit(2)
+    status = await asyncio.to_thread(os.waitpid, child, 0)
+    assert os.waitstatus_to_exitcode(status[1]) == 0
+    assert await layer.receive(name) == {"type": "from the child"}
+
+
+async def test_killed_processes_are_cleaned_up(layer: LocalChannelLayer) -> None:
+    """Whoever meets the socket of a killed process removes it."""
+    async with Peer(PEER) as other:
+        await other.call("new_channel")
+        other.kill()
+        await other.process.wait()
+    (stale,) = layer.directory.sockets()
+    name = await layer.new_channel()
+    assert stale not in layer.directory.sockets()
+    assert await layer.group_send("news", {"type": "x"}) == (0, 0)
+    await layer.send(name, {"type": "x"})
+
+
+async def test_hanging_process(layer: LocalChannelLayer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that hangs delays nobody, and is told later that it missed messages."""
+    monkeypatch.setattr("fairway.layers.local.link.MAX_WAITING", 100_000)
+    async with Peer(PEER) as other:
+        there = await other.call("bind_for_gaps")
+        await other.call("group_add", "news", there)
+        name = await layer.new_channel()
+        await layer.group_add("news", name)
+        other.process.send_signal(signal.SIGSTOP)
+        try:
+            big = {"type": "x", "text": "x" * 200_000}
+            for _ in range(10):
+                await layer.group_send("news", big)
+                assert await layer.receive(name) == big
+            # The same thread does this after what it was asked for before.
+            await asyncio.to_thread(layer.sync.group_send, "nobody", {"type": "x"})
+            missed = layer.stats()["missed"]
+        finally:
+            other.process.send_signal(signal.SIGCONT)
+        assert missed > 0
+        assert "layer.gap" in await other.call("received_types")
+
+
+async def test_jobs_survive_their_sender(layer: LocalChannelLayer) -> None:
+    """A named channel's messages outlive the process that sent them."""
+    await asyncio.to_thread(run, "make_layer().sync.send('jobs', {'type': 'work'})")
+    assert await layer.receive("jobs") == {"type": "work"}
+
+
+async def test_killed_reader(layer: LocalChannelLayer) -> None:
+    """A job on lease comes back when its worker is killed."""
+    await layer.send("jobs", {"type": "work"})
+    await asyncio.to_thread(
+        run,
+        "import asyncio, os, signal\n"
+        "async def main():\n"
+        "    await make_layer().receive_job('jobs', lease=0.1)\n"
+        "    print('has it', flush=True)\n"
+        "    os._exit(0)\n"
+        "asyncio.run(main())",
+    )
+    job = await layer.receive_job("jobs", lease=60)
+    assert (job.message, job.attempt) == ({"type": "work"}, 2)
+    assert await job.acknowledge()
+
+
+async def test_no_place_to_meet(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Without a usable directory, groups work within the process, and jobs are refused."""
+    (tmp_path / "file").touch()
+    layer = LocalChannelLayer(path=tmp_path / "file")
+    name = await layer.new_channel()
+    await layer.group_add("news", name)
+    for _ in range(2):
+        assert await layer.group_send("news", {"type": "x"}) == (1, 1)
+    assert await layer.receive(name) == {"type": "x"}
+    with pytest.raises(ChannelLayerUnavailable, match="is no directory"):
+        await layer.send("jobs", {"type": "work"})
+    assert [r.levelno for r in caplog.records].count(logging.ERROR) == len(caplog.records) > 0
+    await layer.close()
+
+
+async def test_found_at_the_start(
+    layer: LocalChannelLayer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says how many processes were found, and where."""
+    caplog.set_level(logging.INFO, "fairway.layers.local")
+    async with Peer(PEER) as other:
+        await other.call("new_channel")
+        await layer.new_channel()
+    assert caplog.messages == [
+        f"Local channel layer: 1 other process found in {layer.directory.path}."
+    ]

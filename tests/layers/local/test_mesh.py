@@ -1,0 +1,139 @@
+"""Mesh: who wants which topic, among the processes of a machine."""
+
+import asyncio
+import concurrent.futures
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from fairway.layers.local import mesh as module
+from fairway.layers.local.directory import Directory
+from fairway.layers.local.mesh import Mesh
+
+
+class Process(Mesh):
+    """One of several in this process, which keeps what it got."""
+
+    def __init__(self, path: Path) -> None:
+        self.got: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
+        self.changes = 0
+        super().__init__(Directory(path), self.keep, lambda: None, self.count)
+
+    def keep(self, topic: str, payload: bytes) -> None:
+        self.got.put_nowait((topic, payload))
+
+    def count(self) -> None:
+        self.changes += 1
+
+    async def want(self, topic: str) -> None:
+        confirmed: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self.subscribe(topic, confirmed)
+        await asyncio.wrap_future(confirmed)
+
+
+@pytest.fixture
+async def processes(tmp_path: Path) -> AsyncIterator[list[Process]]:
+    found = [Process(tmp_path / "mesh") for _ in range(3)]
+    yield found
+    for process in found:
+        await process.stop()
+
+
+async def test_only_to_those_who_want_it(processes: list[Process]) -> None:
+    """A payload goes to the processes that want its topic, to nobody else."""
+    first, second, third = processes
+    await second.want("room")
+    await third.want("other")
+    await first.start()
+    assert [first.publish(topic, b"x") for topic in ("room", "other", "nobody")] == [1, 1, 0]
+    assert await second.got.get() == ("room", b"x")
+    assert await third.got.get() == ("other", b"x")
+
+
+async def test_certain(processes: list[Process]) -> None:
+    """When a topic is confirmed, every process that is there sends what it publishes."""
+    first, second, third = processes
+    for process in processes:
+        await process.start()
+    await third.want("room")
+    assert [process.publish("room", b"x") for process in (first, second)] == [1, 1]
+
+
+async def test_all_start_at_once(processes: list[Process]) -> None:
+    """However processes meet, each learns what the others want."""
+    await asyncio.gather(*(process.want("room") for process in processes))
+    assert [process.publish("room", b"x") for process in processes] == [2, 2, 2]
+
+
+async def test_no_more(processes: list[Process]) -> None:
+    """What is no longer wanted is no longer sent, and so it is when a process leaves."""
+    first, second, third = processes
+    await second.want("room")
+    await third.want("room")
+    await first.start()
+    second.unsubscribe("room")
+    await second.want("other")  # confirmed in order
+    assert first.publish("room", b"x") == 1
+    await third.stop()
+    while first.publish("room", b"x"):  # noqa: ASYNC110  its socket says when, to nobody else
+        await asyncio.sleep(0)
+    assert first.alone is False
+
+
+async def test_changes(processes: list[Process]) -> None:
+    """A process can have all the others look again at what they share."""
+    first, second, _ = processes
+    await first.want("room")
+    await second.start()
+    before = second.changes
+    confirmed: concurrent.futures.Future[None] = concurrent.futures.Future()
+    first.tell_change(confirmed)
+    await asyncio.wrap_future(confirmed)
+    assert second.changes == before + 1
+
+
+async def test_nobody_wants_to_stay(
+    processes: list[Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that wants nothing leaves some time after it last published."""
+    monkeypatch.setattr(module, "LINGER", 0.01)
+    first, second, _ = processes
+    await second.want("room")
+    await first.start()
+    assert first.publish("room", b"x") == 1
+    while first.started:  # noqa: ASYNC110  nothing tells of it
+        await asyncio.sleep(0.001)
+    assert second.started
+    await first.start()
+    assert first.publish("room", b"x") == 1
+
+
+async def test_stale_socket(processes: list[Process], tmp_path: Path) -> None:
+    """The socket of a killed process is removed by whoever meets it."""
+    directory = Directory(tmp_path / "mesh")
+    directory.prepare()
+    listener, path = directory.new_socket()
+    listener.close()
+    await processes[0].start()
+    assert not path.exists()
+
+
+async def test_silent_process(
+    processes: list[Process],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A process that does not answer is gone on without, and named in the log."""
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    directory = Directory(tmp_path / "mesh")
+    directory.prepare()
+    listener, path = directory.new_socket()  # and nobody accepts
+    await processes[0].want("room")
+    assert caplog.messages == [
+        "Another process did not confirm within 0.05 s that it knows the topics of this one "  # noqa: ISC004
+        "(it has not connected); what it publishes now may be missed."
+    ]
+    listener.close()
+    directory.remove(path)
