@@ -16,8 +16,9 @@ from fairway.consumer import AsyncConsumer, SyncConsumer
 from fairway.exceptions import ChannelLayerUnavailable
 from fairway.layers import InMemoryChannelLayer
 from fairway.worker import Worker
+from fairway.worker import job as asked
 from fairway.worker.instances import ApplicationDetails
-from tests.worker.tools import Layer, Recorder, job, working
+from tests.worker.tools import Layer, Recorder, job, stopping, until, working
 
 
 @pytest.fixture(autouse=True)
@@ -281,6 +282,155 @@ class TestLayerFailure:
         assert all(
             pause >= least for pause, least in zip(waited, (0.002, 0.004, 0.004), strict=True)
         )
+
+
+@pytest.mark.pain(23)
+class TestStopping:
+    async def test_running_jobs_finish_and_others_stay(self) -> None:
+        """What is running is done; what was taken goes back in order; the rest was never taken."""
+        layer, begun, go_on = InMemoryChannelLayer(), asyncio.Event(), asyncio.Event()
+        done: list[int] = []
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            while True:
+                event = await receive()
+                begun.set()
+                await go_on.wait()
+                done.append(event["number"])
+
+        for number in range(1, 6):
+            await layer.send("jobs", job(number))
+        async with stopping(application, layer, prefetch=2) as worker:
+            await begun.wait()
+            await until(lambda: worker.stats()["taken"] == 3)
+            worker.stop()
+            await until(lambda: worker.stats()["requeued"] == 2)
+            go_on.set()
+        assert done == [1]
+        assert worker.stats() == {
+            "taken": 3, "done": 1, "failed": 0, "retried": 0, "dead": 0, "requeued": 2,
+            "running": 0,
+        }  # fmt: skip
+        left = [(await layer.receive("jobs"))["number"] for _ in range(4)]
+        assert left == [4, 5, 2, 3]
+        assert worker.cut_off == 0
+
+    async def test_leases_go_back_to_the_front(self) -> None:
+        """With acknowledgement the order is kept."""
+        layer, begun, go_on = InMemoryChannelLayer(), asyncio.Event(), asyncio.Event()
+
+        class Kept(AsyncConsumer):
+            @asked(acknowledge=True)
+            async def work(self, message: Event) -> None:
+                """Wait."""
+                begun.set()
+                await go_on.wait()
+
+        for number in range(1, 6):
+            await layer.send("jobs", job(number, "work"))
+        async with stopping(Kept.as_asgi(), layer, prefetch=2) as worker:
+            await begun.wait()
+            await until(lambda: worker.stats()["taken"] == 3)
+            worker.stop()
+            await until(lambda: worker.stats()["requeued"] == 2)
+            go_on.set()
+        left = [(await layer.receive("jobs"))["number"] for _ in range(4)]
+        assert left == [2, 3, 4, 5]
+
+    async def test_it_can_be_stopped_from_any_thread(self) -> None:
+        """Before it runs, while it runs, and when it has ended."""
+        async with stopping(Recorder(), Layer()) as worker:
+            await asyncio.sleep(0)
+            await asyncio.to_thread(worker.stop)
+        worker.stop()
+        early = Worker(Recorder(), ["jobs"], Layer())
+        early.stop()
+        await early.handle()
+
+    async def test_a_message_that_comes_in_the_last_moment_goes_back(self) -> None:
+        """A layer may have handed one over when it is cancelled."""
+        came = asyncio.Event()
+
+        class Stubborn(Layer):
+            async def receive(self, channel: str) -> Event:
+                try:
+                    came.set()
+                    return await super().receive(channel)
+                except asyncio.CancelledError:
+                    return job(7)
+
+        layer = Stubborn()
+        async with stopping(Recorder(), layer) as worker:
+            await came.wait()
+            worker.stop()
+        assert worker.stats()["requeued"] == 1
+        assert layer.waiting("jobs") == [job(7)]
+
+
+@pytest.mark.row("1.8 Worker")
+class TestSubclassesOfChannels:
+    async def test_a_listener_of_its_own(self) -> None:
+        """It hands messages on as with Channels; a failing one costs itself alone."""
+
+        class Old(Worker):
+            async def listener(self, channel: str) -> None:
+                while True:
+                    message = await self.channel_layer.receive(channel)
+                    scope = {"type": "channel", "channel": channel}
+                    instance = self.get_or_create_application_instance(channel, scope)
+                    instance.put_nowait(message)
+
+        layer, application = Layer(), Recorder()
+        layer.put("jobs", job(1, "fail"), job(2), job(3))
+        working_on = asyncio.create_task(Old(application, ["jobs"], layer).handle())
+        assert await application.numbers(3) == [[1], [2, 3]]
+        working_on.cancel()
+        await asyncio.wait({working_on})
+
+    async def test_a_scope_of_its_own(self) -> None:
+        """The scope of the first call is that of the instance."""
+
+        class Old(Worker):
+            async def listener(self, channel: str) -> None:
+                scope = {"type": "mail", "more": 1}
+                self.get_or_create_application_instance("any", scope).put_nowait(job(1, "fail"))
+                await asyncio.Event().wait()
+
+        application = Recorder()
+        working_on = asyncio.create_task(Old(application, ["jobs"], Layer()).handle())
+        await application.numbers(1)
+        working_on.cancel()
+        await asyncio.wait({working_on})
+        assert application.instances[0][0] == {"type": "mail", "more": 1}
+
+    async def test_what_a_listener_raises_ends_the_worker(self) -> None:
+        """A bug of the subclass is not hidden; a listener that returns is done."""
+
+        class Broken(Worker):
+            async def listener(self, channel: str) -> None:
+                if channel == "bad":
+                    raise LookupError("a bug")
+
+        with pytest.raises(LookupError, match="a bug"):
+            await Broken(Recorder(), ["good", "bad"], Layer()).handle()
+        await Broken(Recorder(), ["good"], Layer()).handle()
+
+    async def test_a_hook_that_fails_harms_nobody(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Whoever tells of an exception may raise one."""
+
+        class Broken(Worker):
+            async def application_exception(
+                self, exception: BaseException, application_details: ApplicationDetails
+            ) -> None:
+                raise LookupError("a bug")
+
+        layer, application = Layer(), Recorder()
+        layer.put("jobs", job(1, "fail"), job(2, "exit"), job(3))
+        working_on = asyncio.create_task(Broken(application, ["jobs"], layer).handle())
+        assert await application.numbers(3) == [[1], [2], [3]]
+        working_on.cancel()
+        await asyncio.wait({working_on})
+        assert caplog.messages[:2] == ["application_exception() failed itself"] * 2
 
 
 class TestRun:
