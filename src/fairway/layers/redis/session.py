@@ -114,8 +114,8 @@ class Session:
             command.finished = True  # whoever was cancelled does not wait for it to be sent
 
     def tell(self, name: str, words: Words, script: Script | None = None) -> None:
-        """Have a command executed, if that is possible now."""
-        self.router.send(Command(name, words, ignore, script=script, lossy=True))
+        """Have a command executed, if that is possible soon."""
+        self._send(self._command(name, words, ignore, script))
 
     def _command(
         self, name: str, words: Words, done: Done, script: Script | None = None
