@@ -202,13 +202,25 @@ async def test_strict_mode(websocket_client):
 
 
 def test_sockets_of_a_failing_test_are_closed(tmp_path: Path) -> None:
-    """A test that fails with its socket open leaves no application running."""
+    """A test that fails with its socket open leaves no application running.
+
+    (And what a ``conftest.py`` has assigned is not undone by an option that nobody gives.)
+    """
+    conftest = """
+from fairway.testing import ApplicationCommunicator
+
+ApplicationCommunicator.default_timeout = 7
+"""
     tests = """
+from fairway.testing import WebsocketCommunicator
+
 async def test_fails(websocket_client):
     await websocket_client("/ws/mixed/")
-    assert 1 == 2
+    assert WebsocketCommunicator.default_timeout == 7
+    assert "open" == "closed"
 """
-    status, output = run_pytest(tmp_path, tests)
+    status, output = run_pytest(tmp_path, tests, conftest_py=conftest)
     assert status == pytest.ExitCode.TESTS_FAILED
+    assert "AssertionError: assert 'open' == 'closed'" in output, output
     assert "1 failed in" in output
     assert "MixedRoom.disconnect 1000" in output

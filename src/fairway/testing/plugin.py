@@ -61,8 +61,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Say what can be configured."""
     parser.addini(
         "fairway_timeout",
-        "Seconds that Fairway's communicators wait for an application; 0 waits for ever.",
-        default="1",
+        "Seconds that Fairway's communicators wait for an application (1 if not given); "
+        "0 waits for ever.",
+        default="",
     )
     parser.addini(
         "fairway_live_server",
@@ -78,7 +79,9 @@ def pytest_configure(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: One of them cannot be used.
     """
-    ApplicationCommunicator.default_timeout = seconds_of(config.getini("fairway_timeout"))
+    # Not given, it must not undo what a conftest.py has assigned, which is loaded before.
+    if given := config.getini("fairway_timeout"):
+        ApplicationCommunicator.default_timeout = seconds_of(given)
     # Registered last of all, it wins over pytest-django's fixture of the same name.
     if config.getini("fairway_live_server") and config.pluginmanager.hasplugin("django"):
         config.pluginmanager.register(live_plugin, live_plugin.__name__)
