@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+import uvicorn
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.models import User
 from django.http import HttpRequest
@@ -30,6 +31,7 @@ from fairway.layers import InMemoryChannelLayer, get_channel_layer
 from tests.auth.conftest import browser, change, create
 from tests.server.conftest import Serve
 from tests.server.running import DEADLINE, Running, until
+from tests.server.running import listening as listening_socket
 from tests.wire import client as frames
 
 database = pytest.mark.django_db(transaction=True)
@@ -419,3 +421,25 @@ async def test_bad_token(serve: Serve) -> None:
     assert (response.status, response["WWW-Authenticate"]) == (401, challenge)
     assert response.body == b"The token is not valid."
     assert {record.path for record in running.records} == {"/?token=***"}
+
+
+@pytest.mark.pain(15)
+@database
+async def test_another_server() -> None:
+    """Under uvicorn the socket is closed and the consumer told in the same way."""
+    application = AuthMiddlewareStack(Talk.as_asgi(), revalidate=True)
+    client, key = await browser(await create())
+    listener = listening_socket()
+    config = uvicorn.Config(application, lifespan="off", log_config=None, ws="websockets-sansio")
+    server = uvicorn.Server(config)
+    running = asyncio.ensure_future(server.serve([listener]))
+    url = f"ws://127.0.0.1:{listener.getsockname()[1]}/"
+    await until(lambda: server.started)
+    async with connect(url, additional_headers={"Cookie": f"sessionid={key}"}) as mine:
+        assert await says(mine) == "ada False"
+        await listening()
+        await change(client.logout)
+        assert await goodbye(mine) == (4401, "Access was revoked.")
+    await until(lambda: ended == [("ada", 4401)])
+    server.should_exit = True
+    await running
