@@ -120,6 +120,7 @@ class TestChannels:
         with pytest.raises(AssertionError, match="is not a dict"):
             await layer.group_send("room", message)
 
+    @pytest.mark.row("4 reserved key")
     async def test_reserved_key(self, layer: ChannelLayer) -> None:
         """The specification reserves __asgi_channel__."""
         with pytest.raises(AssertionError):

@@ -5,6 +5,7 @@ import pytest
 from fairway.layers import BaseChannelLayer
 
 
+@pytest.mark.row("1.4 send", "1.4 BaseChannelLayer")
 @pytest.mark.parametrize(
     ("call", "text"),
     [

@@ -67,6 +67,7 @@ def test_config(manager: ChannelLayerManager, settings: Settings) -> None:
     assert manager.make_test_backend("default").expiry == 7
 
 
+@pytest.mark.row("1.4 ChannelLayerManager")
 @pytest.mark.parametrize(
     ("entry", "text"),
     [
@@ -104,6 +105,7 @@ def test_unknown_option(manager: ChannelLayerManager, settings: Settings) -> Non
         manager.make_backend("default")
 
 
+@pytest.mark.row("1.4 get_channel_layer")
 def test_unknown_alias(manager: ChannelLayerManager) -> None:
     """The manager raises KeyError, get_channel_layer returns None."""
     with pytest.raises(KeyError):

@@ -52,6 +52,7 @@ async def received(layer: InMemoryChannelLayer, channel: str) -> list[Event]:
 
 
 class TestSendAndReceive:
+    @pytest.mark.row("4 order")
     async def test_in_order(self, layer: InMemoryChannelLayer) -> None:
         """One reader gets what one sender sent, in order."""
         for number in range(3):
@@ -93,6 +94,7 @@ class TestSendAndReceive:
         """A prefix may be given, with or without its period."""
         assert (await layer.new_channel(prefix)).startswith("mine.inmemory!")
 
+    @pytest.mark.row("4 capacity")
     async def test_capacity(self, layer: InMemoryChannelLayer) -> None:
         """A channel holds its capacity, then its senders are told; others are not affected."""
         for number in range(3):
@@ -102,6 +104,8 @@ class TestSendAndReceive:
         await layer.send("others", message(0))
         assert await received(layer, "jobs") == [message(0), message(1), message(2)]
 
+    @pytest.mark.row("7 2")
+    @pytest.mark.row("7 2")
     async def test_channel_capacity(self) -> None:
         """Capacities by pattern apply."""
         layer = InMemoryChannelLayer(channel_capacity={"small.*": 1})
@@ -113,6 +117,7 @@ class TestSendAndReceive:
 
 
 class TestExpiry:
+    @pytest.mark.row("4 expiry")
     async def test_message(self, layer: InMemoryChannelLayer, clock: Clock) -> None:
         """A message that nobody took for sixty seconds is gone, the next one is not."""
         await layer.send("jobs", message(0))
@@ -181,6 +186,8 @@ class TestGroups:
         assert await received(layer, "two") == []
         assert await received(layer, "three") == [message(0)]
 
+    @pytest.mark.row("7 14")
+    @pytest.mark.row("7 14")
     async def test_full_members(self, layer: InMemoryChannelLayer) -> None:
         """A full member never makes group_send raise, and costs the others nothing."""
         await layer.group_add("room", "full")
@@ -284,6 +291,7 @@ class TestThreadsAndLoops:
             assert numbers == list(range(50))
 
 
+@pytest.mark.row("1.4 InMemoryChannelLayer", "4 methods")
 def test_what_it_offers() -> None:
     """The extensions of the specification, and its defaults."""
     layer = InMemoryChannelLayer()
