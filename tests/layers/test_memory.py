@@ -105,7 +105,6 @@ class TestSendAndReceive:
         assert await received(layer, "jobs") == [message(0), message(1), message(2)]
 
     @pytest.mark.row("7 2")
-    @pytest.mark.row("7 2")
     async def test_channel_capacity(self) -> None:
         """Capacities by pattern apply."""
         layer = InMemoryChannelLayer(channel_capacity={"small.*": 1})
@@ -186,7 +185,6 @@ class TestGroups:
         assert await received(layer, "two") == []
         assert await received(layer, "three") == [message(0)]
 
-    @pytest.mark.row("7 14")
     @pytest.mark.row("7 14")
     async def test_full_members(self, layer: InMemoryChannelLayer) -> None:
         """A full member never makes group_send raise, and costs the others nothing."""
