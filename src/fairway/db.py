@@ -7,7 +7,7 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, Final, ParamSpec, TypeVar, overload
 
@@ -202,9 +202,8 @@ def _current_pool() -> ThreadPool | None:
     return executor.pool if isinstance(executor, LentThread) else None
 
 
-@contextlib.asynccontextmanager
-async def connection_thread() -> AsyncIterator[None]:
-    """Let the sync code of one connection run in threads that are lent to it.
+def connection_thread() -> contextlib.AbstractAsyncContextManager[object]:
+    """Let the sync code of one connection run in threads that are lent to it, in this context.
 
     Fairway's server has seen to that for each connection, and this changes nothing. Under another
     server, whose sync code would share one thread or start one for each request, the threads come
@@ -213,15 +212,14 @@ async def connection_thread() -> AsyncIterator[None]:
     application: it is to use the test's own connections.
     """
     if (
-        _keepers
-        or SyncToAsync.thread_sensitive_context.get(None) is not None
+        SyncToAsync.thread_sensitive_context.get(None) is not None
+        or _keepers
         or getattr(AsyncToSync.executors, "current", None) is not None
         or asyncio.get_running_loop() in AsyncToSync.loop_thread_executors
     ):
-        yield
-        return
-    async with ThreadLoan(LentThread(_process_pool())):
-        yield
+        return contextlib.nullcontext()
+    loan: contextlib.AbstractAsyncContextManager[object] = ThreadLoan(LentThread(_process_pool()))
+    return loan
 
 
 # ------------------------------------------------------------------ async ORM in handlers

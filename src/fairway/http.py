@@ -8,6 +8,7 @@ Django's.
 
 import asyncio
 import inspect
+import io
 import logging
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from http import HTTPStatus
@@ -27,7 +28,7 @@ from django.db import close_old_connections
 from django.http import FileResponse, HttpRequest
 from django.urls import URLPattern, URLResolver, get_resolver, set_script_prefix
 
-from fairway._types import ASGIApplication, Receive, Scope, Send
+from fairway._types import ASGIApplication, Event, Receive, Scope, Send
 from fairway.db import connection_thread, connection_turns
 from fairway.server.threads import streaming
 
@@ -64,6 +65,8 @@ class ASGIHandler(asgi.ASGIHandler):
         self._async_loaded = False
         self._guesses: dict[str, bool] = {}
         self._any_async: bool | None = None
+        # Made once: asgiref looks long at a function before it adapts it.
+        self._respond_in_thread = sync_to_async(self._respond)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]  # ASGI's own types
         """Serve one HTTP request.
@@ -73,25 +76,29 @@ class ASGIHandler(asgi.ASGIHandler):
         """
         if scope["type"] != "http":
             raise ValueError(f"Django can only handle ASGI/HTTP connections, not {scope['type']}.")
-        async with connection_thread():
-            connection_turns()  # the thread of each hop looks after its database connections
-            try:
-                body_file = await self.read_body(receive)
-            except RequestAborted:
-                return
-            try:
-                await self._serve(scope, body_file, receive, send)
-            finally:
-                body_file.close()
-
-    async def _serve(self, scope: Scope, body_file: Any, receive: Receive, send: Send) -> None:
-        if not self._guess_async(scope):
-            await self._serve_sync(scope, body_file, receive, send)
+        try:
+            body_file = await self.read_body(receive)
+        except RequestAborted:
             return
-        if not self._async_loaded:
-            self.load_middleware(is_async=True)
-            self._async_loaded = True
-        await self._serve_async(scope, body_file, receive, send)
+        try:
+            async with connection_thread():
+                if self._guess_async(scope):
+                    await self._serve_async(scope, body_file, receive, send)
+                else:
+                    await self._serve_sync(scope, body_file, receive, send)
+        finally:
+            body_file.close()
+
+    async def read_body(self, receive: Receive) -> Any:  # type: ignore[override]  # ASGI's own types
+        """Return the body as a file; most requests have none, which takes no temporary one.
+
+        Raises:
+            RequestAborted: The client has gone before its body was complete.
+        """
+        first = await receive()
+        if first["type"] == "http.request" and not first.get("more_body") and not first.get("body"):
+            return io.BytesIO()
+        return await super().read_body(_Again(first, receive))
 
     # ------------------------------------------------------------------ the guess
 
@@ -119,6 +126,10 @@ class ASGIHandler(asgi.ASGIHandler):
     async def _serve_async(
         self, scope: Scope, body_file: Any, receive: Receive, send: Send
     ) -> None:
+        if not self._async_loaded:
+            self.load_middleware(is_async=True)
+            self._async_loaded = True
+        connection_turns()  # the thread of each hop looks after its database connections
         set_script_prefix(asgi.get_script_prefix(scope))
         await signals.request_started.asend(sender=self.__class__, scope=scope)
         request, refusal = self.create_request(scope, body_file)
@@ -165,8 +176,10 @@ class ASGIHandler(asgi.ASGIHandler):
     async def _serve_sync(self, scope: Scope, body_file: Any, receive: Receive, send: Send) -> None:
         response = None
         try:
-            response = await sync_to_async(self._respond)(scope, body_file)
+            # Django itself looks after the database connections where a request starts and ends.
+            response = await self._respond_in_thread(scope, body_file)
             if response.streaming:
+                connection_turns()
                 await self._while_connected(self.send_response(response, send), receive)
             else:
                 await self.send_response(response, send)
@@ -202,6 +215,18 @@ class ASGIHandler(asgi.ASGIHandler):
         if response.streaming and not response.is_async:
             response = _InThread(response)
         await super().send_response(response, send)  # type: ignore[arg-type]  # ASGI's own types
+
+
+class _Again:
+    """The ``receive`` of a request whose first event has been received already."""
+
+    def __init__(self, first: Event, receive: Receive) -> None:
+        self._first: Event | None = first
+        self._receive = receive
+
+    async def __call__(self) -> Event:
+        first, self._first = self._first, None
+        return first if first is not None else await self._receive()
 
 
 class StaticFilesHandler(ASGIHandler, ASGIStaticFilesHandler):  # type: ignore[misc]  # Django's own bases differ in load_middleware()
