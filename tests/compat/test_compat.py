@@ -48,7 +48,7 @@ class TestAliases:
         run("""
             import importlib, importlib.util, django
             django.setup()
-            for alias, target in fairway.compat._ALIASES.items():
+            for alias, target in fairway.compat.ALIASES.items():
                 if importlib.util.find_spec(target) is None:
                     assert importlib.util.find_spec(alias) is None, alias
                     continue

@@ -129,6 +129,7 @@ class TestDisconnect:
         assert consumer.log == [("disconnect", 1001, [])]
         assert (layer.groups, layer.channels) == ({}, {})
 
+    @pytest.mark.row("7 4")
     async def test_handler_raises(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
         """An exception ends this connection with 1011, after its disconnect() has run."""
         consumer = Recorder()
@@ -275,6 +276,7 @@ class TestDisconnect:
 
 
 class TestErrors:
+    @pytest.mark.row("7 3")
     async def test_unknown_layer_message(
         self,
         connect: Connect,

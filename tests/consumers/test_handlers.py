@@ -61,6 +61,7 @@ class TestFromTheLayer:
         """Public methods of users' classes, and three of ours."""
         assert HandlerTable(Chat).find({"type": kind}, from_layer=True) == method
 
+    @pytest.mark.row("7 3")
     @pytest.mark.parametrize(
         "kind",
         [

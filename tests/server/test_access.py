@@ -61,6 +61,7 @@ def test_path_of(target: bytes, path: str) -> None:
 class TestCommon:
     """The common log format."""
 
+    @pytest.mark.row("2.5 AccessLogGenerator")
     @pytest.mark.usefixtures("in_delhi")
     def test_http(self) -> None:
         """Host, time with its zone, request line, status and size of the body."""

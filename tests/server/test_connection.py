@@ -62,6 +62,7 @@ class TestKeepAlive:
         assert (await client.fetch())["connection"] == "close"
         assert await client.rest() == b""
 
+    @pytest.mark.row("2.3 Versions")
     @pytest.mark.parametrize(("headers", "kept"), [([], False), (["Connection: keep-alive"], True)])
     async def test_http_1_0(self, headers: list[str], kept: bool, serve: Serve) -> None:
         """HTTP/1.0 closes unless asked otherwise, and knows no chunks."""
@@ -76,6 +77,7 @@ class TestKeepAlive:
         if not kept:
             assert await client.rest() == b""
 
+    @pytest.mark.row("2.3 Idle keep-alive")
     async def test_timeout(self, serve: Serve) -> None:
         """An idle connection is closed without a word."""
         running = await serve(path, keep_alive_timeout=0.05)
@@ -230,6 +232,7 @@ class TestPipelining:
 class TestRefusals:
     """Input that is no request, or too much of one, gets a complete response."""
 
+    @pytest.mark.row("2.3 Validation")
     @pytest.mark.parametrize(
         ("request_", "status"),
         [
@@ -624,6 +627,7 @@ class TestEnds:
 class TestHTTPTimeout:
     """``http_timeout``: how long the application may take."""
 
+    @pytest.mark.row("2.2 timeout_checker")
     async def test_no_answer(self, serve: Serve, logs: Logs) -> None:
         """Without an answer in time the client gets 503, and the application its disconnect."""
         app = Listens()

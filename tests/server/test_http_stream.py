@@ -34,6 +34,7 @@ def stream_of(send: Any) -> HTTPStream:
 class TestResponse:
     """What the client gets."""
 
+    @pytest.mark.row("2.3 Response")
     async def test_whole(self, serve: Serve) -> None:
         """A response in one piece has its length, the date and the server's name."""
         running = await serve(responds(start(201, [(b"X-Mine", b"a b")]), body(b"abc")))
@@ -53,6 +54,7 @@ class TestResponse:
         running = await serve(path, server_name="")
         assert "server" not in await (await running.connect()).fetch()
 
+    @pytest.mark.row("2.3 Response")
     async def test_parts(self, serve: Serve) -> None:
         """A response in several parts is chunked; an empty last one ends it."""
         running = await serve(
@@ -75,6 +77,7 @@ class TestResponse:
         assert "transfer-encoding" not in response
         assert (await client.fetch()).body == b"abc"
 
+    @pytest.mark.row("2.3 Versions")
     async def test_http_1_0(self, serve: Serve) -> None:
         """For HTTP/1.0 parts end with the connection."""
         running = await serve(responds(start(), body(b"ab", more=True), body(b"c")))
@@ -205,6 +208,7 @@ class TestRequestBody:
         await client.response("POST")
         assert events == [{"type": "http.request", "body": b"abc", "more_body": False}] * 2
 
+    @pytest.mark.row("2.3 Request body", "7 18")
     async def test_pieces(self, serve: Serve) -> None:
         """A body is handed on as it comes, before the rest of it is there."""
         got: asyncio.Queue[Event] = asyncio.Queue()
@@ -227,6 +231,7 @@ class TestRequestBody:
         assert await got.get() == {"type": "http.request", "body": b"", "more_body": False}
         assert (await client.response("POST")).status == 200
 
+    @pytest.mark.row("2.3 Request body", "2.2 create_application")
     async def test_bounded(self, serve: Serve) -> None:
         """While the application does not read, neither does the server."""
         app = Held()
@@ -252,6 +257,7 @@ class TestRequestBody:
         assert len((await client.response("POST")).body) == size
         await upload
 
+    @pytest.mark.row("2.3 Request body")
     async def test_continue(self, serve: Serve) -> None:
         """A client that waits for 100 (Continue) gets it when the application asks for the body."""
         app = Held()
@@ -288,6 +294,7 @@ class TestRequestBody:
         assert (response.status, response.interim, response["connection"]) == (413, [], "close")
         assert await client.rest() == b""
 
+    @pytest.mark.row("7 18")
     async def test_early_answer(self, serve: Serve) -> None:
         """A whole answer before the end of the upload says that the connection ends."""
         running = await serve(responds(start(401), body(b"who?")))
@@ -351,6 +358,7 @@ class TestFlowControl:
 
     CHUNK = b"x" * 65536
 
+    @pytest.mark.row("2.3 Backpressure")
     async def test_send_waits(self, serve: Serve) -> None:
         """``await send()`` waits while more than the high-water mark waits to be read."""
         held = asyncio.Event()
@@ -440,6 +448,7 @@ COMPLETE = "the response is complete."
 class TestWrongState:
     """An event that does not belong where it is sent is refused by name."""
 
+    @pytest.mark.row("2.3 Response", "2.2 handle_reply")
     @pytest.mark.parametrize(
         ("before", "event", "state"),
         [
@@ -503,6 +512,7 @@ class TestFailure:
 
         return app
 
+    @pytest.mark.row("2.3 Errors")
     @pytest.mark.parametrize("events", [[], [start()]], ids=["nothing sent", "started"])
     @pytest.mark.parametrize(
         "error", [ZeroDivisionError("oh"), SystemExit(3), asyncio.CancelledError(), OSError("disk")]
@@ -532,6 +542,7 @@ class TestFailure:
         assert await client.rest() == b""
         assert len(logs.take()) == 1
 
+    @pytest.mark.row("2.2 application_checker")
     @pytest.mark.parametrize("version", ["1.1", "1.0"])
     async def test_in_the_response(self, version: str, serve: Serve, logs: Logs) -> None:
         """After that the connection is cut, so that nobody takes the part for the whole."""
@@ -579,6 +590,7 @@ class TestFailure:
             )
         ]
 
+    @pytest.mark.row("2.2 application_checker", "7 12")
     @pytest.mark.parametrize("events", [[], [start()]], ids=["nothing sent", "started"])
     async def test_returned(self, events: list[Event], serve: Serve, logs: Logs) -> None:
         """An application that returns without a response is answered for."""
@@ -595,6 +607,7 @@ class TestFailure:
         assert await client.is_cut()
         assert logs.take() == ["ERROR The application returned without a response to GET /"]
 
+    @pytest.mark.row("2.2 handle_reply")
     @pytest.mark.parametrize(
         "headers",
         [
@@ -684,6 +697,7 @@ class TestFailure:
 class TestDisconnect:
     """Clients that go."""
 
+    @pytest.mark.row("2.3 Disconnect")
     @pytest.mark.parametrize("end", ["close", "abort"])
     async def test_event(self, end: str, serve: Serve) -> None:
         """The application is told, after everything that the client has sent."""
@@ -696,6 +710,7 @@ class TestDisconnect:
         async with asyncio.timeout(DEADLINE):
             await app.left.acquire()
 
+    @pytest.mark.row("2.2 handle_reply")
     @pytest.mark.parametrize("event", [start(), body(), {"type": "nonsense"}])
     async def test_send(self, event: Event, serve: Serve) -> None:
         """What is sent after that raises an ``OSError``, which is nothing to log."""
@@ -726,6 +741,7 @@ class TestDisconnect:
         ((_, error),) = logs.take_exceptions()
         assert error is ClientDisconnected
 
+    @pytest.mark.row("2.2 application_checker")
     async def test_hanging_application(self, serve: Serve, logs: Logs) -> None:
         """An application that goes on too long after that is cancelled; the log says where."""
         cancelled = asyncio.Event()

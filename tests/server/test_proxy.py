@@ -83,6 +83,7 @@ class TestClient:
         """Without the header the peer is the client."""
         assert resolve() == (PROXY, None)
 
+    @pytest.mark.row("2.3 Proxy headers", "7 11")
     @pytest.mark.parametrize(
         ("value", "host"),
         [

@@ -22,6 +22,7 @@ def request(target: bytes, *, method: bytes = b"GET", version: bytes = b"1.1") -
 class TestScopes:
     """The two dictionaries, key by key."""
 
+    @pytest.mark.row("2.3 Scope", "2.3 Extensions", "2.2 create_application")
     def test_http(self) -> None:
         """https://asgi.readthedocs.io/en/latest/specs/www.html#http-connection-scope."""
         state = {"a": [1]}
@@ -52,6 +53,7 @@ class TestScopes:
         assert scope["state"] is not state
         assert scope["state"]["a"] is state["a"]
 
+    @pytest.mark.row("2.4 Scope")
     @pytest.mark.parametrize(("scheme", "expected"), [("http", "ws"), ("https", "wss")])
     def test_websocket(self, scheme: str, expected: str) -> None:
         """https://asgi.readthedocs.io/en/latest/specs/www.html#websocket-connection-scope."""
@@ -151,6 +153,7 @@ class TestFromClients:
         assert scopes[0]["http_version"] == "1.0"
         assert scopes[0]["headers"] == []
 
+    @pytest.mark.row("2.3 Daphne-Root-Path", "7 9")
     async def test_root_path(self, serve: Serve, scopes: list[Scope], app: ASGIApplication) -> None:
         """The root path is configured; no header of a client sets it, not even Daphne's."""
         running = await serve(app, root_path="/app")
@@ -159,6 +162,7 @@ class TestFromClients:
         await websocket.open()
         assert [scope["root_path"] for scope in scopes] == ["/app", "/app"]
 
+    @pytest.mark.row("2.3 Proxy headers")
     async def test_proxy_headers(
         self, serve: Serve, scopes: list[Scope], app: ASGIApplication
     ) -> None:
@@ -174,6 +178,7 @@ class TestFromClients:
         ]
         assert {record.client for record in running.records} == {"192.0.2.7:99"}
 
+    @pytest.mark.row("2.3 Proxy headers")
     async def test_without_proxy_headers(
         self, serve: Serve, scopes: list[Scope], app: ASGIApplication
     ) -> None:

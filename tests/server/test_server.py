@@ -243,6 +243,7 @@ class TestStop:
         app.let_go()
         await running.ended()
 
+    @pytest.mark.row("2.2 SIGTERM/SIGINT")
     async def test_request_finishes(self, serve: Serve) -> None:
         """A request that is being served is finished, and its response says that it is the last."""
         app = Held()
@@ -321,6 +322,7 @@ class TestStop:
         await running.ended()
         assert len(running.records) == 1
 
+    @pytest.mark.row("2.2 SIGTERM/SIGINT")
     async def test_websockets(self, serve: Serve) -> None:
         """Open sockets are closed with 1012, and each application gets its disconnect."""
         events: list[Event] = []
@@ -591,6 +593,7 @@ class TestStop:
 class TestSignals:
     """SIGINT and SIGTERM, in the main thread."""
 
+    @pytest.mark.row("2.2 SIGTERM/SIGINT")
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     async def test_stops(self, number: int, serve: Serve) -> None:
         """Either one ends the server gracefully; afterwards they mean what they meant before."""
@@ -887,6 +890,7 @@ class TestSurvives:
         await until(lambda: not running.websockets)
         await until(lambda: not running.context.tasks)
 
+    @pytest.mark.row("2.2 application_checker")
     async def test_one_of_many(self, serve: Serve, logs: Logs) -> None:
         """An application that fails for one client serves all others."""
 

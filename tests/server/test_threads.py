@@ -306,6 +306,7 @@ class TestThreadLoan:
 class TestInServer:
     """What it is for: sync code under the server."""
 
+    @pytest.mark.row("7 13")
     async def test_parallel(self, serve: Serve) -> None:
         """Sync code of different connections runs in parallel: all are inside at once."""
         together = threading.Barrier(5)
@@ -340,6 +341,7 @@ class TestInServer:
         assert (await client.fetch()).status == 204
         assert order == list(range(20))
 
+    @pytest.mark.row("7 19")
     async def test_no_thread_per_request(self, serve: Serve) -> None:
         """However many requests there are, the threads are those of the pool."""
         seen: set[str] = set()
@@ -380,6 +382,7 @@ class TestInServer:
             assert (await client.response()).status == 204
         assert len(set(idents)) == 1
 
+    @pytest.mark.row("7 13")
     async def test_websockets(self, serve: Serve) -> None:
         """WebSockets are no different: in order on one of them, in parallel on several."""
         together = threading.Barrier(3)

@@ -258,6 +258,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 class TestWithClients:
     """The same on sockets, with small values; the order of what happens counts, not when."""
 
+    @pytest.mark.row("2.4 Keepalive")
     async def test_ping_and_pong(self, serve: Serve) -> None:
         """A silent client gets Pings as long as it answers, and is then heard as ever."""
         running = await serve(echo, ping_interval=0.05, ping_timeout=25)
@@ -272,6 +273,7 @@ class TestWithClients:
         assert message == (TEXT, b"still here")
         await client.send(close(1000))
 
+    @pytest.mark.row("2.4 Keepalive", "2.2 timeout_checker")
     async def test_no_pong(self, serve: Serve) -> None:
         """A client that does not answer is cut off, and the application hears of 1006."""
         events = []
@@ -290,6 +292,7 @@ class TestWithClients:
         assert events == [{"type": "websocket.disconnect", "code": 1006, "reason": ""}]
         assert statuses(running.records)[-1] == ("disconnected", 1006)
 
+    @pytest.mark.row("2.4 Lifetime")
     async def test_websocket_timeout(self, serve: Serve) -> None:
         """A WebSocket that is old enough is closed with 1000."""
         running = await serve(echo, websocket_timeout=0.05)

@@ -71,6 +71,7 @@ async def refused(client: WebSocketClient, *headers: str, method: str = "GET") -
 class TestAccept:
     """The 101 response (RFC 6455 §4.2.2)."""
 
+    @pytest.mark.row("2.4 Upgrade")
     async def test_response(self, serve: Serve) -> None:
         """It has what the standard asks for, and what every response has."""
         running = await serve(accepting())
@@ -89,6 +90,18 @@ class TestAccept:
         assert {record.path for record in running.records} == {"/ws/?a"}
         await client.send(close(1000))
 
+    @pytest.mark.row("2.4 Compression")
+    async def test_extensions(self, serve: Serve) -> None:
+        """An extension that is offered, such as compression, is declined by silence (§9.1)."""
+        running = await serve(accepting())
+        client = await running.websocket()
+        offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
+        first, found = fields(await client.open("/", offer))
+        assert first == b"HTTP/1.1 101 Switching Protocols"
+        assert b"sec-websocket-extensions" not in found
+        await client.send(close(1000))
+
+    @pytest.mark.row("2.4 accept.headers")
     async def test_headers(self, serve: Serve) -> None:
         """Headers of the application are sent, such as cookies."""
         cookies = [(b"Set-Cookie", b"a=b"), (b"X-Mine", b"c")]
@@ -98,6 +111,7 @@ class TestAccept:
         assert (found[b"set-cookie"], found[b"x-mine"]) == (b"a=b", b"c")
         await client.send(close(1000))
 
+    @pytest.mark.row("2.4 Subprotocol")
     @pytest.mark.parametrize("subprotocol", ["one", "two"])
     async def test_subprotocol(self, subprotocol: str, serve: Serve) -> None:
         """The application chooses one of those that the client offers."""
@@ -249,6 +263,7 @@ class TestRefusals:
         response = await client.response("OPTIONS")
         assert (response.status, response["allow"]) == (405, "GET")
 
+    @pytest.mark.row("2.4 Upgrade")
     async def test_not_an_upgrade(self, serve: Serve) -> None:
         """What does not ask for the upgrade, or not in HTTP/1.1, is an ordinary request."""
         kinds = []
@@ -270,6 +285,7 @@ class TestRefusals:
 class TestDenial:
     """The application says no."""
 
+    @pytest.mark.row("2.4 Reject")
     async def test_close(self, serve: Serve) -> None:
         """``websocket.close`` before the acceptance is a 403, whatever code it names."""
         running = await serve(answering({"type": "websocket.close", "code": 4000}))
@@ -278,6 +294,7 @@ class TestDenial:
         assert response["connection"] == "close"
         assert statuses(running.records) == [("connecting", 0), ("rejected", 403)]
 
+    @pytest.mark.row("2.4 Reject", "2.3 Extensions")
     async def test_response(self, serve: Serve) -> None:
         """Or a response of its own, in as many parts as it likes."""
         running = await serve(
@@ -369,6 +386,7 @@ class TestDenial:
 class TestConnectTimeout:
     """``websocket_connect_timeout``: how long the application may take to decide."""
 
+    @pytest.mark.row("2.4 Handshake timeout")
     async def test_undecided(self, serve: Serve, logs: Logs) -> None:
         """Without a decision in time the client gets 503 and the application its disconnect."""
         events: list[Event] = []
@@ -427,6 +445,7 @@ class TestConnectTimeout:
             await done.wait()
         assert len(logs.take()) == 1
 
+    @pytest.mark.row("7 17")
     @pytest.mark.parametrize("seconds", [0, -1])
     async def test_off(self, seconds: float, serve: Serve) -> None:
         """Without a limit the application may take its time; Daphne refuses everybody for -1."""

@@ -131,6 +131,7 @@ class TestMessages:
         assert await client.frame() == (BINARY, b"world")
         await client.send(close(1000))
 
+    @pytest.mark.row("2.4 Send", "7 6")
     @pytest.mark.parametrize(
         ("event", "message"),
         [
@@ -149,6 +150,7 @@ class TestMessages:
         assert await client.frame() == message
         await client.send(close(1000))
 
+    @pytest.mark.row("2.4 Send")
     @pytest.mark.parametrize(
         ("event", "error"),
         [
@@ -219,6 +221,7 @@ class TestClosedByClient:
             ("disconnected", code),
         ]
 
+    @pytest.mark.row("2.4 Close")
     @pytest.mark.parametrize("way", ["close", "abort", "half_close"])
     async def test_gone(self, way: str, serve: Serve) -> None:
         """Without a goodbye it is 1006 (RFC 6455 §7.1.5)."""
@@ -311,6 +314,7 @@ class TestClosedByClient:
 class TestMistakesOfClient:
     """A client that breaks the rules gets the code for that, and so does the application."""
 
+    @pytest.mark.row("2.4 Receive limits", "7 7")
     @pytest.mark.parametrize(
         ("said", "code", "reason"),
         [
@@ -366,6 +370,7 @@ class TestMistakesOfClient:
         await until(lambda: app.ended)
         assert len(app.events[0]["bytes"]) == 1_500_000
 
+    @pytest.mark.row("2.4 Send", "7 8")
     async def test_outgoing_is_not_meant(self, serve: Serve) -> None:
         """The limits are the client's: the application may send more."""
         running = await serve(
@@ -381,6 +386,7 @@ class TestMistakesOfClient:
 class TestClosedByApplication:
     """The application says goodbye."""
 
+    @pytest.mark.row("2.4 Close")
     @pytest.mark.parametrize(
         ("event", "expected"),
         [
@@ -563,6 +569,7 @@ class TestFailure:
 
     ERRORS = [ZeroDivisionError("oh"), SystemExit(3), asyncio.CancelledError(), OSError("disk")]
 
+    @pytest.mark.row("2.4 App exception")
     @pytest.mark.parametrize("error", ERRORS)
     async def test_open(self, error: BaseException, serve: Serve, logs: Logs) -> None:
         """An exception closes this one socket with 1011, and is logged once."""
@@ -575,6 +582,7 @@ class TestFailure:
         assert logs.take_exceptions() == [(message, type(error))]
         assert statuses(running.records)[-1] == ("disconnected", 1011)
 
+    @pytest.mark.row("2.4 App exception")
     @pytest.mark.parametrize("error", ERRORS)
     async def test_not_accepted(self, error: BaseException, serve: Serve, logs: Logs) -> None:
         """Before the acceptance it is a 500."""
@@ -586,6 +594,7 @@ class TestFailure:
         assert raised is type(error)
         assert statuses(running.records)[-1] == ("rejected", 500)
 
+    @pytest.mark.row("7 12")
     async def test_returned(self, serve: Serve) -> None:
         """An application that returns has said goodbye: 1000, nobody is left behind."""
         running = await serve(self.ending(ACCEPT, send_text("that was it")))
@@ -658,6 +667,7 @@ class TestFailure:
 class TestFlowControl:
     """Slow clients and slow applications cost a bounded number of bytes."""
 
+    @pytest.mark.row("2.4 Backpressure")
     async def test_send_waits(self, serve: Serve) -> None:
         """``await send()`` waits while more than the high-water mark waits to be read."""
         held = asyncio.Event()
@@ -747,6 +757,7 @@ class TestFlowControl:
         await until(lambda: errors)
         assert errors == ["Cannot send 'websocket.send': the WebSocket is closed."]
 
+    @pytest.mark.row("2.4 Backpressure")
     @pytest.mark.parametrize("size", [0, 2000])
     async def test_flood(self, size: int, serve: Serve) -> None:
         """A client is not read while its application is behind, and nothing is lost."""

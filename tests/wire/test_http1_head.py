@@ -291,6 +291,7 @@ class TestHost:
 class TestFields:
     """RFC 9112 §5, RFC 9110 §5.5."""
 
+    @pytest.mark.row("7 10")
     def test_names_and_values(self) -> None:
         """Names are in lower case, whitespace around values is gone, order and repetition stay."""
         data = get(

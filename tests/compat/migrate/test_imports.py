@@ -56,8 +56,8 @@ from tests.compat.migrate.rewriting import left, rewritten
             "import fairway.layers\nlayer = fairway.layers.get_channel_layer().send",
         ),
         (
-            "import channels\nimport channels.db\nx = channels.DEFAULT_CHANNEL_LAYER, channels.db.a",
-            "import fairway\nimport fairway.db\nx = fairway.DEFAULT_CHANNEL_LAYER, fairway.db.a",
+            "import channels\nimport channels.db\nchannels.DEFAULT_CHANNEL_LAYER, channels.db.a",
+            "import fairway\nimport fairway.db\nfairway.DEFAULT_CHANNEL_LAYER, fairway.db.a",
         ),
         (
             "def f():\n    from channels.db import a\n    if a:\n        import channels.auth as b",
