@@ -91,6 +91,7 @@ class TestEvents:
             await second.settle()
             assert second.quiet
 
+    @pytest.mark.row("1.1 channel_layer_alias")
     async def test_without_a_layer(self, connect: Connect, settings: Any) -> None:
         """With no channel layer a consumer works, and has no channel."""
         settings.CHANNEL_LAYERS = {}
@@ -102,6 +103,7 @@ class TestEvents:
         assert consumer.channel_layer is None
         assert not hasattr(consumer, "channel_name")
 
+    @pytest.mark.row("1.1 dispatch")
     async def test_unknown_event(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
         """A client's event that the class cannot handle is an error."""
         async with connect(Recorder()) as client:
@@ -117,6 +119,8 @@ async def test_no_lifespan(connect: Connect, layer: InMemoryChannelLayer) -> Non
             await client.task
 
 
+@pytest.mark.row("1.2 disconnect", "7 4")
+@pytest.mark.pain(10)
 class TestDisconnect:
     """disconnect() runs exactly once for every connection that reached connect()."""
 
@@ -129,7 +133,6 @@ class TestDisconnect:
         assert consumer.log == [("disconnect", 1001, [])]
         assert (layer.groups, layer.channels) == ({}, {})
 
-    @pytest.mark.row("7 4")
     async def test_handler_raises(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
         """An exception ends this connection with 1011, after its disconnect() has run."""
         consumer = Recorder()
@@ -277,6 +280,7 @@ class TestDisconnect:
 
 class TestErrors:
     @pytest.mark.row("7 3")
+    @pytest.mark.pain(10)
     async def test_unknown_layer_message(
         self,
         connect: Connect,
@@ -640,6 +644,7 @@ async def test_old_connections(
     assert log == ["close", "query", "query"] * 2
 
 
+@pytest.mark.row("1.1 as_asgi")
 class TestAsAsgi:
     def test_attributes(self) -> None:
         """The application tells which class it makes, and with what."""

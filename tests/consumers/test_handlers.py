@@ -27,6 +27,7 @@ class Marked(AsyncWebsocketConsumer):
     async def chat_other(self, event: Event) -> None: ...
 
 
+@pytest.mark.row("1.1 get_handler_name")
 class TestGetHandlerName:
     def test_dots_become_underscores(self) -> None:
         """A type names its method."""
@@ -61,7 +62,6 @@ class TestFromTheLayer:
         """Public methods of users' classes, and three of ours."""
         assert HandlerTable(Chat).find({"type": kind}, from_layer=True) == method
 
-    @pytest.mark.row("7 3")
     @pytest.mark.parametrize(
         "kind",
         [
