@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-__all__ = ["ALIASES", "install"]
+__all__ = ["install"]
 
 #: The roots are modules of their own, in "shims": Django asks an app for its directory, and their
 #: __version__ is not ours.
@@ -148,7 +148,7 @@ def install() -> None:
     Call it before anything imports these packages: in the first lines of ``manage.py`` and of the
     module with ``ASGI_APPLICATION``, or of the settings or ``conftest.py``. Further calls do
     nothing. The environment variable ``FAIRWAY_COMPAT=1`` calls it at the start of every process,
-    see :mod:`fairway.compat.startup`.
+    see ``fairway.compat.startup``.
 
     Raises:
         RuntimeError: One of the real packages is already imported.
