@@ -5,17 +5,20 @@ import contextlib
 import logging
 import os
 import signal
+import tempfile
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import django
 import pytest
+from asgiref.sync import async_to_sync
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from fairway._types import ASGIApplication, Event, Receive, Scope, Send
-from fairway.layers import InMemoryChannelLayer, channel_layers
+from fairway.layers import InMemoryChannelLayer, LocalChannelLayer, channel_layers
 from fairway.management.commands.runworker import Command
 from fairway.routing import ChannelNameRouter, ProtocolTypeRouter
 from fairway.worker import Worker, job
@@ -405,6 +408,93 @@ def test_jobs_of_a_channel_run_at_once(project: Project) -> None:
             process.wait_for(f"done {number}")
         process.interrupt()
         assert process.finish() == 0
+
+
+@pytest.fixture
+def meeting_place() -> Iterator[str]:
+    """A directory for the processes of one test, whose name is short enough for Unix sockets."""
+    with tempfile.TemporaryDirectory(prefix="fw-") as path:
+        yield path
+
+
+@pytest.mark.pain(23)
+class TestAcrossProcesses:
+    @pytest.fixture(autouse=True)
+    def _use_the_local_layer(self, project: Project, meeting_place: str) -> None:
+        layer = "fairway.layers.LocalChannelLayer"
+        entry = f'"BACKEND": "{layer}", "CONFIG": {{"path": "{meeting_place}"}}'
+        settings = project.read("settings.py").replace('"BACKEND": "jobs.Layer"', entry)
+        project.write("settings.py", settings)
+        project.write(
+            "jobs.py",
+            """
+            import os
+            from fairway.consumer import SyncConsumer
+            from fairway.worker import current_job, job
+
+
+            class Consumer(SyncConsumer):
+                def once(self, message):
+                    self.work(message)
+
+                @job(acknowledge=True)
+                def kept(self, message):
+                    self.work(message)
+
+                def work(self, message):
+                    number, attempt = message["number"], current_job().attempt
+                    os.write(1, f"begun {number} attempt {attempt}\\n".encode())
+                    with open(f"go{number}") as pipe:
+                        pipe.read()
+                    os.write(1, f"done {number}\\n".encode())
+            """,
+        )
+
+    def test_jobs_wait_for_a_worker(self, project: Project, meeting_place: str) -> None:
+        """Sent by a process before there is a worker, done by one, then by the next."""
+        layer = LocalChannelLayer(path=meeting_place)
+        for number in (1, 2):
+            layer.sync.send("jobs", {"type": "once", "number": number})
+        with project.manage("runworker", "jobs") as process:
+            process.wait_for("begun 1 attempt 1")
+            process._process.send_signal(signal.SIGTERM)
+            process.wait_for("Waiting up to 30 s")
+            let_go(project, 1)
+            assert process.finish() == 0
+        with project.manage("runworker", "jobs") as process:
+            process.wait_for("begun 2 attempt 1")
+            let_go(project, 2)
+            process.wait_for("done 2")
+        async_to_sync(layer.close)()
+
+    def test_a_job_of_a_killed_worker_is_done_by_another(
+        self, project: Project, meeting_place: str
+    ) -> None:
+        """SIGKILL in the middle of a job with acknowledgement: it comes again as its lease ends."""
+        layer = LocalChannelLayer(path=meeting_place)
+        layer.sync.send("jobs", {"type": "kept", "number": 1})
+        with (
+            project.manage("runworker", "jobs", "--lease", "0.5") as first,
+            project.manage("runworker", "jobs", "--lease", "0.5") as second,
+        ):
+            begun = first if _begins(first, second) else second
+            begun._process.kill()
+            begun.finish()
+            other = second if begun is first else first
+            other.wait_for("begun 1 attempt 2")
+            let_go(project, 1)
+            other.wait_for("done 1")
+        async_to_sync(layer.close)()
+
+
+def _begins(first: Process, second: Process) -> bool:
+    """Whether it is the first one of two workers that begins."""
+    for _ in range(600):
+        for process in (first, second):
+            with contextlib.suppress(TimeoutError):
+                process.wait_for("begun 1 attempt 1", seconds=0.1)
+                return process is first
+    raise TimeoutError("nobody begins")
 
 
 def test_reload(project: Project) -> None:
