@@ -1,6 +1,8 @@
 """Applications whose connections can be ended."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -209,6 +211,27 @@ class TestHTTP:
         await guard.run(stream, identify)
         assert events == [{"type": "http.disconnect"}]
         assert client.sent[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
+
+
+@pytest.mark.parametrize("scope_type", ["websocket", "http"])
+@pytest.mark.parametrize("policy", [NONE, PER_MESSAGE])
+async def test_nothing_is_left(scope_type: str, policy: Revalidation) -> None:
+    """What belongs to a connection goes with it, and does not wait for the garbage collector."""
+
+    async def run() -> "weakref.ref[Identity]":
+        client, identity = Client(), Identity()
+        client.events.put_nowait({"type": f"{scope_type}.disconnect"})
+        scope = {"type": scope_type, "identity": identity}
+        guard = Guard(scope, client.receive, client.send, identity, policy)
+        await guard.run(Application(), identify)
+        return weakref.ref(identity)
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert (await run())() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(

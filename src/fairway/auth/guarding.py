@@ -32,6 +32,17 @@ Identify = Callable[[Connection], Awaitable[None]]
 GUARDED: Final = frozenset({"http", "websocket"})
 
 
+class _Gone:
+    """Who a connection is that is over."""
+
+    async def check(self) -> str | None:
+        """Find nothing: nobody is there to be told."""
+        return None
+
+
+_GONE: Final = _Gone()
+
+
 class Guard:
     """Watches one connection while its application runs.
 
@@ -85,8 +96,14 @@ class Guard:
             application: What is inside.
             identify: Called first. By then news about this session or user are not missed any more.
         """
-        with self.connection.watch.held():
-            await self._run(application, identify)
+        connection = self.connection
+        try:
+            with connection.watch.held():
+                await self._run(application, identify)
+        finally:
+            # No circle for the collector to find, of which there would be one for each connection.
+            connection.identity = _GONE
+            vars(self).clear()
 
     async def _run(self, application: ASGIApplication, identify: Identify) -> None:
         async with self._stack:
