@@ -321,6 +321,7 @@ class TestConnectionThread:
         assert name.startswith("mine")
 
 
+@pytest.mark.django_db
 async def test_views_in_tests_use_the_tests_connection(settings: Settings) -> None:
     """A view behind a communicator runs where the test's database connection is."""
     settings.MIDDLEWARE = []
