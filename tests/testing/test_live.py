@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.test import TransactionTestCase, override_settings
 from django.urls import path
@@ -37,6 +39,15 @@ def add(request: HttpRequest, name: str) -> HttpResponse:
     return HttpResponse(json.dumps(names()))
 
 
+def add_nested(request: HttpRequest, name: str) -> HttpResponse:
+    """Add a user in a transaction within another."""
+    with transaction.atomic():
+        user = User.objects.create(username=name)
+        with transaction.atomic():
+            User.objects.filter(pk=user.pk).update(first_name=name)
+    return HttpResponse("added")
+
+
 def meet(request: HttpRequest) -> HttpResponse:
     """Answer when two requests are here."""
     both.wait()
@@ -50,6 +61,7 @@ def language(request: HttpRequest) -> HttpResponse:
 
 urlpatterns = [
     path("add/<name>/", add),
+    path("add-nested/<name>/", add_nested),
     path("language/", language),
     path("meet/", meet),
 ]
@@ -160,6 +172,20 @@ class TestLive(ChannelsLiveServerTestCase):
         for thread in threads:
             thread.join()
         assert answers == ["met", "met"]
+
+    def test_transactions_in_parallel(self) -> None:
+        """Each thread has its own, on the one connection of the in-memory database."""
+
+        def add(number: int) -> int:
+            return fetch(f"{self.live_server_url}/add-nested/user-{number}/").status_code
+
+        with ThreadPoolExecutor(4) as threads:
+            answers = threads.map(add, range(40))
+            for number in range(20):
+                with transaction.atomic():
+                    User.objects.create(username=f"test-{number}")
+            assert set(answers) == {200}
+        assert User.objects.count() == 61
 
     def test_static_files(self) -> None:
         """Static files are found where ``runserver`` finds them."""

@@ -18,6 +18,7 @@ from fairway._types import ASGIApplication, Receive, Scope, Send
 from fairway.routing import get_default_application
 from fairway.server import Config, Server
 from fairway.server.server import loop_factory
+from fairway.testing.sharing import SharedConnection
 
 #: Seconds that applications get to end in when the test case does.
 GRACEFUL_TIMEOUT: Final = 2.0
@@ -180,7 +181,7 @@ class _ServerThread(threading.Thread):
         super().__init__(name="live-server", daemon=True)
         self._config = config
         self._shared = {
-            connection.alias: connection
+            connection.alias: SharedConnection(connection)
             for connection in connections.all()
             if is_in_memory(connection)
         }
@@ -192,7 +193,7 @@ class _ServerThread(threading.Thread):
 
     def start(self) -> None:
         for connection in self._shared.values():
-            connection.inc_thread_sharing()
+            connection.open()
         super().start()
 
     def run(self) -> None:
@@ -217,7 +218,7 @@ class _ServerThread(threading.Thread):
         self.join()
         self._application.wait_for_threads()
         for connection in self._shared.values():
-            connection.dec_thread_sharing()
+            connection.close()
 
     def _on_ready(self) -> None:
         self.port = int(self._server.addresses[0].rpartition(":")[2])
@@ -232,7 +233,7 @@ class _WithConnections:
     """
 
     def __init__(
-        self, application: ASGIApplication, shared: Mapping[str, BaseDatabaseWrapper]
+        self, application: ASGIApplication, shared: Mapping[str, SharedConnection]
     ) -> None:
         self._application = application
         self._shared = shared
@@ -260,12 +261,12 @@ def is_in_memory(connection: BaseDatabaseWrapper) -> bool:
     return connection.vendor == "sqlite" and bool(connection.is_in_memory_db())  # type: ignore[attr-defined]
 
 
-def _use(shared: Mapping[str, BaseDatabaseWrapper]) -> None:
+def _use(shared: Mapping[str, SharedConnection]) -> None:
     for alias, connection in shared.items():
-        connections[alias] = connection
+        connections[alias] = connection.for_this_thread()
 
 
-def _close(shared: Mapping[str, BaseDatabaseWrapper]) -> None:
+def _close(shared: Mapping[str, SharedConnection]) -> None:
     for connection in connections.all(initialized_only=True):
         if connection.alias not in shared:
             connection.close()
