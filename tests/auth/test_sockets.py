@@ -26,6 +26,7 @@ from fairway.auth import (
     revoke,
 )
 from fairway.auth.listening import GROUP
+from fairway.generic.sse import AsyncEventStreamConsumer
 from fairway.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from fairway.layers import InMemoryChannelLayer, get_channel_layer
 from tests.auth.conftest import browser, change, create
@@ -443,3 +444,31 @@ async def test_another_server() -> None:
     await until(lambda: ended == [("ada", 4401)])
     server.should_exit = True
     await running
+
+
+@pytest.mark.pain(15)
+@database
+async def test_event_stream(serve: Serve) -> None:
+    """An event stream ends, and its consumer is told."""
+    told: list[str] = []
+
+    class Stream(AsyncEventStreamConsumer):
+        async def connect(self, last_event_id: str | None) -> None:
+            await self.send_event("hello")
+
+        async def disconnect(self) -> None:
+            told.append(self.scope["user"].get_username())
+
+    running = await serve(AuthMiddlewareStack(Stream.as_asgi(), revalidate=True))
+    client, key = await browser(await create())
+    async with (
+        httpx.AsyncClient(timeout=DEADLINE) as http,
+        http.stream("GET", running.url, headers={"Cookie": f"sessionid={key}"}) as response,
+    ):
+        lines = response.aiter_lines()
+        while await anext(lines) != "data: hello":
+            pass
+        await listening()
+        await change(client.logout)
+        assert [line async for line in lines if line] == []
+    await until(lambda: told == ["ada"])
