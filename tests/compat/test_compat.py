@@ -251,16 +251,17 @@ class TestInstall:
             assert sys.meta_path == finders
         """)
 
-    def test_wins_over_installed_packages(self, tmp_path: Path) -> None:
-        """It does not matter whether the real packages are installed."""
-        (tmp_path / "channels").mkdir()
-        (tmp_path / "channels" / "__init__.py").write_text("__version__ = '0'")
-        (tmp_path / "channels" / "http.py").write_text("")
+    @pytest.mark.parametrize("name", ["channels", "daphne", "channels_redis"])
+    def test_wins_over_installed_packages(self, name: str, tmp_path: Path) -> None:
+        """The real packages are never imported, also where they are installed."""
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise AssertionError")
+        (tmp_path / name / "other.py").write_text("")
         run(
-            """
-            import channels, importlib.util
-            assert channels.__version__ != "0"
-            assert importlib.util.find_spec("channels.http") is None
+            f"""
+            import {name}, importlib.util
+            assert {name}.__version__ >= "4"
+            assert importlib.util.find_spec("{name}.other") is None
             """,
             f"import sys; sys.path.insert(0, {str(tmp_path)!r})",
         )

@@ -590,6 +590,17 @@ class TestStop:
         assert len(logs.take()) == 1
 
 
+async def test_connections(serve: Serve) -> None:
+    """Whoever runs it can see who is connected."""
+    app = Held()
+    assert Server(app).connections == frozenset()
+    running = await serve(app)
+    client = await running.connect()
+    await until(lambda: len(running.server.connections) == 1)
+    client.close()
+    await until(lambda: not running.server.connections)
+
+
 class TestSignals:
     """SIGINT and SIGTERM, in the main thread."""
 
@@ -609,6 +620,13 @@ class TestSignals:
         assert (await client.response()).status == 200
         await running.ended()
         assert signal.getsignal(number) == before
+
+    async def test_not_taken(self, serve: Serve) -> None:
+        """Unless whoever has started it keeps them for itself."""
+        before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+        app = Held()
+        await serve(app, server=Server(app, config(), signals=False))
+        assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
     async def test_twice(self, serve: Serve, logs: Logs) -> None:
         """The second one ends it at once."""

@@ -1,1 +1,1 @@
-"""What ``manage.py`` can do: ``runserver`` and ``runworker``."""
+"""What ``manage.py`` can do: ``runserver``, ``runworker`` and ``fairway_migrate``."""

@@ -167,11 +167,12 @@ def test_does_not_start(tmp_path: Path) -> None:
     run(
         """
         class Broken(BaseDaphneTestingInstance):
-            startup_timeout = 0.5
+            startup_timeout = 30
             def get_application(self):
                 raise LookupError("there is nothing")
 
         class Slow(Broken):
+            startup_timeout = 0.2
             def process_setup(self):
                 time.sleep(60)
 

@@ -7,18 +7,23 @@ import logging
 import multiprocessing
 import os
 import pickle
+import queue
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.synchronize import Lock
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 from fairway._types import ASGIApplication, Event, Receive, Scope, Send
 from fairway.compat.shims.daphne.endpoints import build_endpoint_description_strings
 from fairway.compat.shims.daphne.server import Server
 
 logger = logging.getLogger("daphne.testing")
+
+#: Seconds between two looks at a process that starts.
+_PATIENCE: Final = 0.1
 
 
 class DaphneProcess(multiprocessing.Process):
@@ -155,13 +160,15 @@ class BaseDaphneTestingInstance:
             teardown=self.process_teardown,
         )
         self.process.start()
-        if self.process.ready.wait(self.startup_timeout):
+        if self._is_ready():
             self.port = self.process.port.value
             return self
-        self._end()
-        if self.process.errors.empty():
-            raise RuntimeError("Daphne did not start up, no error caught")
-        _, text = self.process.errors.get(timeout=self.startup_timeout)
+        try:
+            _, text = self.process.errors.get(timeout=_PATIENCE)
+        except queue.Empty:
+            raise RuntimeError("Daphne did not start up, no error caught") from None
+        finally:
+            self._end()
         raise RuntimeError(f"Daphne did not start up:\n{text}")
 
     def __exit__(
@@ -171,6 +178,14 @@ class BaseDaphneTestingInstance:
         traceback: TracebackType | None,
     ) -> None:
         self._end()
+
+    def _is_ready(self) -> bool:
+        """Wait until it is, or has ended, or the time is over."""
+        until = time.monotonic() + self.startup_timeout
+        while not self.process.ready.wait(_PATIENCE):
+            if not self.process.is_alive() or time.monotonic() > until:
+                return self.process.ready.is_set()
+        return True
 
     def _end(self) -> None:
         self.process.terminate()
