@@ -30,7 +30,7 @@ ADVICE: Final = {
     "NOAUTH": "Give it the password: \"redis://:password@host:6379\" in 'hosts'.",
     "ERR": "See whether 'hosts' names the right server.",
     "NOPERM": "Let its user do this, see `ACL SETUSER`.",
-    "READONLY": "It is a replica: name the master in 'hosts', or its Sentinels.",
+    "READONLY": "Name the master in 'hosts', or its Sentinels.",
     "DENIED": "Set a password for it, or `protected-mode no` where its network is private.",
 }
 
@@ -211,7 +211,7 @@ class Link(abc.ABC):
 
     def _fail(self, reason: str, code: str = "") -> None:
         self.failing = True
-        self.trouble = reason
+        self.trouble = reason = reason.rstrip(".")
         self._reporter.lost(self.role, reason, code)
         self._failed()
 

@@ -223,6 +223,9 @@ class Session:
             "reconnects": sum(
                 node.commands.reconnects + node.subscriptions.reconnects for node in nodes
             ),
+            "disconnected": sum(
+                node.commands.failing + node.subscriptions.failing for node in nodes
+            ),
             "resent": sum(node.commands.resent for node in nodes),
             "repeated": self.counts["repeated"],
             "unreadable": self._options.wire.unreadable,
