@@ -9,7 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import ModuleType
-from typing import cast
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -30,7 +30,7 @@ from websockets.exceptions import InvalidStatus
 
 from fairway._types import ASGIApplication, Event, Receive, Scope, Send
 from fairway.middleware import BaseMiddleware
-from fairway.routing import ProtocolTypeRouter, URLRouter
+from fairway.routing import ProtocolTypeRouter, URLRouter, reverse
 from tests.routing.applications import (
     Endpoint,
     call,
@@ -483,6 +483,18 @@ class TestInclude:
         monkeypatch.setitem(sys.modules, "routing_of_an_app", module)
         await call(URLRouter([django_re_path(r"^(\w+)/", include("routing_of_an_app"))]), "/a/b/")
         assert endpoint.scope["url_route"] == {"args": ("a", "b"), "kwargs": {}}
+
+    async def test_module_as_routers_name_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A module's ``websocket_urlpatterns`` come before its ``urlpatterns``, if it has both."""
+        module, endpoint = ModuleType("routing_of_an_app"), Endpoint()
+        vars(module)["websocket_urlpatterns"] = [
+            django_path("b/", cast("Any", endpoint), name="there")
+        ]
+        monkeypatch.setitem(sys.modules, "routing_of_an_app", module)
+        router = URLRouter([django_path("a/", include("routing_of_an_app"))])
+        await call(router, "/a/b/")
+        assert endpoint.scope["path_remaining"] == ""
+        assert reverse("there", router) == "/a/b/"
 
     async def test_nested(self) -> None:
         """Includes and routers can be inside each other."""

@@ -70,8 +70,10 @@ def websocket_url(
 ) -> str:
     """Return the address that ``new WebSocket()`` takes: ``"wss://example.com/ws/rooms/7/"``.
 
-    It has the host that the client asked, the prefix that the site is mounted at, and ``wss`` where
-    the request came by TLS, as Django sees that (``SECURE_PROXY_SSL_HEADER``).
+    Templates write ``{% load fairway %}{% websocket_url "chat:room" room.pk %}``.
+
+    The address has the host that the client asked, the prefix that the site is mounted at, and
+    ``wss`` where the request came by TLS, as Django sees that (``SECURE_PROXY_SSL_HEADER``).
 
     Args:
         request: What is being answered: a request of Django's, or the scope of a consumer.

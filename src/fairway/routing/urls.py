@@ -248,7 +248,7 @@ def _import_routes(path: str) -> Sequence[Route]:
                 f"URLRouter({path!r}): module {module_name!r} has no {name!r}."
             ) from None
     if isinstance(found, types.ModuleType):
-        lists = [vars(found)[name] for name in _ROUTES_OF_A_MODULE if name in vars(found)]
+        lists = _routes_of(found)
         if not lists:
             raise ImproperlyConfigured(
                 f"URLRouter({path!r}): the module has no {' or '.join(_ROUTES_OF_A_MODULE)}."
@@ -261,10 +261,22 @@ def _import_routes(path: str) -> Sequence[Route]:
     return found
 
 
+def _routes_of(module: types.ModuleType) -> list[list[Route]]:
+    """Return the lists of routes in a module, the one that is meant first."""
+    return [vars(module)[name] for name in _ROUTES_OF_A_MODULE if name in vars(module)]
+
+
+def _included(route: URLResolver) -> list[Route]:
+    """Return the routes of an ``include()``, which may name a module as routers name it."""
+    module = route.urlconf_module
+    lists = _routes_of(module) if isinstance(module, types.ModuleType) else []
+    return lists[0] if lists else route.url_patterns
+
+
 def _as_django_has_it(route: Route) -> Route:
     """Return a route that Django's resolver can reverse through, whatever is nested in it."""
     if isinstance(route, URLResolver):
-        inner = [_as_django_has_it(inner) for inner in route.url_patterns]
+        inner = [_as_django_has_it(inner) for inner in _included(route)]
         pattern, extra = route.pattern, route.default_kwargs
         return URLResolver(pattern, inner, extra, route.app_name, route.namespace)
     for router in find_routers(route.callback):
@@ -282,7 +294,7 @@ def _flatten(route: Route, outer: tuple[_Step, ...] = ()) -> Iterator[Target]:
     """
     if isinstance(route, URLResolver):
         steps = (*outer, _Step(route.pattern, route.default_kwargs))
-        for inner in route.url_patterns:
+        for inner in _included(route):
             yield from _flatten(inner, steps)
         return
     _check_callback(route)
