@@ -43,8 +43,8 @@ class LiveServer:
     """A server in a thread of this process, for tests with browsers and other real clients.
 
     It serves with the options of the ``FAIRWAY`` setting. Its sync code uses the test databases:
-    the very connections of the calling thread where a database is in memory (as Django's
-    ``LiveServerTestCase`` has it), and connections of its own elsewhere, which end with it.
+    the very connections of the calling thread where a database is in memory, with transactions of
+    its own and in turns, and connections of its own elsewhere, which end with it.
 
     Args:
         application: The ASGI application; ``ASGI_APPLICATION`` if None.
@@ -128,9 +128,8 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
 
     For browsers and other real clients. The server is started once for each class and runs in this
     process, so ``override_settings``, the in-memory channel layer and in-memory SQLite databases
-    (whose connections are shared, as in Django's ``LiveServerTestCase``) work as in other tests, on
-    every alias in ``databases``. It serves ``ASGI_APPLICATION`` with the options of the ``FAIRWAY``
-    setting.
+    work as in other tests, on every alias in ``databases``: see :class:`LiveServer`. It serves
+    ``ASGI_APPLICATION`` with the options of the ``FAIRWAY`` setting.
 
     Attributes:
         host: Where to listen, and the host in the URLs; it is added to ``ALLOWED_HOSTS``.
