@@ -82,6 +82,25 @@ async def test_stream(connect: Connect, layer: InMemoryChannelLayer) -> None:
     assert asyncio.all_tasks() == before
 
 
+async def test_connect_comes_first(connect: Connect, layer: InMemoryChannelLayer) -> None:
+    """Messages wait while connect() sends what the client has missed."""
+    release = asyncio.Event()
+
+    class Resuming(News):
+        async def connect(self, last_event_id: str | None) -> None:
+            await self.send_event("missed 1")
+            await release.wait()
+            await self.send_event("missed 2")
+
+    async with connect(Resuming(), HTTP, accepted=False) as client:
+        await begin(client)
+        await layer.group_send("news", {"type": "news.item", "text": "new"})
+        await client.settle()
+        release.set()
+        texts = [(await client.sent())["body"] for _ in range(3)]
+        assert texts == [b"data: missed 1\n\n", b"data: missed 2\n\n", b"data: new\n\n"]
+
+
 @pytest.mark.parametrize(
     ("headers", "query", "found"),
     [

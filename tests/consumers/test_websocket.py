@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import decimal
+import inspect
 import json
 import uuid
 from typing import Any
@@ -421,3 +422,46 @@ async def test_driven_without_being_called(layer: InMemoryChannelLayer) -> None:
     await consumer.dispatch({"type": "websocket.connect"})
     await consumer.dispatch({"type": "websocket.receive", "text": "1"})
     assert [event["type"] for event in sent] == ["websocket.accept", "websocket.send"]
+
+
+SIGNATURES = {
+    "accept": "subprotocol=None, headers=None",
+    "connect": "",
+    "receive": "text_data=None, bytes_data=None",
+    "send": "text_data=None, bytes_data=None, close=False",
+    "close": "code=None, reason=None",
+    "disconnect": "code",
+    "websocket_connect": "message",
+    "websocket_receive": "message",
+    "websocket_disconnect": "message",
+}
+JSON_SIGNATURES = {
+    "receive": "text_data=None, bytes_data=None, **kwargs",
+    "receive_json": "content, **kwargs",
+    "send_json": "content, close=False",
+    "decode_json": "text_data",
+    "encode_json": "content",
+}
+
+
+def signature(cls: type, name: str) -> str:
+    """The parameters of a method, called on an instance, with their defaults."""
+    parameters = inspect.signature(getattr(cls(), name)).parameters.values()
+    empty = inspect.Parameter.empty
+    return ", ".join(str(p.replace(annotation=empty)) for p in parameters)
+
+
+@pytest.mark.parametrize(
+    ("cls", "wanted"),
+    [
+        (WebsocketConsumer, SIGNATURES),
+        (AsyncWebsocketConsumer, SIGNATURES),
+        (JsonWebsocketConsumer, SIGNATURES | JSON_SIGNATURES),
+        (AsyncJsonWebsocketConsumer, SIGNATURES | JSON_SIGNATURES),
+    ],
+)
+def test_signatures(cls: type, wanted: dict[str, str]) -> None:
+    """The methods take what Channels' take, and are coroutines where its are."""
+    assert {name: signature(cls, name) for name in wanted} == wanted
+    is_async = issubclass(cls, AsyncWebsocketConsumer)
+    assert {inspect.iscoroutinefunction(getattr(cls, name)) for name in wanted} == {is_async}

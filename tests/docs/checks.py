@@ -1,5 +1,6 @@
 """What the pages promise of the servers that they start: each function tries one address."""
 
+import asyncio
 import contextlib
 import json
 import shutil
@@ -13,6 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 __all__ = [
+    "all_four_ways_bring_the_news",
     "everyone_hears_everyone",
     "json_reaches_everyone",
     "login_in_the_socket",
@@ -23,7 +25,7 @@ __all__ = [
 ]
 
 #: Those that drive a real browser.
-IN_A_BROWSER = {"page_answers_what_one_types"}
+IN_A_BROWSER = {"all_four_ways_bring_the_news", "page_answers_what_one_types"}
 
 
 @contextlib.asynccontextmanager
@@ -161,3 +163,23 @@ async def tokens_open_and_renew(address: str) -> None:
         assert json.loads(await client.recv())["type"] == "auth.renewed"
     with pytest.raises(InvalidStatus, match="401"):
         await connect(f"{url}?token=bad")
+
+
+async def all_four_ways_bring_the_news(address: str) -> None:
+    """What one types is in each of the page's lists, and completes a response that waits for it."""
+    lists = ("short", "long", "stream", "socket")
+    async with chromium() as browser, httpx.AsyncClient(timeout=60) as client:
+        page = await browser.new_page()
+        await page.goto(address)
+        waiting = asyncio.ensure_future(client.get(f"{address}/news/next/"))
+        field = page.get_by_label("Text")
+        # Until everybody listens; what is said before is no news to a socket.
+        while not (waiting.done() and all([await page.locator(f"#{x} li").count() for x in lists])):
+            await field.fill("Ahoy")
+            await field.press("Enter")
+            await page.wait_for_timeout(100)
+        assert (await waiting).text == "Ahoy"
+        await field.fill("<b>Land</b>")
+        await field.press("Enter")
+        for name in lists:
+            await expect(page.locator(f"#{name} li").last).to_have_text("<b>Land</b>")

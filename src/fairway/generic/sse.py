@@ -4,7 +4,7 @@ See https://html.spec.whatwg.org/multipage/server-sent-events.html.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
@@ -13,6 +13,7 @@ from fairway.delivery import Mailbox, Overflow
 from fairway.exceptions import AcceptConnection, DenyConnection
 from fairway.generic.encoding import encode_json
 from fairway.generic.http import AsyncHttpConsumer, Header
+from fairway.grace import Job
 from fairway.wire.sse import CONTENT_TYPE, encode_comment, encode_event
 
 _HEADERS = [
@@ -49,6 +50,8 @@ class AsyncEventStreamConsumer(AsyncHttpConsumer):
 
     async def connect(self, last_event_id: str | None) -> None:
         """Called when a client connects, its groups joined; accepts it unless overridden.
+
+        Layer messages are handled after it has returned (unless :attr:`concurrency` says more).
 
         It may send what the client has missed, raise
         :class:`~fairway.exceptions.DenyConnection` (403), or answer with :meth:`send_response`:
@@ -185,6 +188,10 @@ class AsyncEventStreamConsumer(AsyncHttpConsumer):
             await asyncio.wait({self._beat})
             self._beat = None
         await super()._end()
+
+    def _lane(self, job: Job) -> Hashable:
+        # Behind connect(), as on a WebSocket: it may still be sending what the client has missed.
+        return "stream" if self.concurrency == 1 else super()._lane(job)
 
     def _open(self, mailbox: Mailbox, send: Send, *, foreign: bool) -> None:
         super()._open(mailbox, send, foreign=foreign)
