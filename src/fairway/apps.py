@@ -19,15 +19,21 @@ class FairwayConfig(AppConfig):
     verbose_name = "Fairway"
 
     def ready(self) -> None:
-        """Register the system checks, and let every process tell when a user's access ends.
+        """Do :func:`set_up`."""
+        set_up()
 
-        The log of a WebSocket that was not found says why, where it came as a plain request.
-        """
-        register_checks()
-        # On the logger, as its handlers are the project's; the same filter is added once only.
-        logging.getLogger("django.request").addFilter(_HANDSHAKE_HINT)
-        if apps.is_installed("django.contrib.auth"):
-            # Not at the top: it imports Django's models, which are not loaded there yet.
-            from fairway.auth.revocation import connect_signals  # noqa: PLC0415
 
-            connect_signals()
+def set_up() -> None:
+    """Register the system checks, and let every process tell when a user's access ends.
+
+    The log of a WebSocket that was not found says why, where it came as a plain request. Done
+    again, it changes nothing.
+    """
+    register_checks()
+    # On the logger, as its handlers are the project's; the same filter is added once only.
+    logging.getLogger("django.request").addFilter(_HANDSHAKE_HINT)
+    if apps.is_installed("django.contrib.auth"):
+        # Not at the top: it imports Django's models, which are not loaded there yet.
+        from fairway.auth.revocation import connect_signals  # noqa: PLC0415
+
+        connect_signals()

@@ -329,15 +329,33 @@ class TestInstalledApps:
         )
 
     @pytest.mark.parametrize(
-        ("app", "command"), [("daphne", "runserver"), ("channels", "runworker")]
+        ("app", "commands"),
+        [("daphne", ["runserver"]), ("channels", ["fairway_migrate", "runworker"])],
     )
-    def test_one_of_them(self, app: str, command: str) -> None:
-        """Each app brings its own command, and no other."""
+    def test_one_of_them(self, app: str, commands: list[str]) -> None:
+        """Each app brings its own commands, and no others; one of ours comes with ``channels``."""
         run(
             f"""
             setup("{app}")
-            from django.core.management import get_commands
-            assert [name for name, app in get_commands().items() if app == "{app}"] == ["{command}"]
+            from django.core.management import get_commands, load_command_class
+            found = sorted(name for name, app in get_commands().items() if app == "{app}")
+            assert found == {commands!r}
+            for name in found:
+                module = "fairway.management.commands." + name
+                assert type(load_command_class("{app}", name)).__module__ == module
+            """,
+            SETUP,
+        )
+
+    def test_fairway_need_not_be_there(self) -> None:
+        """``"channels"`` alone brings Fairway's checks, too, and what ends users' sockets."""
+        run(
+            """
+            setup("channels")
+            from django.contrib.auth.signals import user_logged_out
+            from django.core.checks.registry import registry
+            assert registry.tag_exists("fairway")
+            assert user_logged_out.receivers
             """,
             SETUP,
         )
@@ -383,7 +401,7 @@ class TestSettings:
             import django
             django.setup()
             from django.core.checks import run_checks
-            for message in run_checks():
+            for message in run_checks(tags=["staticfiles"]):
                 print(message.id, message.msg)
             """
         )

@@ -26,6 +26,7 @@ ALIASES: Final[Mapping[str, str]] = {
     "channels.generic.http": "fairway.generic.http",
     "channels.generic.websocket": "fairway.generic.websocket",
     "channels.layers": "fairway.layers",
+    "channels.management.commands.fairway_migrate": "fairway.management.commands.fairway_migrate",
     "channels.management.commands.runworker": "fairway.management.commands.runworker",
     "channels.middleware": "fairway.middleware",
     "channels.routing": "fairway.routing",

@@ -3,14 +3,19 @@
 from django.apps import AppConfig
 from django.core import checks
 
+from fairway.apps import set_up
 from fairway.compat.shims.daphne.checks import check_daphne_installed
 
 
 class ChannelsConfig(AppConfig):
-    """``"channels"``: an app with the ``runworker`` command."""
+    """``"channels"``: an app that brings what ``"fairway"`` brings, but for ``runserver``."""
 
     name = "channels"
     verbose_name = "Channels"
+
+    def ready(self) -> None:
+        """Do what the app ``"fairway"`` does, which need not be there."""
+        set_up()
 
 
 class DaphneConfig(AppConfig):
