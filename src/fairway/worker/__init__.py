@@ -4,10 +4,11 @@ from fairway.worker.instances import CurrentJob, current_job
 from fairway.worker.outcomes import Stats
 from fairway.worker.policy import JobFailed, JobPolicy, job
 from fairway.worker.source import Source
-from fairway.worker.worker import Worker
+from fairway.worker.worker import Inbox, Worker
 
 __all__ = [
     "CurrentJob",
+    "Inbox",
     "JobFailed",
     "JobPolicy",
     "Source",

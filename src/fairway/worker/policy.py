@@ -142,38 +142,38 @@ class Policies:
 
     Args:
         application: What :meth:`~fairway.consumer.AsyncConsumer.as_asgi` made, or any other ASGI
-            application.
+            application. It is looked at once, now.
+
+    Attributes:
+        acknowledge: Whether any job wants acknowledgement.
     """
 
     def __init__(self, application: object) -> None:
         self._own = _marked(application) or _NONE
+        self._table: HandlerTable | None = None
+        self._by_handler: dict[str, JobPolicy] = {}
         consumer_class = getattr(application, "consumer_class", None)
-        self._class = consumer_class if isinstance(consumer_class, type) else None
-        self._table = None if self._class is None else HandlerTable(self._class)
+        if isinstance(consumer_class, type):
+            self._table = HandlerTable(consumer_class)
+            for name in dir(consumer_class):
+                policy = _marked(inspect.getattr_static(consumer_class, name))
+                if policy is not None:
+                    self._by_handler[name] = policy
+        self.acknowledge = any(policy.acknowledge for policy in self)
 
     def find(self, message: Event) -> JobPolicy:
         """The policy for a message; the default one where nothing was asked for."""
-        if self._table is None or self._class is None:
+        if self._table is None or not self._by_handler:
             return self._own
         try:
             name = self._table.find(message, from_layer=True)
         except NoHandler:
             return self._own
-        return _marked(inspect.getattr_static(self._class, name)) or self._own
+        return self._by_handler.get(name, self._own)
 
     def __iter__(self) -> Iterator[JobPolicy]:
         """Every policy that was asked for."""
-        things = [] if self._class is None else map(self._class_attribute, dir(self._class))
-        found = [*map(_marked, things), self._own]
-        return iter([policy for policy in found if policy is not None and policy is not _NONE])
-
-    @property
-    def acknowledge(self) -> bool:
-        """Whether any job wants acknowledgement."""
-        return any(policy.acknowledge for policy in self)
-
-    def _class_attribute(self, name: str) -> object:
-        return inspect.getattr_static(self._class, name)
+        return (policy for policy in (*self._by_handler.values(), self._own) if policy != _NONE)
 
 
 def _marked(thing: object) -> JobPolicy | None:
