@@ -16,10 +16,13 @@ from fairway._types import Receive, Scope, Send
 from fairway.server import Config, Server
 from fairway.server import listener as listener_module
 from fairway.server.listener import (
+    Listener,
     SocketFile,
+    adopt_listeners,
     close_sockets,
     display,
     open_listeners,
+    open_more_listeners,
     open_sockets,
 )
 from tests.server.conftest import Serve
@@ -67,7 +70,7 @@ class TestTCP:
         """Without a word it is port 8000 on this machine; with a host alone, too."""
         wanted: list[tuple[str, int]] = []
 
-        def note(host: str, port: int) -> list[socket.socket]:
+        def note(host: str, port: int, *, shared: bool) -> list[socket.socket]:
             wanted.append((host, port))
             return []
 
@@ -511,3 +514,40 @@ class TestServing:
             with pytest.raises(OSError, match="another program listens there"):
                 await server.serve()
             assert server.addresses == []
+
+
+class TestShared:
+    """Several processes on one port."""
+
+    @pytest.fixture
+    def listeners(self, tmp_path: Path) -> Iterator[list[Listener]]:
+        config = Config(port=0, unix_socket=str(tmp_path / "site.sock"))
+        found = open_listeners(config, shared=True)
+        yield found
+        close_sockets([listener.sock for listener in found])
+
+    def test_more(self, listeners: list[Listener]) -> None:
+        """Each process has a TCP socket of its own for the same port, and the one Unix socket."""
+        more = open_more_listeners(listeners)
+        assert [(m.index, m.path) for m in more] == [(m.index, m.path) for m in listeners]
+        assert more[0].sock is not listeners[0].sock
+        assert more[0].address == listeners[0].address
+        assert more[1].sock is listeners[1].sock
+        more[0].sock.close()
+
+    def test_adopted(self, listeners: list[Listener]) -> None:
+        """The process that serves makes of descriptors what they were."""
+        config = Config(port=0, unix_socket=listeners[1].path)
+        sockets = [(os.dup(listener.sock.fileno()), listener.index) for listener in listeners]
+        adopted = adopt_listeners(config, sockets)
+        assert [(a.address, a.index) for a in adopted] == [(m.address, m.index) for m in listeners]
+        assert [a.path for a in adopted] == [None, None]  # the file is not theirs to remove
+        close_sockets([listener.sock for listener in adopted])
+
+    def test_by_mistake(self, listeners: list[Listener]) -> None:
+        """A second server on the port is refused as ever."""
+        port = listeners[0].sock.getsockname()[1]
+        listeners[0].sock.listen()
+        for shared in (True, False):
+            with pytest.raises(OSError, match="another program listens there"):
+                open_listeners(Config(port=port), shared=shared)

@@ -7,11 +7,13 @@ import importlib.util
 import inspect
 import logging
 import os
+import signal
+import socket
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NoReturn, TextIO
 
 import fairway
@@ -19,7 +21,9 @@ from fairway._types import ASGIApplication
 from fairway.server.access import AccessLogStream
 from fairway.server.config import Config, ConfigError, Option, options
 from fairway.server.lifespan import LifespanFailed
+from fairway.server.listener import adopt_listeners
 from fairway.server.server import Server
+from fairway.server.supervisor import Assignment, Line, Supervisor
 
 logger = logging.getLogger("fairway.server")
 
@@ -31,10 +35,14 @@ _LEVELS: Final = {0: logging.WARNING, 1: logging.INFO}
 #: The loggers that exist before the application is loaded.
 _LOGGERS: Final = ("fairway.server", "fairway.delivery")
 
+#: What the supervisor of workers has to know, which does not load the project.
+_SUPERVISED: Final = {"host", "port", "unix_socket", "file_descriptor", "endpoints"}
+
 _EPILOG: Final = """\
 examples:
   fairway mysite.asgi:application
   fairway -b 0.0.0.0 -p 8001 mysite.asgi:application
+  fairway -w 4 -p 8001 mysite.asgi:application
   fairway -u /run/mysite.sock --proxy-headers mysite.asgi:application
 
 Durations are seconds, sizes are bytes. A duration of 0 or less and a size of 0
@@ -75,33 +83,44 @@ def run(argv: Sequence[str]) -> int:
     if arguments.pop("no_server_name"):
         arguments["server_name"] = ""
     sys.path.insert(0, ".")
+    assignment = Assignment.of_this_process()
     try:
         # What was typed is complained about at once; the project's settings are not known yet.
         typed = Config.from_mapping(arguments)
         configure_logging(typed)
+        if typed.workers and assignment is None:
+            return supervise(argv, typed)
         application = load_application(path)
         for name in _LOGGERS:
             # A project's LOGGING disables, unless it says otherwise, every logger that it does not
             # name and that exists by then: addresses and tracebacks would be lost without a trace.
             logging.getLogger(name).disabled = False
-        config = _merge(project_options(), arguments)
+        config = _merge(project_options(), arguments, supervised=assignment is not None)
         if (config.verbosity, config.log_fmt) != (typed.verbosity, typed.log_fmt):
             configure_logging(config)
     except (ApplicationNotFound, ConfigError) as error:
         return _complain(str(error))
-    return _serve(application, config)
+    return _complain_if(lambda: serve(application, config, assignment))
 
 
-def _serve(application: ASGIApplication, config: Config) -> int:
+def supervise(argv: Sequence[str], config: Config) -> int:
+    """Keep workers serving that are given the same command line; returns the exit code."""
+    if not hasattr(socket, "SO_REUSEPORT") or not hasattr(signal, "SIGHUP"):
+        return _complain("This system cannot run workers on one port (-w); start without.")
+    supervisor = Supervisor(argv, config, config.workers)
+    return _complain_if(supervisor.run)
+
+
+def _complain_if(run: Callable[[], int | None]) -> int:
+    """The exit code of what runs a server; what it cannot do is said in one line."""
     try:
-        serve(application, config)
+        return run() or 0
     except ConfigError as error:
         return _complain(str(error))
     except LifespanFailed as error:
         return _complain(f"The application cannot start: {error}")
     except OSError as error:
         return _complain(error.strerror or str(error))
-    return 0
 
 
 def _complain(text: str) -> int:
@@ -109,7 +128,13 @@ def _complain(text: str) -> int:
     return 1
 
 
-def _merge(settings: Mapping[str, Any], typed: Mapping[str, Any]) -> Config:
+def _merge(settings: Mapping[str, Any], typed: Mapping[str, Any], *, supervised: bool) -> Config:
+    early = {"workers"} | (_SUPERVISED if supervised else set())
+    for name in settings.keys() & early:
+        raise ConfigError(
+            f"In the setting FAIRWAY: {name!r} is needed before the project is loaded. "
+            "Say it on the command line."
+        )
     try:
         Config.from_mapping(settings)
     except ConfigError as error:
@@ -117,8 +142,15 @@ def _merge(settings: Mapping[str, Any], typed: Mapping[str, Any]) -> Config:
     return Config.from_mapping({**settings, **typed})
 
 
-def serve(application: ASGIApplication, config: Config) -> None:
+def serve(
+    application: ASGIApplication, config: Config, assignment: Assignment | None = None
+) -> None:
     """Run the server in the foreground until a signal ends it.
+
+    Args:
+        application: What to serve.
+        config: How.
+        assignment: What the supervisor has told this process, if it is a worker.
 
     Raises:
         OSError: A socket cannot be bound.
@@ -130,14 +162,20 @@ def serve(application: ASGIApplication, config: Config) -> None:
         if stream is not None and stream is not sys.stdout:
             stack.enter_context(stream)
         log = AccessLogStream(stream, config.access_log_format) if stream else None
-        server = Server(application, config, access_log=log)
-
-        def announce() -> None:
-            for address in server.addresses:
-                logger.info("Fairway %s serves %s", fairway.__version__, address)
-
-        server.ready = announce
+        if assignment is not None:
+            listeners = adopt_listeners(config, assignment.sockets)
+            server = Server(application, config, access_log=log, listeners=listeners)
+            server.ready = Line(assignment.line, server.stop).ready
+        else:
+            server = Server(application, config, access_log=log)
+            server.ready = lambda: announce(server.addresses)
         server.run()
+
+
+def announce(addresses: Sequence[str]) -> None:
+    """Log where the server can be reached."""
+    for address in addresses:
+        logger.info("Fairway %s serves %s", fairway.__version__, address)
 
 
 def load_application(path: str) -> ASGIApplication:

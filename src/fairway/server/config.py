@@ -91,6 +91,12 @@ def _default_threads() -> int:
     return int(text) if text.isdecimal() and int(text) > 0 else 32
 
 
+def _default_workers() -> int:
+    """``WEB_CONCURRENCY`` is what hosting platforms set, and other servers honour."""
+    text = os.environ.get("WEB_CONCURRENCY", "")
+    return int(text) if text.isdecimal() else 0
+
+
 _BIND, _HTTP, _WEBSOCKET = "Where to listen", "HTTP", "WebSocket"
 _PROXY, _PROCESS, _LOG = "Behind a proxy", "Process", "Logging"
 
@@ -237,6 +243,12 @@ class Config:
         "* for all. A Unix socket is trusted.",
     )  # fmt: skip
 
+    workers: int = _option(
+        _default_workers(), "-w", "--workers", group=_PROCESS, unit="processes", minimum=0,
+        help="Processes that serve, started and replaced by one that does not; 0 serves in this "
+        "one. SIGHUP replaces them, one after the other. For the command line, or the environment "
+        "variable WEB_CONCURRENCY.",
+    )  # fmt: skip
     threads: int = _option(
         _default_threads(), "--threads", group=_PROCESS, unit="threads", minimum=1,
         help="Threads that run sync code, and so database connections, at once. The environment "

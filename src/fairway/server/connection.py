@@ -33,6 +33,9 @@ STALLED: Final = 60.0
 #: of it goes out all the time. A killed client looks the same at first, so the application learns
 #: of its disconnect this much later.
 HALF_CLOSED: Final = 1.0
+#: Seconds in which the first request of a connection, perhaps on its way already, is still served
+#: when the server ends.
+LAST_REQUEST: Final = 0.3
 
 #: For SO_LINGER: no time to send what is left.
 _RESET: Final = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
@@ -96,9 +99,9 @@ class Connection(asyncio.Protocol):
             self.scheme = "https"
         self.context.register(self)
         if self.context.draining:
-            self.close()
-            return
-        self._set_deadline(self.context.config.header_timeout, self._refuse_slow)
+            self._set_deadline(LAST_REQUEST, self.close)
+        else:
+            self._set_deadline(self.context.config.header_timeout, self._refuse_slow)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came and hand it on."""
@@ -109,7 +112,8 @@ class Connection(asyncio.Protocol):
             self._backlog.extend(events)
         elif events:
             self._handle(events)
-        if self.stream is None and self._expire != self._refuse_slow and self._http.started:
+        late = self.context.draining or self._expire == self._refuse_slow
+        if self.stream is None and self._http.started and not late:
             # A next request has begun on a connection that was idle: its head is timed anew.
             self._set_deadline(self.context.config.header_timeout, self._refuse_slow)
 
@@ -276,6 +280,8 @@ class Connection(asyncio.Protocol):
         """The server ends: an idle connection closes, a busy one after its response."""
         if self.stream is not None:
             self.stream.last_of_connection()
+        elif self._expire == self._refuse_slow:
+            self._set_deadline(LAST_REQUEST, self.close)  # its request is awaited, or has begun
         elif not self._discarding:
             self.close()
 

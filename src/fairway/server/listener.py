@@ -7,7 +7,7 @@ import os
 import socket
 import ssl
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, TypeAlias, assert_never
 
 from fairway.server.config import Config, ConfigError
@@ -43,12 +43,14 @@ class Listener:
         tls: What its clients are greeted with; None for plain connections.
         backlog: Connections that may wait to be accepted; None for the configuration's number.
         path: The file that it has made, for a Unix socket; else None.
+        index: Which of the configuration's endpoints it is.
     """
 
     sock: socket.socket
     tls: ssl.SSLContext | None = None
     backlog: int | None = None
     path: str | None = None
+    index: int = 0
 
     @property
     def address(self) -> str:
@@ -56,12 +58,16 @@ class Listener:
         return display(self.sock, "http" if self.tls is None else "https")
 
 
-def open_listeners(config: Config) -> list[Listener]:
+def open_listeners(config: Config, *, shared: bool = False) -> list[Listener]:
     """Bind every socket that the configuration names: inherited, TCP, endpoints, Unix.
 
     A host name may stand for several addresses (``localhost`` often does): all that the machine has
     are bound, to the same port. Whoever may enter its directory may connect to a Unix socket, as to
     a port of the machine; the proxy in front mostly runs as another user.
+
+    Args:
+        config: What to listen on.
+        shared: Whether :func:`open_more_listeners` is to bind more for the same ports.
 
     Raises:
         OSError: One cannot be bound; the message says which and why, in one line.
@@ -69,21 +75,72 @@ def open_listeners(config: Config) -> list[Listener]:
     """
     listeners: list[Listener] = []
     try:
-        tls = _context(_certificate(config))
-        for endpoint in _endpoints(config):
-            # What --bind, --port and --fd name is encrypted as the options say, what an endpoint
-            # string names as that does.
-            listeners.extend(_open(endpoint, tls))
-        for text in config.endpoints:
-            listeners.extend(_open(parse_endpoint(text), None))
-        if config.unix_socket is not None:
-            listeners.extend(_open(UnixEndpoint(path=config.unix_socket), None))
+        for index, (endpoint, tls) in enumerate(_plan(config)):
+            for listener in _open(endpoint, tls, shared=shared):
+                listeners.append(dataclasses.replace(listener, index=index))  # noqa: PERF401  one may fail
     except (OSError, ConfigError):
         for listener in listeners:
             listener.sock.close()
             SocketFile(listener.path).remove()
         raise
     return listeners
+
+
+def _plan(config: Config) -> list[tuple[Endpoint, ssl.SSLContext | None]]:
+    """What to listen on, in order, with what greets clients where the endpoint itself names none.
+
+    What --bind, --port and --fd name is encrypted as the options say, what an endpoint string names
+    as that does.
+    """
+    tls = _context(_certificate(config))
+    found: list[tuple[Endpoint, ssl.SSLContext | None]] = []
+    found += [(endpoint, tls) for endpoint in _endpoints(config)]
+    found += [(parse_endpoint(text), None) for text in config.endpoints]
+    if config.unix_socket is not None:
+        found.append((UnixEndpoint(path=config.unix_socket), None))
+    return found
+
+
+def open_more_listeners(listeners: Sequence[Listener]) -> list[Listener]:
+    """The same for another process: more sockets for the same ports, and the same Unix sockets.
+
+    Raises:
+        OSError: One cannot be bound.
+    """
+    more: list[Listener] = []
+    for listener in listeners:
+        sock = listener.sock
+        if not _is_unix(sock) and sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT):
+            sock = _bind_address(sock.family, sock.getsockname(), shared=True)
+        more.append(dataclasses.replace(listener, sock=sock))
+    return more
+
+
+def adopt_listeners(config: Config, sockets: Iterable[tuple[int, int]]) -> list[Listener]:
+    """Sockets that another process has bound for this configuration.
+
+    Args:
+        config: The same as there, but for what the project's settings say beside it.
+        sockets: Their descriptors, and which of the endpoints each is.
+
+    Raises:
+        ConfigError: A certificate cannot be used.
+    """
+    plan = _plan(config)
+    found = []
+    for descriptor, index in sockets:
+        endpoint, tls = plan[index]
+        certificate = endpoint.certificate if isinstance(endpoint, TCPEndpoint) else None
+        sock = _inherit(descriptor)
+        found.append(
+            Listener(
+                sock,
+                None if _is_unix(sock) else _context(certificate) or tls,
+                getattr(endpoint, "backlog", None),
+                index=index,
+            )
+        )
+    return found
 
 
 def adopt_sockets(sockets: Sequence[socket.socket], config: Config) -> list[Listener]:
@@ -162,11 +219,11 @@ def _endpoints(config: Config) -> Iterator[DescriptorEndpoint | TCPEndpoint]:
         )
 
 
-def _open(endpoint: Endpoint, tls: ssl.SSLContext | None) -> Iterator[Listener]:
+def _open(endpoint: Endpoint, tls: ssl.SSLContext | None, *, shared: bool) -> Iterator[Listener]:
     match endpoint:
         case TCPEndpoint(host=host, port=port, certificate=certificate, backlog=backlog):
             tls = _context(certificate) or tls
-            for sock in _bind_tcp(host, port):
+            for sock in _bind_tcp(host, port, shared=shared):
                 yield Listener(sock, tls, backlog)
         case UnixEndpoint(path=path, mode=mode, backlog=backlog):
             yield Listener(_bind_unix(path, mode), None, backlog, path)
@@ -233,7 +290,7 @@ def _is_unix(sock: socket.socket) -> bool:
     return sock.family not in (socket.AF_INET, socket.AF_INET6)
 
 
-def _bind_tcp(host: str, port: int) -> list[socket.socket]:
+def _bind_tcp(host: str, port: int, *, shared: bool) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     missing: OSError | None = None
     try:
@@ -241,7 +298,10 @@ def _bind_tcp(host: str, port: int) -> list[socket.socket]:
             if port == 0 and sockets:  # one free port for all addresses of a name
                 address = (address[0], sockets[0].getsockname()[1], *address[2:])  # noqa: PLW2901
             try:
-                sockets.append(_bind_address(family, address))
+                if shared:
+                    # Else two servers that are started by mistake would share the port, too.
+                    _bind_address(family, address).close()
+                sockets.append(_bind_address(family, address, shared=shared))
             except OSError as error:
                 if error.errno not in _NO_SUCH_FAMILY:
                     raise
@@ -265,11 +325,13 @@ def _addresses(host: str, port: int) -> list[tuple[int, _SocketAddress]]:
     return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
 
-def _bind_address(family: int, address: _SocketAddress) -> socket.socket:
+def _bind_address(family: int, address: _SocketAddress, *, shared: bool = False) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         if os.name == "posix":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.setblocking(False)

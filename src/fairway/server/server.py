@@ -36,6 +36,7 @@ class Server:
         ready: Called once when the server accepts connections; :attr:`addresses` is set by then.
         sockets: Bound sockets to listen on, instead of those that ``config`` names; with its TLS,
             but for Unix sockets. The server closes them.
+        listeners: The same, with what their clients are greeted with.
         signals: Whether :meth:`run` and :meth:`serve` let SIGINT and SIGTERM stop it.
 
     Attributes:
@@ -50,6 +51,7 @@ class Server:
         access_log: AccessLog | None = None,
         ready: Callable[[], None] | None = None,
         sockets: Sequence[socket.socket] | None = None,
+        listeners: Sequence[Listener] | None = None,
         signals: bool = True,
     ) -> None:
         self.addresses: list[str] = []
@@ -58,6 +60,7 @@ class Server:
         self._access_log = access_log
         self.ready = ready
         self._sockets = sockets
+        self._listeners = listeners
         self._takes_signals = signals
         self._loop: asyncio.AbstractEventLoop | None = None
         self._context: Context | None = None
@@ -102,7 +105,10 @@ class Server:
         for event in (self._stop, self._hurry)[: self._stops]:
             event.set()
         context = self._context = Context(self._application, self._config, loop, self._access_log)
-        if self._sockets is None:
+        listeners: Sequence[Listener]
+        if self._listeners is not None:
+            listeners = self._listeners
+        elif self._sockets is None:
             listeners = open_listeners(self._config)
         else:
             listeners = adopt_sockets(self._sockets, self._config)
