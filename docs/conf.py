@@ -9,6 +9,7 @@ from django.conf import settings
 import fairway
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "interop"))
 
 # The reference is read from the modules themselves, some of which want a Django project.
 settings.configure(
@@ -32,6 +33,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "fairway_reference",
+    "fairway_interop",
 ]
 exclude_patterns = ["_build"]
 html_theme = "furo"

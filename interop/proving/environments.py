@@ -74,12 +74,14 @@ def environment(name: str, *, refresh: bool = False) -> Environment:
         MakingError: pip failed.
     """
     wanted, alone = REQUIREMENTS / f"{name}.txt", REQUIREMENTS / f"{name}-alone.txt"
-    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    document = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
+    project = document["project"]
     extras = ",".join(
         extra for extra in EXTRAS if extra in project.get("optional-dependencies", {})
     )
     installed = [
         extras,
+        document["tool"]["hatch"],  # which files are put where
         *(project.get(key) for key in ("requires-python", "dependencies", "scripts")),
     ]
     made_from = [sys.version, repr(installed), wanted.read_text()]

@@ -17,7 +17,6 @@ START_TIMEOUT = 30.0  #: seconds until a server must accept connections
 STOP_TIMEOUT = 15.0  #: seconds that a process has between SIGTERM and SIGKILL
 
 _PR_SET_PDEATHSIG = 1
-_prctl = ctypes.CDLL(None).prctl
 
 
 class ProofError(Exception):
@@ -115,7 +114,7 @@ class Running:
 
 
 def _end_with_parent() -> None:
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @contextlib.contextmanager

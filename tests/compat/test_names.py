@@ -118,7 +118,8 @@ ROWS = [
     pytest.param(
         {
             "channels_redis": "__version__",
-            "channels_redis.core": "RedisChannelLayer RedisLoopLayer ChannelLock BoundedQueue",
+            "channels_redis.core": "RedisChannelLayer RedisLoopLayer ChannelLock BoundedQueue "
+            "ChannelFull",
             "channels_redis.pubsub": "RedisPubSubChannelLayer RedisPubSubLoopLayer "
             "RedisSingleShardConnection",
             "channels_redis.serializers": "registry SerializersRegistry BaseMessageSerializer "

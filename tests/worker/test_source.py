@@ -21,6 +21,17 @@ def test_abilities_are_declared() -> None:
     assert not can_delay(None)
 
 
+def test_unknown_names_of_foreign_layers_are_left_alone() -> None:
+    """A layer that makes connections for any name is not asked before an event loop runs."""
+
+    class Connecting:
+        def __getattr__(self, name: str) -> object:
+            raise RuntimeError("no running event loop")
+
+    assert not can_acknowledge(Connecting())
+    assert not can_delay(Connecting())
+
+
 def test_sizes() -> None:
     """Bytes as our layers carry them; what they do not carry has some size too."""
     assert size_of({"type": "x"}) == 8

@@ -1,7 +1,7 @@
 """Channel layers: our consumers over those of others, and stock Channels consumers over ours."""
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -98,9 +98,14 @@ def environ_of(layer: Layer, stack: str) -> dict[str, str]:
 
 def prove(stack: str, server: str, make: Maker, stage: Stage) -> str:
     """Two servers and a worker, if the layer reaches that far, and all that can be sent."""
+    return prove_with({}, stack, server, make, stage)
+
+
+def prove_with(more: Mapping[str, str], stack: str, server: str, make: Maker, stage: Stage) -> str:
+    """The same with more variables for the project."""
     with ExitStack() as around:
         layer = around.enter_context(make(stage))
-        environ = environ_of(layer, stack)
+        environ = {**environ_of(layer, stack), **more}
         _, port = around.enter_context(stage.server(server, environ))
         other = port
         if layer.shared:

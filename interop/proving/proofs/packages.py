@@ -8,18 +8,32 @@ from uuid import uuid4
 
 from proving.client import Socket, Visitor, check
 from proving.processes import ProofError
+from proving.proofs.layers import CORE, PUBSUB, over_redis, prove_with
 from proving.rows import Row, Stage
 
 GROUP = "Packages built on Channels, on the alias"
+PROJECT = "A project written for Channels, as it is"
+RUNSERVER = "django-admin runserver --noreload --skip-checks 127.0.0.1:{port}"
+COMPAT = {"FAIRWAY_COMPAT": "1", "INTEROP_APPS": '["daphne"]'}
 REPLACED = ("channels", "daphne")
+
+
+def project(backend: str, stage: Stage) -> str:
+    """Daphne's ``runserver``, ``runworker`` and ``channels_redis``, all of them Fairway's."""
+    _check_environment(stage)
+    return prove_with(COMPAT, "channels", RUNSERVER, partial(over_redis, backend), stage)
+
+
+def _check_environment(stage: Stage) -> None:
+    for distribution in REPLACED:
+        if distribution in stage.environment.versions:
+            raise ProofError(f"{distribution} is installed, so this would prove nothing")
 
 
 @contextmanager
 def guest(stage: Stage, name: str) -> Iterator[int]:
     """Serve the site of a package, its database migrated, and give the port."""
-    for distribution in REPLACED:
-        if distribution in stage.environment.versions:
-            raise ProofError(f"{distribution} is installed, so this would prove nothing")
+    _check_environment(stage)
     environ = {
         "DJANGO_SETTINGS_MODULE": "guests.settings",
         "INTEROP_GUEST": name,
@@ -192,13 +206,26 @@ def multiplexer(stage: Stage) -> str:
 
 
 ROWS = [
-    Row(group=GROUP, name=name, packages=(name,), environment="alias", prove=prove)
-    for name, prove in (
-        ("djangochannelsrestframework", rest),
-        ("strawberry-graphql", strawberry),
-        ("django-eventstream", eventstream),
-        ("reactpy-django", reactpy),
-        ("chanx", chanx),
-        ("channelsmultiplexer", multiplexer),
-    )
+    *(
+        Row(
+            group=PROJECT,
+            name=f"FAIRWAY_COMPAT=1, {backend.rpartition('.')[2]}",
+            packages=("django", "redis"),
+            environment="alias",
+            prove=partial(project, backend),
+            needs="fairway.layers.redis:RedisChannelLayer",
+        )
+        for backend in (CORE, PUBSUB)
+    ),
+    *(
+        Row(group=GROUP, name=name, packages=(name,), environment="alias", prove=prove)
+        for name, prove in (
+            ("djangochannelsrestframework", rest),
+            ("strawberry-graphql", strawberry),
+            ("django-eventstream", eventstream),
+            ("reactpy-django", reactpy),
+            ("chanx", chanx),
+            ("channelsmultiplexer", multiplexer),
+        )
+    ),
 ]

@@ -83,7 +83,7 @@ def prove_several(server: Server, make: Maker, stage: Stage) -> str:
 
 def _wait_for(environ: dict[str, str], number: int) -> None:
     """A supervisor may be gone a moment before its last worker."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 15
     while len(diary(environ, "disconnect")) < number and time.monotonic() < deadline:
         time.sleep(0.1)
     check(len(diary(environ, "disconnect")), number, "the number of disconnect() after the stop")

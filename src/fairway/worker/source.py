@@ -47,12 +47,19 @@ class Lease(Protocol):
 
 def can_acknowledge(layer: object) -> bool:
     """Whether a layer keeps a message until it is acknowledged."""
-    return "acknowledgement" in getattr(layer, "abilities", ())
+    return "acknowledgement" in _abilities(layer)
 
 
 def can_delay(layer: object) -> bool:
     """Whether a layer takes messages for later."""
-    return "delay" in getattr(layer, "abilities", ())
+    return "delay" in _abilities(layer)
+
+
+def _abilities(layer: Any) -> frozenset[str]:
+    # The type is asked first: the layer of channels_redis.pubsub looks up unknown names in the
+    # connections of the running event loop, and fails where none runs.
+    found: frozenset[str] = layer.abilities if hasattr(type(layer), "abilities") else frozenset()
+    return found
 
 
 def size_of(message: Event) -> int:

@@ -6,8 +6,15 @@ from collections import Counter
 from typing import Any
 
 from fairway.compat.absent import Absent
+from fairway.exceptions import ChannelFull
 
-__all__ = ["BoundedQueue", "ChannelLock", "RedisChannelLayer", "RedisLoopLayer"]  # noqa: F822
+__all__ = [  # noqa: F822
+    "BoundedQueue",
+    "ChannelFull",
+    "ChannelLock",
+    "RedisChannelLayer",
+    "RedisLoopLayer",
+]
 
 
 def __getattr__(name: str) -> Any:
