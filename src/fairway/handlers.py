@@ -16,7 +16,14 @@ _HOUSE: Final = "fairway."
 _OPEN_TO_LAYER: Final = frozenset({"websocket_receive", "websocket_send", "websocket_close"})
 #: What only a server may tell, also where a project's own class defines the handler.
 _SERVER_ONLY: Final = frozenset(
-    {"websocket_connect", "websocket_disconnect", "http_request", "http_disconnect"}
+    {
+        "websocket_connect",
+        "websocket_disconnect",
+        "http_request",
+        "http_disconnect",
+        "poll_connect",
+        "poll_disconnect",
+    }
 )
 
 F = TypeVar("F", bound=Callable[..., Any])

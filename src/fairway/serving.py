@@ -176,7 +176,8 @@ class Serving:
         for pump in pumps:
             pump.cancel()
         # No circle for the collector to find.
-        mailbox.direct = mailbox.on_overflow = mailbox.on_overdue = mailbox.on_disconnect = None
+        mailbox.direct = mailbox.on_overflow = mailbox.on_overdue = None
+        mailbox.on_disconnect = mailbox.on_drain = None
         if self._grace is not None:
             self._grace.close()
             self._grace = None

@@ -7,13 +7,15 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from fairway._types import ASGIApplication, Event, Receive, Scope, Send
+from fairway.generic import polling
 from fairway.generic.http import AsyncHttpConsumer
 from fairway.generic.polling import AsyncLongPollConsumer
 from fairway.generic.sse import AsyncEventStreamConsumer
 from fairway.generic.websocket import AsyncWebsocketConsumer
 from fairway.layers import InMemoryChannelLayer
+from fairway.server import Config, Server
 from tests.consumers.servers import SERVERS, http, served, websocket
-from tests.server.running import Client, until
+from tests.server.running import DEADLINE, Client, Running, until
 
 each_server = pytest.mark.parametrize("server", SERVERS)
 
@@ -149,6 +151,40 @@ async def test_long_poll(server: str, layer: InMemoryChannelLayer) -> None:
         first.close()
         second.close()
         await until(lambda: not layer.groups)
+
+
+async def test_drain(layer: InMemoryChannelLayer) -> None:
+    """A server that ends waits for no stream: it is ended, and a poll that waits is answered."""
+
+    class Stream(AsyncEventStreamConsumer):
+        groups = ["news"]
+
+    class Poll(AsyncLongPollConsumer):
+        keep = 1000.0
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        consumer = Stream() if scope["path"] == "/stream" else Poll()
+        await consumer(scope, receive, send)
+
+    config = Config(host="127.0.0.1", port=0, lifespan="off", graceful_timeout=DEADLINE)
+    running = Running(Server(application, config))
+    await running.start()
+    stream, poll = await running.connect(), await running.connect()
+    await stream.get("/stream")
+    await stream.head()
+    assert await chunk(stream) == b":\n\n"
+    answer = json.loads((await poll.fetch("/poll")).body)
+    await poll.get(f"/poll?client={answer['client']}")
+    await until(lambda: len(running.context.tasks) == 2)
+    running.stop()
+    assert await stream.chunks() == b""
+    assert (await poll.response()).status == 204
+    await running.ended()
+    await running.close()
+    assert layer.groups == {}
+    for client in list(polling._clients.values()):
+        await client.close()
+    await until(lambda: not polling._clients)
 
 
 @pytest.mark.parametrize("concurrency", [1, 2])

@@ -68,6 +68,7 @@ class Mailbox:
         groups: Names of the groups that it is in; the hub's to change.
         direct: Where the hub may write prepared messages while the reader waits, or None.
         on_disconnect: Called once, when the client's disconnect is put in.
+        on_drain: Called when the server ends, and waits for what has an end.
         on_overdue: Called when the reader is about to be cancelled because it goes on for too long;
             lets go of what it can, and returns what it is doing, as text for the log.
         on_park: Called whenever the reader finds nothing and begins to wait.
@@ -97,6 +98,7 @@ class Mailbox:
         "groups",
         "loop",
         "on_disconnect",
+        "on_drain",
         "on_overdue",
         "on_overflow",
         "on_park",
@@ -120,6 +122,7 @@ class Mailbox:
         self.groups: list[str] = []
         self.direct: Outbox | None = None
         self.on_disconnect: Callable[[], None] | None = None
+        self.on_drain: Callable[[], None] | None = None
         self.on_overdue: Callable[[], str] | None = None
         self.on_park: Callable[[], None] | None = None
         self.on_overflow: Callable[[], None] | None = None

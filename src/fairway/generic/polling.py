@@ -186,6 +186,8 @@ class AsyncLongPollConsumer(Groups, AsyncConsumer):
         while self._kept and self._kept[0][0] <= cursor:
             self._size -= len(self._kept.popleft()[1])
         waiting = self._poll = asyncio.get_running_loop().create_future()
+        if isinstance(receive, Mailbox):
+            receive.on_drain = self._wake  # the server ends, and would wait for this request
         gone = asyncio.ensure_future(_gone(receive))
         try:
             if not self._kept and not self._closing:

@@ -4,6 +4,7 @@ See https://html.spec.whatwg.org/multipage/server-sent-events.html.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Hashable, Iterable
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
@@ -45,6 +46,7 @@ class AsyncEventStreamConsumer(AsyncHttpConsumer):
 
     _sent_at = 0.0
     _beat: "asyncio.Task[None] | None" = None
+    _closer: "asyncio.Task[None] | None" = None
 
     # ------------------------------------------------------------------ what subclasses override
 
@@ -183,11 +185,20 @@ class AsyncEventStreamConsumer(AsyncHttpConsumer):
         await self.close()
 
     async def _end(self) -> None:
-        if self._beat is not None:
-            self._beat.cancel()
-            await asyncio.wait({self._beat})
-            self._beat = None
+        tasks = [task for task in (self._beat, self._closer) if task is not None]
+        self._beat = self._closer = None
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await super()._end()
+
+    def _drain(self) -> None:
+        """The server ends, and would wait for this stream: its client connects to the next one."""
+        self._closer = asyncio.get_running_loop().create_task(self._close_quietly())
+
+    async def _close_quietly(self) -> None:
+        with contextlib.suppress(OSError):  # the client was faster
+            await self.close()
 
     def _lane(self, job: Job) -> Hashable:
         # Behind connect(), as on a WebSocket: it may still be sending what the client has missed.
@@ -197,5 +208,6 @@ class AsyncEventStreamConsumer(AsyncHttpConsumer):
         super()._open(mailbox, send, foreign=foreign)
         # Who missed an event must not believe to have seen them all: it is to connect again.
         mailbox.overflow = Overflow.DISCONNECT
+        mailbox.on_drain = self._drain
         if self._grace is not None:
             mailbox.on_overflow = self._grace.interrupt

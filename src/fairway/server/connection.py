@@ -279,7 +279,7 @@ class Connection(asyncio.Protocol):
     def shut_down(self) -> None:
         """The server ends: an idle connection closes, a busy one after its response."""
         if self.stream is not None:
-            self.stream.last_of_connection()
+            self.stream.shut_down()
         elif self._expire == self._refuse_slow:
             self._set_deadline(LAST_REQUEST, self.close)  # its request is awaited, or has begun
         elif not self._discarding:

@@ -196,6 +196,12 @@ class HTTPStream:
             self._status = status or self._status
             self._log()
 
+    def shut_down(self) -> None:
+        """The server ends: this response is the last one, and one without an end is to find it."""
+        self.last_of_connection()
+        if self._mailbox.on_drain is not None:
+            self._mailbox.on_drain()
+
     def last_of_connection(self) -> None:
         """The connection ends after this response; it says so unless its head has been sent."""
         self._response.keep_alive = False
