@@ -23,7 +23,7 @@ from fairway.db import check_databases
 from fairway.layers import InMemoryChannelLayer, channel_layers
 from fairway.routing.checks import check_import, check_routes
 from fairway.server.config import Config, ConfigError
-from fairway.worker.checks import check_jobs
+from fairway.worker.checks import check_jobs, register_task_checks
 
 TAG: Final = "fairway"
 
@@ -89,6 +89,7 @@ def register_checks() -> None:
     ):
         checks.register(check, TAG)
     checks.register(check_import, TAG, deploy=True)
+    register_task_checks()
 
 
 def check_asgi_application(**kwargs: Any) -> list[CheckMessage]:

@@ -1,8 +1,10 @@
 """The system check of jobs: what handlers ask for, beside what the channel layers can do."""
 
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
+import django
 from django.core import checks
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
@@ -12,6 +14,16 @@ from fairway.layers import ChannelLayer, channel_layers
 from fairway.routing import get_default_application
 from fairway.worker.policy import Policies
 from fairway.worker.routes import applications
+
+
+def register_task_checks() -> None:
+    """Make Django check the backends in ``TASKS``, ours among them (E014 to E017, W004, W005).
+
+    It does so once ``django.tasks`` has been imported, which may first happen in the URLconf while
+    the checks are running: too late.
+    """
+    if django.VERSION >= (6, 0):
+        importlib.import_module("django.tasks")
 
 
 def check_jobs(**kwargs: Any) -> list[CheckMessage]:
