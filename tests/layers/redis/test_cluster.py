@@ -170,9 +170,11 @@ async def test_no_cluster(
     with pytest.raises(ChannelLayerUnavailable, match="cluster support disabled"):
         await layer.send("jobs", message())
     assert [record.getMessage() for record in caplog.records] == [
-        f"Redis at 127.0.0.1:{shared.port} is not available: ERR This instance has cluster support "
-        "disabled (is it no cluster? then remove \"cluster\": True). See whether 'hosts' names the "
-        "right server."
+        (
+            f"Redis at 127.0.0.1:{shared.port} is not available: ERR This instance has cluster "
+            'support disabled (is it no cluster? then remove "cluster": True). See whether '
+            "'hosts' names the right server."
+        )
     ]
 
 
