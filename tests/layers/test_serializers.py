@@ -68,6 +68,26 @@ class TestRegistry:
         own.register_serializer("upper", JSONSerializer)
         assert type(own.get_serializer("upper")) is JSONSerializer
 
+    def test_own_without_options(self) -> None:
+        """A class with the two methods will do; options that nobody gives are not passed on."""
+
+        class Plain:
+            def serialize(self, message: object) -> object:
+                return message
+
+            deserialize = serialize
+
+        own = SerializersRegistry()
+        own.register_serializer("plain", Plain)  # type: ignore[arg-type]  # it has the methods
+        serialized: object = own.get_serializer("plain").serialize(MESSAGE)
+        assert serialized == MESSAGE
+
+    @pytest.mark.parametrize("kind", [object, lambda message: message])
+    def test_refuses_what_cannot_serialize(self, kind: Any) -> None:
+        """What is no class, or lacks a method, is refused when it is registered."""
+        with pytest.raises(AssertionError, match=r"is no class with a method serialize\(\)\.$"):
+            SerializersRegistry().register_serializer("bad", kind)
+
     def test_unknown(self) -> None:
         """One that does not exist is a KeyError which names those that do."""
         with pytest.raises(SerializerDoesNotExist) as caught:
@@ -90,6 +110,11 @@ class TestRegistry:
         own.register_serializer("missing", MissingSerializer)
         with pytest.raises(ImportError, match=r"^MissingSerializer is not installed\.$"):
             own.get_serializer("missing")
+
+
+def test_negative_prefix() -> None:
+    """A negative length is none."""
+    assert JSONSerializer(random_prefix_length=-1).serialize({"a": 1}) == b'{"a": 1}'
 
 
 @pytest.mark.row("3.3 BaseMessageSerializer")

@@ -65,7 +65,7 @@ class BaseMessageSerializer(abc.ABC):
         random_prefix_length: int = 0,
         expiry: float | None = None,
     ) -> None:
-        self.random_prefix_length = random_prefix_length
+        self.random_prefix_length = max(0, random_prefix_length)
         self.expiry = expiry
         self.crypter = self._make_crypter(symmetric_encryption_keys)
 
@@ -229,14 +229,22 @@ class SerializersRegistry:
         format: str,  # noqa: A002  the word that is known
         serializer_class: type[BaseMessageSerializer],
     ) -> None:
-        """Give a format a serializer, in place of the one that it may have."""
+        """Give a format a serializer, in place of the one that it may have.
+
+        Raises:
+            AssertionError: It is no class with the methods ``serialize`` and ``deserialize``.
+        """
+        for method in ("serialize", "deserialize"):
+            if not callable(getattr(serializer_class, method, None)):
+                # An AssertionError, as channels_redis raises it, but under `python -O`, too.
+                raise AssertionError(f"{serializer_class!r} is no class with a method {method}().")
         self._registry[format] = serializer_class
 
     def get_serializer(
         self,
         format: str,  # noqa: A002  the word that is known
         symmetric_encryption_keys: Iterable[str | bytes] | None = None,
-        random_prefix_length: int = 0,
+        random_prefix_length: int | None = None,
         expiry: float | None = None,
     ) -> BaseMessageSerializer:
         """A new serializer for a format.
@@ -257,11 +265,13 @@ class SerializersRegistry:
             raise SerializerDoesNotExist(
                 f"There is no serializer for serializer_format={format!r}, only {known}."
             )
-        return found(
-            symmetric_encryption_keys=symmetric_encryption_keys,
-            random_prefix_length=random_prefix_length,
-            expiry=expiry,
-        )
+        # Only what is asked for: a serializer of a project's own may know none of the options.
+        options = {
+            "symmetric_encryption_keys": symmetric_encryption_keys,
+            "random_prefix_length": random_prefix_length,
+            "expiry": expiry,
+        }
+        return found(**{name: value for name, value in options.items() if value is not None})
 
 
 #: The formats of this process: ``"json"`` and ``"msgpack"``, and what it registers itself.
