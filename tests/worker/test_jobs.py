@@ -147,6 +147,19 @@ class TestConcurrency:
             assert worker.stats()["failed"] == 1
         assert Flaky.attempts() == [1, 1, 1, 1]
 
+    def test_a_consumer_with_a_concurrency_of_its_own_is_refused(self) -> None:
+        """Nobody could tell when it is done with a job."""
+
+        class Several(AsyncConsumer):
+            concurrency = 4
+
+        with pytest.raises(ImproperlyConfigured) as caught:
+            Worker(Several.as_asgi(), ["jobs"], InMemoryChannelLayer())
+        assert str(caught.value) == (
+            "Several has a concurrency of 4, which is for connections. In a worker each job has an "
+            "instance of its own: take it away, and run as many at once with 'runworker jobs=4'."
+        )
+
     @pytest.mark.parametrize("size", [0, -1])
     def test_it_has_a_lower_limit(self, size: int) -> None:
         """The error names the channel."""
@@ -487,6 +500,41 @@ class TestAcknowledgement:
         assert caplog.messages == [
             f"Job of type 'kill' (11 bytes) from channel 'jobs' is given up: {why}"
         ]
+
+    async def test_at_most_once_is_not_twice(self, caplog: pytest.LogCaptureFixture) -> None:
+        """A job whose lease ran out before it was begun is another worker's now."""
+
+        class Late(InMemoryChannelLayer):
+            async def receive_job(self, channel: str, *, lease: float) -> Any:
+                found = await super().receive_job(channel, lease=lease)
+                await found.give_back(delay=1000)
+                return found
+
+        layer = Late()
+        await layer.send("jobs", {"type": "plain", "failures": 0})
+        async with working(FlakyAndKept.as_asgi(), layer) as worker:
+            await until(lambda: worker.stats()["requeued"])
+        assert Flaky.seen == []
+        assert caplog.messages == [
+            "Job of type 'plain' from channel 'jobs' went to another worker before it was begun."
+        ]
+
+    async def test_a_bug_of_ours_keeps_nothing_from_others(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whatever goes wrong, the lease is not renewed any more, and the job comes back."""
+        clock = Clock()
+        layer = InMemoryChannelLayer(clock=clock)
+        await layer.send("jobs", {"type": "kept", "failures": 0})
+
+        async def broken(*args: object) -> None:
+            raise LookupError("a bug")
+
+        async with working(FlakyAndKept.as_asgi(), layer) as worker:
+            monkeypatch.setattr(worker._instances, "lend", broken)
+            await until(lambda: worker.stats()["taken"] and not worker.stats()["running"])
+            clock.now += 61
+            assert (await layer.receive_job("jobs", lease=1)).attempt == 2
 
     def test_a_layer_that_cannot_do_it_is_refused(self) -> None:
         """At the start, not when the first worker is killed."""

@@ -47,7 +47,13 @@ class Jobs:
 
     def begin(self, lane: Lane, delivery: Delivery) -> "asyncio.Task[None]":
         """Start to work on a delivery; cancelling the task interrupts it."""
-        return asyncio.create_task(self._work(lane, delivery))
+        return asyncio.create_task(self._settle(lane, delivery))
+
+    async def _settle(self, lane: Lane, delivery: Delivery) -> None:
+        try:
+            await self._work(lane, delivery)
+        finally:
+            delivery.settle()  # whatever went wrong, nobody keeps it from others any longer
 
     async def _work(self, lane: Lane, delivery: Delivery) -> None:
         if not delivery.message.get("type"):
@@ -55,7 +61,15 @@ class Jobs:
             return
         policy = self._policy_of(lane.channel, delivery.message)
         if not policy.acknowledge:
-            await self._outcomes.accepted(delivery)  # at most once: not again, whatever happens
+            # At most once: not again, whatever happens.
+            if not await self._outcomes.accepted(delivery):
+                logger.warning(
+                    "Job of type %r from channel %r went to another worker before it was begun.",
+                    delivery.kind,
+                    lane.channel,
+                )
+                self._outcomes.counts[lane.channel]["requeued"] += 1
+                return
         elif policy.came_too_often(delivery.attempt):
             await self._give_up(lane, delivery, policy)
             return

@@ -54,12 +54,17 @@ class Outcomes:
         self.counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._link = link
 
-    async def accepted(self, delivery: Delivery) -> None:
-        """It is done with, or not wanted back whatever becomes of it."""
+    async def accepted(self, delivery: Delivery) -> bool:
+        """It is done with, or not wanted back whatever becomes of it.
+
+        Returns:
+            False if its lease had run out: then another worker has it, or will.
+        """
         delivery.settle()
-        if delivery.lease is not None:
-            lease, delivery.lease = delivery.lease, None
-            await self._link.insist(delivery.channel, lease.acknowledge)
+        if delivery.lease is None:
+            return True
+        lease, delivery.lease = delivery.lease, None
+        return await self._link.insist(delivery.channel, lease.acknowledge) is not False
 
     async def done(self, delivery: Delivery) -> None:
         """It has been worked on without an exception."""

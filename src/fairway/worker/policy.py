@@ -146,6 +146,7 @@ class Policies:
 
     Attributes:
         acknowledge: Whether any job wants acknowledgement.
+        consumer_class: The consumer, if it is one.
     """
 
     def __init__(self, application: object) -> None:
@@ -153,6 +154,7 @@ class Policies:
         self._table: HandlerTable | None = None
         self._by_handler: dict[str, JobPolicy] = {}
         consumer_class = getattr(application, "consumer_class", None)
+        self.consumer_class = consumer_class if isinstance(consumer_class, type) else None
         if isinstance(consumer_class, type):
             self._table = HandlerTable(consumer_class)
             for name in dir(consumer_class):

@@ -6,10 +6,12 @@ import logging
 import signal
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
 
 from django.core.exceptions import ImproperlyConfigured
 
 from fairway._types import ASGIApplication, Event, Scope
+from fairway.consumer import AsyncConsumer
 from fairway.server.threads import ThreadPool
 from fairway.worker.instances import ApplicationDetails, Instances
 from fairway.worker.jobs import FAREWELL, Jobs, briefly
@@ -48,7 +50,8 @@ class Worker:
         lease: Seconds after which jobs with acknowledgement come back if the worker was killed.
 
     Raises:
-        ImproperlyConfigured: A handler asks for acknowledgement, and the layer cannot do it.
+        ImproperlyConfigured: A handler asks for acknowledgement, and the layer cannot do it; or a
+            consumer has a ``concurrency`` of its own.
         ValueError: There is no channel layer, or a number is too small.
     """
 
@@ -174,7 +177,7 @@ class Worker:
         other, and wait in memory: nothing bounds them.
         """
         self._instances.scopes.setdefault(scope_id, scope)
-        return Inbox(self._lane(scope_id))
+        return _Inbox(self._lane(scope_id))
 
     async def application_send(self, scope: Scope, message: Event) -> None:
         """Refuse what the application sends; a subclass may know what to do with it.
@@ -338,6 +341,15 @@ class Worker:
             raise ValueError("lease must be more than 0, and prefetch 0 or more.")
         layer = type(self.channel_layer).__name__
         for channel, policies in self._policies.items():
+            consumer = policies.consumer_class
+            if consumer and issubclass(consumer, AsyncConsumer) and consumer.concurrency > 1:
+                # It asks for the next job before it is done with the one it has.
+                raise ImproperlyConfigured(
+                    f"{consumer.__name__} has a concurrency of {consumer.concurrency}, which is "
+                    "for connections. In a worker each job has an instance of its own: take it "
+                    f"away, and run as many at once with 'runworker {channel}="
+                    f"{consumer.concurrency}'."
+                )
             if policies.acknowledge and not can_acknowledge(self.channel_layer):
                 raise ImproperlyConfigured(
                     f"A handler of channel {channel!r} asks for acknowledgement, which {layer} "
@@ -346,14 +358,18 @@ class Worker:
                 )
 
 
-class Inbox:
+class Inbox(Protocol):
     """What a listener that was written for Channels puts messages into."""
 
+    def put_nowait(self, message: Event) -> None:
+        """Hand a message to the application, after those before it."""
+
+
+class _Inbox:
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
 
     def put_nowait(self, message: Event) -> None:
-        """Hand a message to the application, after those before it."""
         self._lane.put(as_delivery(self._lane.channel, message))
 
 
