@@ -218,6 +218,26 @@ class TestLayerBudget:
         assert take_all(mailbox) == [RECEIVE, b"2", b"3"]
         assert mailbox.dropped == 2
 
+    async def test_latest_policy(self) -> None:
+        """Of messages with one key the latest stays, in its place; client events keep theirs."""
+        mailbox = new_mailbox(max_messages=6, overflow=Overflow.LATEST)
+        mailbox.key_of = lambda payload: payload[:1]
+        for payload in (b"a1", b"b1", b"a2", b"c1", b"a3", b"b2"):
+            assert mailbox.put_message(payload)
+        mailbox.put_event(RECEIVE)
+        assert mailbox.put_message(b"c2")
+        assert take_all(mailbox) == [b"a3", b"b2", RECEIVE, b"c2"]
+        assert mailbox.dropped == 4
+
+    async def test_latest_policy_with_many_keys(self) -> None:
+        """Where that frees nothing, those that waited longest make room, many at a time."""
+        mailbox = new_mailbox(max_messages=6, overflow=Overflow.LATEST)
+        mailbox.key_of = lambda payload: payload
+        for number in range(7):
+            assert mailbox.put_message(b"%d" % number)
+        assert take_all(mailbox) == [b"4", b"5", b"6"]
+        assert mailbox.dropped == 4
+
     async def test_bytes_are_bounded_too(self) -> None:
         """The budget of bytes holds whatever the count."""
         mailbox = new_mailbox(max_bytes=10, overflow=Overflow.DROP_OLDEST)

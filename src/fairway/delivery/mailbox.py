@@ -4,7 +4,7 @@ import asyncio
 import enum
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Final, Protocol
 
 from fairway._types import Event
@@ -32,6 +32,11 @@ class Overflow(enum.Enum):
     DROP_OLDEST = "drop-oldest"
     #: The new message is not taken.
     DROP_NEWEST = "drop-newest"
+    #: Of the messages with the same key, only the latest stays.
+    LATEST = "latest"
+
+
+_MAKING_ROOM: Final = frozenset({Overflow.DROP_OLDEST, Overflow.LATEST})
 
 
 class Flow(Protocol):
@@ -66,6 +71,7 @@ class Mailbox:
     Attributes:
         channel: The channel name under which the hub knows this mailbox, or None.
         groups: Names of the groups that it is in; the hub's to change.
+        key_of: For :attr:`Overflow.LATEST`, the key of an encoded message.
         direct: Where the hub may write prepared messages while the reader waits, or None.
         on_disconnect: Called once, when the client's disconnect is put in.
         on_drain: Called when the server ends, and waits for what has an end.
@@ -96,6 +102,7 @@ class Mailbox:
         "dropped",
         "flow",
         "groups",
+        "key_of",
         "loop",
         "on_disconnect",
         "on_drain",
@@ -120,6 +127,7 @@ class Mailbox:
         self.overflow = overflow
         self.channel: str | None = None
         self.groups: list[str] = []
+        self.key_of: Callable[[bytes], Hashable] | None = None
         self.direct: Outbox | None = None
         self.on_disconnect: Callable[[], None] | None = None
         self.on_drain: Callable[[], None] | None = None
@@ -214,7 +222,7 @@ class Mailbox:
         if (
             self._message_count >= self._max_messages
             or self._message_bytes + size > self._max_bytes
-        ) and not self._make_room(size):
+        ) and not self._make_room(payload):
             return False
         self._items.append(payload)
         self._message_count += 1
@@ -234,8 +242,9 @@ class Mailbox:
         if not reader.done():  # a cancelled reader leaves its future behind
             reader.set_result(None)
 
-    def _make_room(self, size: int) -> bool:
-        """Apply the overflow policy; says whether a message of ``size`` bytes may now be put in."""
+    def _make_room(self, payload: bytes) -> bool:
+        """Apply the overflow policy; says whether this message may now be put in."""
+        size = len(payload)
         if not self._message_count and self._max_messages:
             return True
         if not self._overflowing:
@@ -248,7 +257,9 @@ class Mailbox:
                 self._message_bytes,
                 self.overflow.value,
             )
-        if self.overflow is Overflow.DROP_OLDEST and size <= self._max_bytes:
+        if self.overflow is Overflow.LATEST:
+            self._keep_latest(payload)
+        if self.overflow in _MAKING_ROOM and size <= self._max_bytes:
             self._drop_oldest(size)
             return True
         self.dropped += 1
@@ -259,6 +270,27 @@ class Mailbox:
                 callback, self.on_overflow = self.on_overflow, None
                 callback()
         return False
+
+    def _keep_latest(self, newest: bytes) -> None:
+        """Drop what a later message with the same key has made old, and half of what is left.
+
+        Half only if it is that much: looking at all of them for each message would be too slow.
+        """
+        assert self.key_of is not None, "Overflow.LATEST needs key_of"
+        seen = {self.key_of(newest)}
+        kept: list[Event | bytes] = []
+        for item in reversed(self._items):
+            if isinstance(item, bytes):
+                key = self.key_of(item)
+                if key in seen or len(seen) >= self._max_messages // 2:
+                    self._message_count -= 1
+                    self._message_bytes -= len(item)
+                    self.dropped += 1
+                    continue
+                seen.add(key)
+            kept.append(item)
+        kept.reverse()
+        self._items = kept
 
     def _drop_oldest(self, size: int) -> None:
         kept: list[Event | bytes] = []
