@@ -38,6 +38,13 @@ class ChannelLayerUnavailable(Exception):
     """
 
 
+class WrongProcess(RuntimeError, AssertionError):
+    """A channel cannot be received from here: another process does.
+
+    Both kinds of error, as channels_redis asserts it.
+    """
+
+
 class MessageTooLarge(Exception):
     """A message was not sent, because it is larger than the layer carries."""
 

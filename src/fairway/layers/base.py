@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from fairway._types import Event
 from fairway.delivery import ChannelQueue, Hub, Mailbox
-from fairway.exceptions import ChannelFull
+from fairway.exceptions import ChannelFull, WrongProcess
 from fairway.layers.bus import ACKNOWLEDGEMENT, DELAY, Bus, Confirmation
 from fairway.layers.codec import decode, encode
 from fairway.layers.contract import BaseChannelLayer, Reached
@@ -209,7 +209,10 @@ class ChannelLayer(BaseChannelLayer):
                 "messages in its handlers."
             )
         if "!" in channel and not self._is_mine(channel):
-            raise RuntimeError(f"Channel {channel} belongs to another process, which receives it.")
+            raise WrongProcess(
+                f"Wrong client prefix: channel {channel} belongs to another process, which "
+                "receives it."
+            )
 
     async def _push(self, channel: str, payload: bytes, delay: float = 0.0) -> bool:
         options: dict[str, float] = {"delay": delay} if delay else {}

@@ -113,7 +113,9 @@ def test_instance(tmp_path: Path) -> None:
             assert (scope["type"], scope["path"], scope["method"]) == ("http", "/a", "POST")
             assert messages[0] == {"type": "http.request", "body": b"body", "more_body": False}
             assert messages[1]["type"] == "http.disconnect"
-        assert not [name for name in os.listdir(tempfile.gettempdir()) if "testing" in name]
+        assert os.listdir(TestApplication.directory()) == []
+        assert os.stat(TestApplication.directory()).st_mode & 0o777 == 0o700
+        TestApplication.delete_setup()  # again is the same as once
         with instance:
             assert instance.port
         """,

@@ -3,11 +3,13 @@
 In tests of a Django project, :class:`fairway.testing.ChannelsLiveServerTestCase` needs no process.
 """
 
+import atexit
 import logging
 import multiprocessing
 import os
 import pickle
 import queue
+import shutil
 import tempfile
 import time
 import traceback
@@ -210,41 +212,47 @@ class BaseDaphneTestingInstance:
 class TestApplication:
     """Notes its scope and what it receives, and sends what it is told to.
 
-    Both go through files, for a test in another process. They hold pickles, so they are in a new
-    directory that nobody else may write to, from :meth:`open` to :meth:`close`.
+    Both go through files, for a test in another process. They hold pickles, so they are in a
+    directory of this process and those that it starts, to which nobody else may write.
 
     Args:
-        lock: Held while the file with the results is written or read.
+        lock: Held while the file with the results is written.
     """
 
     __test__ = False  # its name makes pytest take it for tests
 
+    _directory: ClassVar[str] = ""
+
     def __init__(self, lock: Lock) -> None:
         self.lock = lock
-        self.directory = ""
 
-    @property
-    def setup_storage(self) -> str:
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_directory": self.directory()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        TestApplication._directory = state.pop("_directory")  # of the process that started this one
+        self.__dict__.update(state)
+
+    @classmethod
+    def directory(cls) -> str:
+        """Where the files are; made when first asked for, removed with this process."""
+        if not TestApplication._directory:
+            TestApplication._directory = tempfile.mkdtemp(prefix="fairway-testing-")
+            atexit.register(shutil.rmtree, TestApplication._directory, ignore_errors=True)
+        return TestApplication._directory
+
+    @classmethod
+    def setup_storage(cls) -> str:
         """The file with what to send."""
-        return os.path.join(self.directory, "setup.testio")
+        return os.path.join(cls.directory(), "setup.testio")
 
-    @property
-    def result_storage(self) -> str:
+    @classmethod
+    def result_storage(cls) -> str:
         """The file with what was received."""
-        return os.path.join(self.directory, "result.testio")
-
-    def open(self) -> None:
-        """Make the directory."""
-        self.directory = tempfile.mkdtemp(prefix="fairway-testing-")
-
-    def close(self) -> None:
-        """Remove the files and their directory."""
-        self.delete_setup()
-        self.delete_result()
-        os.rmdir(self.directory)
+        return os.path.join(cls.directory(), "result.testio")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Receive until the server ends it, and after each event send what is to be sent."""
+        """Receive until the client has gone, and after each event send what is to be sent."""
         messages: list[Event] = []
         try:
             while True:
@@ -252,58 +260,65 @@ class TestApplication:
                 self.save_result(scope, messages)
                 for message in self.take_setup():
                     await send(message)
+                if messages[-1]["type"].endswith(".disconnect"):
+                    return  # nothing else comes, and asking would be answered again and again
         except Exception as error:
             logger.warning("The test application failed", exc_info=True)
             self.save_exception(error)
 
-    def save_setup(self, response_messages: Sequence[Event]) -> None:
+    @classmethod
+    def save_setup(cls, response_messages: Sequence[Event]) -> None:
         """Say what to send after the next event."""
-        _write(self.setup_storage, {"response_messages": list(response_messages)})
+        _write(cls.setup_storage(), {"response_messages": list(response_messages)})
 
-    def load_setup(self) -> dict[str, Any]:
+    @classmethod
+    def load_setup(cls) -> dict[str, Any]:
         """What to send after the next event.
 
         Raises:
             FileNotFoundError: Nobody has said so.
         """
-        return _read(self.setup_storage)
+        return _read(cls.setup_storage())
 
-    def take_setup(self) -> list[Event]:
+    @classmethod
+    def take_setup(cls) -> list[Event]:
         """What to send now, which is not sent again."""
         try:
-            messages: list[Event] = self.load_setup()["response_messages"]
+            messages: list[Event] = cls.load_setup()["response_messages"]
         except FileNotFoundError:
             return []
-        self.delete_setup()
+        cls.delete_setup()
         return messages
 
     def save_result(self, scope: Scope, messages: Sequence[Event]) -> None:
         """Note the scope and every event so far."""
         with self.lock:
-            _write(self.result_storage, {"scope": dict(scope), "messages": list(messages)})
+            _write(self.result_storage(), {"scope": dict(scope), "messages": list(messages)})
 
     def save_exception(self, exception: Exception) -> None:
         """Note what the application has raised."""
         error = _picklable(exception, traceback.format_exc())
         with self.lock:
-            _write(self.result_storage, {"exception": error})
+            _write(self.result_storage(), {"exception": error})
 
-    def load_result(self) -> dict[str, Any]:
+    @classmethod
+    def load_result(cls) -> dict[str, Any]:
         """What was noted.
 
         Raises:
             FileNotFoundError: Nothing was.
         """
-        with self.lock:
-            return _read(self.result_storage)
+        return _read(cls.result_storage())
 
-    def delete_setup(self) -> None:
+    @classmethod
+    def delete_setup(cls) -> None:
         """Forget what to send."""
-        _remove(self.setup_storage)
+        _remove(cls.setup_storage())
 
-    def delete_result(self) -> None:
+    @classmethod
+    def delete_result(cls) -> None:
         """Forget what was noted."""
-        _remove(self.result_storage)
+        _remove(cls.result_storage())
 
 
 class DaphneTestingInstance(BaseDaphneTestingInstance):
@@ -316,12 +331,9 @@ class DaphneTestingInstance(BaseDaphneTestingInstance):
         super().__init__(*args, **kwargs, application=TestApplication(self.lock))
 
     def __enter__(self) -> Self:
-        self.application.open()
-        try:
-            return super().__enter__()
-        except BaseException:
-            self.application.close()
-            raise
+        self.application.directory()  # before the process is started, which is to know it
+        self._forget()
+        return super().__enter__()
 
     def __exit__(
         self,
@@ -330,7 +342,11 @@ class DaphneTestingInstance(BaseDaphneTestingInstance):
         traceback: TracebackType | None,
     ) -> None:
         super().__exit__(exc_type, exc_value, traceback)
-        self.application.close()
+        self._forget()
+
+    def _forget(self) -> None:
+        self.application.delete_setup()
+        self.application.delete_result()
 
     def get_received(self) -> tuple[Scope, list[Event]]:
         """The scope and all events that the application has received since it was called.
