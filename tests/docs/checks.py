@@ -20,6 +20,7 @@ __all__ = [
     "login_in_the_socket",
     "logout_ends_the_socket",
     "page_answers_what_one_types",
+    "processes_reach_each_other",
     "rooms_are_apart",
     "tokens_open_and_renew",
 ]
@@ -100,6 +101,19 @@ async def rooms_are_apart(address: str) -> None:
         # Carla's next message is her own, so nothing of the harbour came in between.
         await carla.send("Still alone")
         await hears(carla, "You: Still alone")
+
+
+async def processes_reach_each_other(address: str) -> None:
+    """What a view announces reaches the sockets of all workers."""
+    async with contextlib.AsyncExitStack() as stack, httpx.AsyncClient(timeout=60) as client:
+        sockets: list[ClientConnection] = []
+        told = 0
+        while told < 2:
+            sockets.append(await stack.enter_async_context(socket(address, "/ws/board/")))
+            answer = await client.get(f"{address}/announce/", params={"text": "Land"})
+            told = answer.json()["processes"]
+            for each in sockets:
+                await hears(each, "Land")
 
 
 @contextlib.asynccontextmanager
