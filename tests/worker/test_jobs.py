@@ -439,7 +439,7 @@ class TestAcknowledgement:
                 found.extend = watch  # type: ignore[method-assign]  # to watch it
                 return found
 
-        layer = Watched()
+        layer = Watched(clock=Clock())  # in which no lease runs out
         await layer.send("jobs", {"type": "keep"})
         async with working(Kept.as_asgi(), layer, lease=0.003) as worker:
             await until(lambda: worker.stats()["done"])
@@ -466,7 +466,7 @@ class TestAcknowledgement:
                 found.extend = extend  # type: ignore[method-assign]  # to have it fail
                 return found
 
-        layer = Forgetful()
+        layer = Forgetful(clock=Clock())
         await layer.send("jobs", {"type": "keep"})
         async with working(Kept.as_asgi(), layer, lease=0.003) as worker:
             await until(lambda: worker.stats()["done"])

@@ -474,8 +474,8 @@ class TestAcrossProcesses:
         layer = LocalChannelLayer(path=meeting_place)
         layer.sync.send("jobs", {"type": "kept", "number": 1})
         with (
-            project.manage("runworker", "jobs", "--lease", "0.5") as first,
-            project.manage("runworker", "jobs", "--lease", "0.5") as second,
+            project.manage("runworker", "jobs", "--lease", "2") as first,
+            project.manage("runworker", "jobs", "--lease", "2") as second,
         ):
             begun = first if _begins(first, second) else second
             begun._process.kill()
