@@ -31,21 +31,21 @@ class AsyncConsumer(Parallel):
     Set :attr:`concurrency` to have several events of a connection handled at the same time.
     """
 
-    _handlers: ClassVar[HandlerTable]
+    _fw_handlers: ClassVar[HandlerTable]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._handlers = HandlerTable(cls)
-        cls._writes_direct = all(
+        cls._fw_handlers = HandlerTable(cls)
+        cls._fw_writes_direct = all(
             is_ours(inspect.getattr_static(cls, name))
             for name in ("send", "dispatch", "websocket_send")
         )
 
-    def _find_handler(self, message: Event) -> Any:
-        from_layer = self._from_layer
+    def _fw_find_handler(self, message: Event) -> Any:
+        from_layer = self._fw_from_layer
         if from_layer is None:
             from_layer = is_from_layer(self)
-        return getattr(self, self._handlers.find(message, from_layer=from_layer))
+        return getattr(self, self._fw_handlers.find(message, from_layer=from_layer))
 
     async def dispatch(self, message: Event) -> None:
         """Call the handler of an event; an override sees every event.
@@ -53,9 +53,9 @@ class AsyncConsumer(Parallel):
         Raises:
             ValueError: There is none.
         """
-        await self._find_handler(message)(message)
+        await self._fw_find_handler(message)(message)
 
-    async def _on_error(self, exception: Exception, event: Event) -> None:
+    async def _fw_on_error(self, exception: Exception, event: Event) -> None:
         await self.on_error(exception, event)
 
     async def on_error(self, exception: Exception, event: Event) -> None:
@@ -77,11 +77,11 @@ class AsyncConsumer(Parallel):
         already on its way to this consumer.
         """
         try:
-            await self._send(message)
+            await self._fw_send(message)
         except OSError as error:
-            self._client_gone(error)
+            self._fw_client_gone(error)
 
-    def _client_gone(self, error: OSError) -> None:
+    def _fw_client_gone(self, error: OSError) -> None:
         if self.scope.get("type") != "websocket":
             raise error
         logger.debug("%s: the client is gone", name_that_thing(self))
@@ -115,7 +115,7 @@ class AsyncConsumer(Parallel):
         return markcoroutinefunction(app)  # servers ask what kind of application it is
 
 
-AsyncConsumer._handlers = HandlerTable(AsyncConsumer)  # noqa: SLF001  it is no subclass of itself
+AsyncConsumer._fw_handlers = HandlerTable(AsyncConsumer)  # noqa: SLF001  it is no subclass of itself
 
 
 class Sent:
@@ -150,9 +150,9 @@ class SyncConsumer(AsyncConsumer):
         Raises:
             ValueError: There is none.
         """
-        self._find_handler(message)(message)
+        self._fw_find_handler(message)(message)
 
-    async def _on_error(self, exception: Exception, event: Event) -> None:
+    async def _fw_on_error(self, exception: Exception, event: Event) -> None:
         await database_sync_to_async(self.on_error)(exception, event)
 
     def on_error(self, exception: Exception, event: Event) -> None:  # type: ignore[override]  # sync
@@ -163,9 +163,9 @@ class SyncConsumer(AsyncConsumer):
     def send(self, message: Event) -> Any:
         """Send an ASGI event to the client; see :meth:`AsyncConsumer.send`."""
         try:
-            self._send(message)
+            self._fw_send(message)
         except OSError as error:
-            self._client_gone(error)
+            self._fw_client_gone(error)
         return SENT
 
     def websocket_send(self, message: Event) -> None:  # type: ignore[override]  # sync

@@ -86,7 +86,7 @@ class Grace:
         text += f"it was interrupted. It was waiting here:\n{format_stack(self._task)}"
         if calls := calls_in(self._executor):
             text += f"\nIts sync code, which cannot be cancelled, was here:\n{calls}"
-        mailbox: Mailbox | None = getattr(self._consumer, "_mailbox", None)
+        mailbox: Mailbox | None = getattr(self._consumer, "_fw_mailbox", None)
         if mailbox is not None and mailbox.on_overdue is not None:
             text += f"\n{mailbox.on_overdue()}"
         return text

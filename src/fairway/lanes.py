@@ -153,6 +153,8 @@ class Lanes(Generic[T]):
         """
         self.drop(lambda _: True)
         tasks = list(self._tasks)
+        if not tasks:
+            return
         for task in tasks:
             task.cancel()
         while pending := [task for task in tasks if not task.done()]:

@@ -35,7 +35,7 @@ class Parallel(Serving):
     #: strictly one after the other. With more, :meth:`lane` says which of them keep their order.
     concurrency: ClassVar[int] = 1
     #: Whether nothing else is handled before the first has been.
-    _opens_alone: ClassVar[bool] = True
+    _fw_opens_alone: ClassVar[bool] = True
 
     def lane(self, event: Event) -> Hashable:
         """The key of an event's lane: events of equal keys are handled in order.
@@ -50,27 +50,27 @@ class Parallel(Serving):
         return None
 
     @property
-    def _in_lanes(self) -> bool:
+    def _fw_in_lanes(self) -> bool:
         """Whether several events are handled at the same time."""
         return self.concurrency > 1
 
     @property
-    def _limit(self) -> int:
+    def _fw_limit(self) -> int:
         return self.concurrency
 
-    def _lane(self, job: Job) -> Hashable:
+    def _fw_lane(self, job: Job) -> Hashable:
         return self.lane(job.event)
 
     @property
-    def _interrupts_at_once(self) -> bool:
+    def _fw_interrupts_at_once(self) -> bool:
         return self.disconnect_grace == 0
 
-    async def _serve_in_lanes(self, mailbox: Mailbox) -> None:
-        self._from_layer = None
+    async def _fw_serve_in_lanes(self, mailbox: Mailbox) -> None:
+        self._fw_from_layer = None
         handle = functools.partial(
-            self._handle_in_lane, thread_maker() if self.concurrency > 1 else None
+            self._fw_handle_in_lane, thread_maker() if self.concurrency > 1 else None
         )
-        lanes = self._lanes = Lanes(handle, self._limit, mailbox.wake)
+        lanes = self._fw_lanes = Lanes(handle, self._fw_limit, mailbox.wake)
         handled = 0
         try:
             while True:
@@ -85,7 +85,7 @@ class Parallel(Serving):
                 item = mailbox.take()
                 handled += 1
                 if item is not None:
-                    await self._begin(lanes, item)
+                    await self._fw_begin(lanes, item)
                 elif mailbox.disconnected:
                     return
                 else:
@@ -93,9 +93,9 @@ class Parallel(Serving):
                     await mailbox.park()
         finally:
             await lanes.cancel()
-            self._lanes = None
+            self._fw_lanes = None
 
-    async def _begin(self, lanes: Lanes[Job], item: Event | bytes) -> None:
+    async def _fw_begin(self, lanes: Lanes[Job], item: Event | bytes) -> None:
         """Let an item be handled in its lane; what opens or ends the connection is alone."""
         if isinstance(item, bytes):
             job, size = Job(decode(item), from_layer=True), len(item)
@@ -103,57 +103,59 @@ class Parallel(Serving):
             item.taken.set()
             job, size = Job(dict(item), from_layer=True), payload_size(item)
         else:
-            job, size = Job(item, from_layer=self._only_layers), payload_size(item)
+            job, size = Job(item, from_layer=self._fw_only_layers), payload_size(item)
         kind = None if job.from_layer else job.event.get("type")
-        if kind == self._ending:
-            await self._end_lanes(lanes)
-            await self._leave_layer()
-            self._disconnected = True
-            await self._handle(job)
+        if kind == self._fw_ending:
+            await self._fw_end_lanes(lanes)
+            await self._fw_leave_layer()
+            self._fw_disconnected = True
+            await self._fw_handle(job)
             return
-        if kind == self._opening:
-            self._connected = True
-            if self._opens_alone:
-                await self._handle(job)
+        if kind == self._fw_opening:
+            self._fw_connected = True
+            if self._fw_opens_alone:
+                await self._fw_handle(job)
                 return
-        await self._start(lanes, job, size)
+        await self._fw_start(lanes, job, size)
 
-    async def _start(self, lanes: Lanes[Job], job: Job, size: int) -> None:
+    async def _fw_start(self, lanes: Lanes[Job], job: Job, size: int) -> None:
         try:
-            key = self._lane(job)
+            key = self._fw_lane(job)
         except Exception as error:  # noqa: BLE001  as if the handler had raised it
-            await self._failed(error, job.event, from_layer=job.from_layer)
+            await self._fw_failed(error, job.event, from_layer=job.from_layer)
         else:
             lanes.start(key, job, size + EVENT_OVERHEAD)
 
-    async def _end_lanes(self, lanes: Lanes[Job]) -> None:
+    async def _fw_end_lanes(self, lanes: Lanes[Job]) -> None:
         """The client is gone: wait for its handlers, or interrupt them."""
         lanes.drop(lambda job: job.from_layer)
-        if self._interrupts_at_once:
-            if self._grace is not None:
-                self._grace.close()
+        if self._fw_interrupts_at_once:
+            if self._fw_grace is not None:
+                self._fw_grace.close()
             await lanes.cancel()
         else:
             await lanes.finish()
         if lanes.failure is not None:
             raise lanes.failure
 
-    async def _handle_in_lane(self, make_thread: Callable[[], LentThread] | None, job: Job) -> None:
+    async def _fw_handle_in_lane(
+        self, make_thread: Callable[[], LentThread] | None, job: Job
+    ) -> None:
         """Handle one event in a task, with a thread of its own for its sync code."""
-        if job.from_layer and self._mailbox is not None and self._mailbox.disconnected:
+        if job.from_layer and self._fw_mailbox is not None and self._fw_mailbox.disconnected:
             return  # the disconnect has overtaken it
         if make_thread is None:
-            await self._handle(job)
+            await self._fw_handle(job)
             return
         executor = job.executor = make_thread()
         async with ThreadLoan(executor):
             try:
-                await self._handle(job)
+                await self._fw_handle(job)
             except asyncio.CancelledError:
                 await returned(executor)  # asgiref does not wait for what it cannot cancel
                 raise
 
-    async def _handle(self, job: Job) -> None:
+    async def _fw_handle(self, job: Job) -> None:
         token = _from_layer_here.set(job.from_layer)
         try:
             if connection_turns()():
@@ -163,12 +165,12 @@ class Parallel(Serving):
             raise
         except Exception as error:  # noqa: BLE001  on_error() decides what it means
             _from_layer_here.set(False)
-            await self._failed(error, job.event, from_layer=job.from_layer)
+            await self._fw_failed(error, job.event, from_layer=job.from_layer)
         finally:
             _from_layer_here.reset(token)
 
 
 def is_from_layer(consumer: Serving) -> bool:
     """Whether the event that a consumer handles here and now came from a channel layer."""
-    known = consumer._from_layer  # noqa: SLF001  a helper of this class
+    known = consumer._fw_from_layer  # noqa: SLF001  a helper of this class
     return _from_layer_here.get() if known is None else known

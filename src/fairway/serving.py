@@ -32,6 +32,9 @@ DISCONNECT_GRACE: Final = 10.0
 class Serving:
     """The part of a consumer that nobody overrides: its loop, its channel, its end.
 
+    Private names of consumers begin with ``_fw_``. Projects put methods and attributes of their own
+    into the same namespace, and were free to call them ``_send``, ``_handle`` or ``_event``.
+
     Attributes:
         scope: The connection's ASGI scope.
         channel_layer: The channel layer of :attr:`channel_layer_alias`, or None.
@@ -48,45 +51,45 @@ class Serving:
 
     _sync: ClassVar[bool] = False
     #: Whether the hub may write ``websocket.send`` messages past this class.
-    _writes_direct: ClassVar[bool] = True
+    _fw_writes_direct: ClassVar[bool] = True
     #: Between the first and the second, a connection is open: the second is handled exactly once.
-    _opening: ClassVar[str] = "websocket.connect"
-    _ending: ClassVar[str] = "websocket.disconnect"
+    _fw_opening: ClassVar[str] = "websocket.connect"
+    _fw_ending: ClassVar[str] = "websocket.disconnect"
 
     scope: Scope
     channel_layer: Any  # BaseChannelLayer | None; third-party layers have methods of their own
     channel_name: str
     channel_receive: Receive
 
-    _send: Any = None
-    _mailbox: Mailbox | None = None
+    _fw_send: Any = None
+    _fw_mailbox: Mailbox | None = None
     #: Where the mailbox is bound; the public names beside it may be changed by anyone.
-    _bound: tuple[ChannelLayer, str] | None = None
+    _fw_bound: tuple[ChannelLayer, str] | None = None
     #: Whether the current event came from a layer; None if several are current.
-    _from_layer: bool | None = False
-    _event: Event | None = None
-    _connected = False
-    _disconnected = False
+    _fw_from_layer: bool | None = False
+    _fw_event: Event | None = None
+    _fw_connected = False
+    _fw_disconnected = False
     #: The connection has been closed from here: what is still sent is dropped.
-    _closing = False
-    _grace: Grace | None = None
-    _lanes: Lanes[Job] | None = None
-    _leaving: "asyncio.Task[None] | None" = None
+    _fw_closing = False
+    _fw_grace: Grace | None = None
+    _fw_lanes: Lanes[Job] | None = None
+    _fw_leaving: "asyncio.Task[None] | None" = None
 
     @property
     def base_send(self) -> Any:
         """The ASGI ``send`` of this connection (in a sync consumer: a sync function)."""
-        return self._send
+        return self._fw_send
 
     @base_send.setter
     def base_send(self, send: Any) -> None:
-        self._send = send
-        if self._mailbox is not None:
-            self._mailbox.direct = None  # whoever replaces it wants to see every message
+        self._fw_send = send
+        if self._fw_mailbox is not None:
+            self._fw_mailbox.direct = None  # whoever replaces it wants to see every message
 
     # ------------------------------------------------------------------ what consumer.py defines
 
-    def _find_handler(self, message: Event) -> Any:
+    def _fw_find_handler(self, message: Event) -> Any:
         raise NotImplementedError
 
     async def dispatch(self, message: Event) -> None:
@@ -97,18 +100,18 @@ class Serving:
         """
         raise NotImplementedError
 
-    async def _on_error(self, exception: Exception, event: Event) -> None:
+    async def _fw_on_error(self, exception: Exception, event: Event) -> None:
         raise NotImplementedError
 
     @property
-    def _in_lanes(self) -> bool:
+    def _fw_in_lanes(self) -> bool:
         """Whether several events are handled at the same time."""
         return False
 
-    async def _serve_in_lanes(self, mailbox: Mailbox) -> None:
+    async def _fw_serve_in_lanes(self, mailbox: Mailbox) -> None:
         raise NotImplementedError
 
-    async def _leave_groups(self) -> None:
+    async def _fw_leave_groups(self) -> None:
         """Leave the groups that the class names; generic/groups.py knows which."""
 
     # ------------------------------------------------------------------ from the first to the last
@@ -121,7 +124,7 @@ class Serving:
         """
         self.scope = scope
         if scope.get("type") == "lifespan":
-            self._find_handler(
+            self._fw_find_handler(
                 {"type": "lifespan.startup"}
             )  # servers go on without, if told at once
         thread = connection_thread() if needs_thread(scope) else None
@@ -131,85 +134,87 @@ class Serving:
         pumps: list[asyncio.Task[None]] = []
         code = CloseCode.INTERNAL_ERROR
         try:
-            self._open(mailbox, send, foreign=mailbox is not receive)
-            await self._join_layer(mailbox, pumps)
+            self._fw_open(mailbox, send, foreign=mailbox is not receive)
+            await self._fw_join_layer(mailbox, pumps)
             if mailbox is not receive:
                 pumps.append(pump_client(receive, mailbox))
-            await (self._serve_in_lanes(mailbox) if self._in_lanes else self._serve(mailbox))
+            await (
+                self._fw_serve_in_lanes(mailbox) if self._fw_in_lanes else self._fw_serve(mailbox)
+            )
         except StopConsumer:
             code = CloseCode.NORMAL_CLOSURE
         except asyncio.CancelledError:
-            if self._grace is None or not self._grace.take_back():
+            if self._fw_grace is None or not self._fw_grace.take_back():
                 raise
         except Exception as error:
             error.add_note(f"In {name_that_thing(self)}, serving {scope.get('path', '')!r}")
             raise
         finally:
             try:
-                if self._connected and not self._disconnected:
+                if self._fw_connected and not self._fw_disconnected:
                     connection_turns()()
-                    await self._disconnect_late(mailbox, code)
+                    await self._fw_disconnect_late(mailbox, code)
             finally:
-                await self._close(mailbox, pumps)
+                await self._fw_close(mailbox, pumps)
                 if thread is not None:
                     await thread.__aexit__(None, None, None)
 
-    def _open(self, mailbox: Mailbox, send: Send, *, foreign: bool) -> None:
+    def _fw_open(self, mailbox: Mailbox, send: Send, *, foreign: bool) -> None:
         """Let everything for this connection come into one mailbox, and out the shortest way."""
-        self._mailbox = mailbox
-        self._send = async_to_sync(send) if self._sync else send
-        if isinstance(send, Outbox) and self._writes_direct and not self._in_lanes:
+        self._fw_mailbox = mailbox
+        self._fw_send = async_to_sync(send) if self._sync else send
+        if isinstance(send, Outbox) and self._fw_writes_direct and not self._fw_in_lanes:
             mailbox.direct = send
         if self.scope.get("type") == "websocket":
-            mailbox.on_overflow = functools.partial(self._overflowed, send)
+            mailbox.on_overflow = functools.partial(self._fw_overflowed, send)
         else:
             mailbox.overflow = Overflow.DROP_NEWEST
-        mailbox.on_overdue = self._overdue
+        mailbox.on_overdue = self._fw_overdue
         seconds = self.disconnect_grace
         if seconds is None and foreign:
             seconds = DISCONNECT_GRACE
         if seconds is not None:
-            self._grace = Grace(self, seconds, current_executor())
-            mailbox.on_disconnect = self._client_left
+            self._fw_grace = Grace(self, seconds, current_executor())
+            mailbox.on_disconnect = self._fw_client_left
 
-    async def _close(self, mailbox: Mailbox, pumps: list["asyncio.Task[None]"]) -> None:
+    async def _fw_close(self, mailbox: Mailbox, pumps: list["asyncio.Task[None]"]) -> None:
         for pump in pumps:
             pump.cancel()
         # No circle for the collector to find.
         mailbox.direct = mailbox.on_overflow = mailbox.on_overdue = None
         mailbox.on_disconnect = mailbox.on_drain = None
-        if self._grace is not None:
-            self._grace.close()
-            self._grace = None
+        if self._fw_grace is not None:
+            self._fw_grace.close()
+            self._fw_grace = None
         try:
-            await self._leave_layer()
+            await self._fw_leave_layer()
         finally:
-            if self._leaving is not None:
-                pumps.append(self._leaving)
+            if self._fw_leaving is not None:
+                pumps.append(self._fw_leaving)
             if pumps:
                 await asyncio.gather(*pumps, return_exceptions=True)
 
-    async def _join_layer(self, mailbox: Mailbox, pumps: list["asyncio.Task[None]"]) -> None:
+    async def _fw_join_layer(self, mailbox: Mailbox, pumps: list["asyncio.Task[None]"]) -> None:
         """Get a channel whose messages come into ``mailbox``."""
         layer = self.channel_layer = layers.get_channel_layer(self.channel_layer_alias)
         if layer is None:
             return
         if isinstance(layer, ChannelLayer):
             self.channel_name = layer.bind(mailbox)
-            self._bound = (layer, self.channel_name)
+            self._fw_bound = (layer, self.channel_name)
         else:
             self.channel_name = await layer.new_channel()
         self.channel_receive = functools.partial(layer.receive, self.channel_name)
-        if self._bound is None:
+        if self._fw_bound is None:
             pumps.append(pump_layer(self.channel_receive, mailbox))
 
     # ------------------------------------------------------------------ one event after the other
 
-    async def _serve(self, mailbox: Mailbox) -> None:
+    async def _fw_serve(self, mailbox: Mailbox) -> None:
         handled = 0
         begin_turn = connection_turns()
-        from_layers = self._only_layers
-        opening, ending = self._opening, self._ending
+        from_layers = self._fw_only_layers
+        opening, ending = self._fw_opening, self._fw_ending
         while True:
             if handled == TURN:
                 handled = 0
@@ -217,7 +222,7 @@ class Serving:
             item = mailbox.take()
             handled += 1
             if item is None:
-                self._event = None  # which may be large
+                self._fw_event = None  # which may be large
                 if mailbox.disconnected:
                     return
                 handled = 0
@@ -232,28 +237,28 @@ class Serving:
                 item.taken.set()
                 item, from_layer = dict(item), True
             elif (kind := item.get("type")) == opening:
-                self._connected = True
+                self._fw_connected = True
             elif kind == ending:
-                await self._leave_layer()
-                self._disconnected = True
-            self._from_layer = from_layer
-            self._event = item
+                await self._fw_leave_layer()
+                self._fw_disconnected = True
+            self._fw_from_layer = from_layer
+            self._fw_event = item
             try:
                 await self.dispatch(item)
             except StopConsumer:
                 raise
             except Exception as error:  # noqa: BLE001  on_error() decides what it means
-                self._from_layer = False
-                await self._failed(error, item, from_layer=from_layer)
+                self._fw_from_layer = False
+                await self._fw_failed(error, item, from_layer=from_layer)
 
     @property
-    def _only_layers(self) -> bool:
+    def _fw_only_layers(self) -> bool:
         """Whether every event came from a layer: a worker hands on what one carried."""
         return bool(self.scope.get("type") == "channel")
 
-    async def _failed(self, error: Exception, event: Event, *, from_layer: bool) -> None:
+    async def _fw_failed(self, error: Exception, event: Event, *, from_layer: bool) -> None:
         if not from_layer or not isinstance(error, NoHandler):
-            await self._on_error(error, event)
+            await self._fw_on_error(error, event)
         elif isinstance(error, MalformedType) and "asgi" not in self.scope:
             raise error  # no server called us but a test, which wants to see it
         else:
@@ -262,62 +267,62 @@ class Serving:
 
     # ------------------------------------------------------------------ the end
 
-    def _client_left(self) -> None:
-        assert self._grace is not None
-        self._grace.begin()
+    def _fw_client_left(self) -> None:
+        assert self._fw_grace is not None
+        self._fw_grace.begin()
 
-    async def _disconnect_late(self, mailbox: Mailbox, code: CloseCode) -> None:
+    async def _fw_disconnect_late(self, mailbox: Mailbox, code: CloseCode) -> None:
         """Handle the disconnect of a connection that ended without handling it."""
-        self._from_layer = False
+        self._fw_from_layer = False
         try:
-            await self._leave_layer()
+            await self._fw_leave_layer()
         except Exception:
             logger.exception("%s could not leave its groups", name_that_thing(self))
-        event: Event = {"type": self._ending}
+        event: Event = {"type": self._fw_ending}
         if self.scope.get("type") == "websocket":
             event |= {"code": int(code), "reason": ""}
         try:
-            await self._dispatch_late(mailbox.last_event or event)
+            await self._fw_dispatch_late(mailbox.last_event or event)
         except (StopConsumer, NoHandler):
             pass
         except Exception:
             logger.exception("%s raised in its disconnect", name_that_thing(self))
 
-    async def _dispatch_late(self, event: Event) -> None:
+    async def _fw_dispatch_late(self, event: Event) -> None:
         await self.dispatch(event)
 
-    async def _leave_layer(self) -> None:
-        if self._bound is not None:
-            layer, name = self._bound
+    async def _fw_leave_layer(self) -> None:
+        if self._fw_bound is not None:
+            layer, name = self._fw_bound
             await layer.unbind(name)
 
-    async def _leave_early(self) -> None:
+    async def _fw_leave_early(self) -> None:
         """Leave the groups while a handler still runs, which may go on for ever in a thread."""
         try:
-            await self._leave_layer()
-            if self._bound is None:
-                await self._leave_groups()
+            await self._fw_leave_layer()
+            if self._fw_bound is None:
+                await self._fw_leave_groups()
         except Exception:
             logger.exception("%s could not leave its groups", name_that_thing(self))
 
-    def _overdue(self) -> str:
+    def _fw_overdue(self) -> str:
         """Somebody is about to cancel this consumer: say what it is doing, and leave the groups."""
-        assert self._mailbox is not None
-        if self._leaving is None:
-            self._leaving = self._mailbox.loop.create_task(self._leave_early())
-        return describe(self, self._mailbox, self._event, self._lanes)
+        assert self._fw_mailbox is not None
+        if self._fw_leaving is None:
+            self._fw_leaving = self._fw_mailbox.loop.create_task(self._fw_leave_early())
+        return describe(self, self._fw_mailbox, self._fw_event, self._fw_lanes)
 
-    def _overflowed(self, send: Send) -> None:
+    def _fw_overflowed(self, send: Send) -> None:
         """Too many layer messages wait: end the connection, whatever its handler is doing."""
         code, reason = int(CloseCode.TRY_AGAIN_LATER), "Too many messages were waiting."
-        self._closing = True
+        self._fw_closing = True
         if isinstance(send, Outbox):
             send.leave(code, reason)
             return
         event = {"type": "websocket.close", "code": code, "reason": reason}
-        assert self._mailbox is not None
-        closing = self._mailbox.loop.create_task(_send_quietly(send, event))
-        self._closing_task = closing  # the loop itself keeps only a weak reference
+        assert self._fw_mailbox is not None
+        closing = self._fw_mailbox.loop.create_task(_send_quietly(send, event))
+        self._fw_closing_task = closing  # the loop itself keeps only a weak reference
 
 
 async def _send_quietly(send: Send, event: Event) -> None:

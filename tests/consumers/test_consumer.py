@@ -13,6 +13,9 @@ from fairway._types import Event, Receive, Scope, Send
 from fairway.consumer import AsyncConsumer, SyncConsumer
 from fairway.delivery.mailbox import TURN
 from fairway.exceptions import StopConsumer
+from fairway.generic.http import AsyncHttpConsumer
+from fairway.generic.polling import AsyncLongPollConsumer
+from fairway.generic.sse import AsyncEventStreamConsumer
 from fairway.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from fairway.layers import BaseChannelLayer, InMemoryChannelLayer, channel_layers
 from tests.consumers.connections import WEBSOCKET, Connect
@@ -741,3 +744,22 @@ class TestSync:
         async with connect(Bare(), {"type": "test"}, accepted=False) as client:
             client.put({"type": "test.ping", "value": 7})
             assert await client.sent() == {"type": "test.pong", "value": 7}
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [
+        AsyncConsumer,
+        SyncConsumer,
+        WebsocketConsumer,
+        AsyncWebsocketConsumer,
+        AsyncHttpConsumer,
+        AsyncEventStreamConsumer,
+        AsyncLongPollConsumer,
+    ],
+)
+def test_private_names_of_projects(cls: type) -> None:
+    """No private name of ours is one that a project would think of."""
+    ours = {name for base in cls.__mro__[:-1] for name in vars(base)} | set(vars(cls()))
+    private = {name for name in ours if name.startswith("_") and not name.endswith("__")}
+    assert {name for name in private if not name.startswith("_fw_")} <= {"_sync"}

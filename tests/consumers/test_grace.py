@@ -232,8 +232,8 @@ async def test_asked(connect: Connect, layer: InMemoryChannelLayer) -> None:
         await client.settle()
         client.text("next")
         await client.settle()
-        assert consumer._mailbox is not None
-        text = consumer._overdue()
+        assert consumer._fw_mailbox is not None
+        text = consumer._fw_overdue()
         await client.settle()
         assert layer.groups == {}
     assert text == (
@@ -247,9 +247,9 @@ async def test_idle(connect: Connect, layer: InMemoryChannelLayer) -> None:
     consumer = Hanging()
     async with connect(consumer) as client:
         await client.settle()
-        assert consumer._mailbox is not None
-        event: Event | None = consumer._event
-        assert describe(consumer, consumer._mailbox, event, None) == (
+        assert consumer._fw_mailbox is not None
+        event: Event | None = consumer._fw_event
+        assert describe(consumer, consumer._fw_mailbox, event, None) == (
             "tests.consumers.test_grace.Hanging was handling no event; 0 events of its client and "
             "0 layer messages were waiting."
         )

@@ -84,8 +84,8 @@ async def browser(connect: Connect, layer: InMemoryChannelLayer) -> AsyncIterato
     yield Browser(connect, News.as_asgi())
     for client in list(polling._clients.values()):
         await client.close()
-        assert client._life is not None
-        await asyncio.wait({client._life})
+        assert client._fw_life is not None
+        await asyncio.wait({client._fw_life})
     assert polling._clients == {}
 
 
@@ -168,9 +168,9 @@ async def test_gone(
     monkeypatch.setattr(News, "keep", 0.001)
     await browser.poll()
     (client,) = polling._clients.values()
-    assert client._life is not None
+    assert client._fw_life is not None
     async with asyncio.timeout(DEADLINE):
-        await asyncio.wait({client._life})
+        await asyncio.wait({client._fw_life})
     assert News.log == ["connect", "disconnect []"]
     assert (layer.groups, layer.channels) == ({}, {})
     assert await browser.poll() == (410, b"")

@@ -151,6 +151,39 @@ class TestReading:
             await reader
 
 
+class TestHooks:
+    async def test_on_disconnect(self) -> None:
+        """The reader's owner hears of the disconnect, once, also while the reader is busy."""
+        mailbox = new_mailbox()
+        calls: list[int] = []
+        mailbox.on_disconnect = lambda: calls.append(mailbox.waiting[0])
+        mailbox.put_event(RECEIVE)
+        mailbox.put_disconnect(GONE)
+        mailbox.put_disconnect(GONE)
+        assert calls == [1]
+
+    async def test_waiting(self) -> None:
+        """What waits is counted, without the disconnect."""
+        mailbox = new_mailbox()
+        assert mailbox.waiting == (0, 0)
+        mailbox.put_event(RECEIVE)
+        mailbox.put_message(b"one")
+        assert mailbox.waiting == (1, 1)
+        mailbox.put_disconnect(GONE)
+        assert mailbox.waiting == (1, 0)
+        assert take_all(mailbox) == [RECEIVE, GONE]
+        assert mailbox.waiting == (0, 0)
+
+    async def test_wake(self) -> None:
+        """A reader that waits looks again; where none does, nothing happens."""
+        mailbox = new_mailbox()
+        mailbox.wake()
+        reader = mailbox.park()
+        mailbox.wake()
+        await reader
+        assert mailbox.take() is None
+
+
 class TestClientBudget:
     async def test_flood_pauses_reading(self) -> None:
         """Client events beyond the high-water mark pause the socket, and draining resumes it."""

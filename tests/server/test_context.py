@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 
+from fairway.delivery import Mailbox
 from fairway.server import AccessRecord, Config
 from fairway.server import context as context_module
 from fairway.server.config import ConfigError
@@ -258,6 +259,19 @@ class TestTasks:
         (message,) = logs.take()
         _, _, thread = message.partition("\nIts sync code, which cannot be cancelled, was here:\n")
         assert "in __call__\n    assert self._leave.wait(DEADLINE)\n" in thread
+
+    async def test_cancelled_with_a_report(
+        self, context: Context, executor: LentThread, never: asyncio.Event, logs: Logs
+    ) -> None:
+        """The application may say itself what it is doing; it is asked before it is cancelled."""
+        mailbox = executor.mailbox = Mailbox(asyncio.get_running_loop())
+        task = context.spawn(wait_for(never), executor)
+        mailbox.on_overdue = lambda: f"It is busy, {task.cancelling()}."
+        await asyncio.sleep(0)
+        stack = format_stack(task)
+        context.cancel(task, "is not wanted")
+        await asyncio.wait([task])
+        assert logs.take() == hung("is not wanted", f"{stack}\nIt is busy, 0.")
 
     async def test_ended(self, context: Context, executor: LentThread) -> None:
         """What has ended is not cancelled, and not logged."""

@@ -16,14 +16,14 @@ class Groups(Serving):
         if self.groups is None:
             self.groups = []
 
-    def _require_groups(self) -> None:
+    def _fw_require_groups(self) -> None:
         if self.groups and not hasattr(self.channel_layer, "group_add"):
             raise InvalidChannelLayerError("BACKEND is unconfigured or doesn't support groups")
 
-    async def _join_groups(self) -> None:
+    async def _fw_join_groups(self) -> None:
         for group in self.groups or ():
             await self.channel_layer.group_add(group, self.channel_name)
 
-    async def _leave_groups(self) -> None:
+    async def _fw_leave_groups(self) -> None:
         for group in self.groups or ():
             await self.channel_layer.group_discard(group, self.channel_name)

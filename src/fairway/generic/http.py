@@ -38,15 +38,15 @@ class AsyncHttpConsumer(Groups, AsyncConsumer):
     #: is. None waits until a handler completes it or the client leaves.
     response_timeout: ClassVar[float | None] = None
 
-    _opening: ClassVar[str] = "http.request"
-    _ending: ClassVar[str] = "http.disconnect"
-    _opens_alone: ClassVar[bool] = False
+    _fw_opening: ClassVar[str] = "http.request"
+    _fw_ending: ClassVar[str] = "http.disconnect"
+    _fw_opens_alone: ClassVar[bool] = False
 
-    _over = False
-    _handled = False
-    _started = False
-    _complete = False
-    _completed: asyncio.Event | None = None
+    _fw_over = False
+    _fw_handled = False
+    _fw_started = False
+    _fw_complete = False
+    _fw_completed: asyncio.Event | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -62,12 +62,12 @@ class AsyncHttpConsumer(Groups, AsyncConsumer):
         """
         kind = message["type"]
         if kind == "http.response.start":
-            self._started = True
+            self._fw_started = True
         elif kind == "http.response.body" and not message.get("more_body"):
             # Before it is sent: the server answers the last piece with http.disconnect.
-            self._complete = True
-            if self._completed is not None:
-                self._completed.set()
+            self._fw_complete = True
+            if self._fw_completed is not None:
+                self._fw_completed.set()
         await super().send(message)
 
     async def send_headers(
@@ -129,78 +129,78 @@ class AsyncHttpConsumer(Groups, AsyncConsumer):
         if message.get("more_body"):
             return
         try:
-            self._require_groups()
-            await self._join_groups()
+            self._fw_require_groups()
+            await self._fw_join_groups()
             await self.handle(b"".join(self.body))
         except Exception:
-            await self._end()
+            await self._fw_end()
             raise
         finally:
-            self._handled = True
-        if self._started and not self._complete:
-            await self._wait_for_others()
+            self._fw_handled = True
+        if self._fw_started and not self._fw_complete:
+            await self._fw_wait_for_others()
             return
-        await self._end()
+        await self._fw_end()
         raise StopConsumer
 
-    async def _wait_for_others(self) -> None:
+    async def _fw_wait_for_others(self) -> None:
         """Another handler is to complete the response; whoever does so ends the consumer."""
         if self.response_timeout is None:
             return
-        self._completed = asyncio.Event()
+        self._fw_completed = asyncio.Event()
         try:
             async with asyncio.timeout(self.response_timeout):
-                await self._completed.wait()
+                await self._fw_completed.wait()
         except TimeoutError:
             await self.send_body(b"")
 
     async def http_disconnect(self, message: Event) -> None:
         """The client is gone, or the response complete."""
-        await self._end()
+        await self._fw_end()
         raise StopConsumer
 
-    async def _end(self) -> None:
+    async def _fw_end(self) -> None:
         # An on_error() that goes on after handle() failed meets the client's disconnect as well.
-        if self._over:
+        if self._fw_over:
             return
-        self._over = True
+        self._fw_over = True
         try:
             if hasattr(self.channel_layer, "group_discard"):
-                await self._leave_groups()
+                await self._fw_leave_groups()
         finally:
             await self.disconnect()
 
     # ------------------------------------------------------------------ how it is served
 
     @property
-    def _in_lanes(self) -> bool:
+    def _fw_in_lanes(self) -> bool:
         return True
 
     @property
-    def _limit(self) -> int:
+    def _fw_limit(self) -> int:
         return self.concurrency + 1
 
-    def _lane(self, job: Job) -> Hashable:
-        if not job.from_layer and job.event.get("type") == self._opening:
+    def _fw_lane(self, job: Job) -> Hashable:
+        if not job.from_layer and job.event.get("type") == self._fw_opening:
             return _REQUEST
         return _MESSAGES if self.concurrency == 1 else self.lane(job.event)
 
     @property
-    def _interrupts_at_once(self) -> bool:
-        return super()._interrupts_at_once and not self._complete
+    def _fw_interrupts_at_once(self) -> bool:
+        return super()._fw_interrupts_at_once and not self._fw_complete
 
-    def _client_left(self) -> None:
-        if not self._complete:
-            super()._client_left()
+    def _fw_client_left(self) -> None:
+        if not self._fw_complete:
+            super()._fw_client_left()
 
-    async def _handle(self, job: Job) -> None:
-        await super()._handle(job)
-        if self._handled and self._complete:
-            await self._end()
+    async def _fw_handle(self, job: Job) -> None:
+        await super()._fw_handle(job)
+        if self._fw_handled and self._fw_complete:
+            await self._fw_end()
             raise StopConsumer
 
-    async def _dispatch_late(self, event: Event) -> None:
-        if self._mailbox is not None and self._mailbox.disconnected:
-            await super()._dispatch_late(event)
+    async def _fw_dispatch_late(self, event: Event) -> None:
+        if self._fw_mailbox is not None and self._fw_mailbox.disconnected:
+            await super()._fw_dispatch_late(event)
         else:
-            await self._end()
+            await self._fw_end()

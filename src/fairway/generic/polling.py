@@ -57,21 +57,21 @@ class AsyncLongPollConsumer(Groups, AsyncConsumer):
     #: Clients of one process; beyond them a first request is answered with 503.
     max_clients: ClassVar[int] = 10_000
 
-    _opening: ClassVar[str] = "poll.connect"
-    _ending: ClassVar[str] = "poll.disconnect"
+    _fw_opening: ClassVar[str] = "poll.connect"
+    _fw_ending: ClassVar[str] = "poll.disconnect"
 
-    _life: "asyncio.Task[None] | None" = None
+    _fw_life: "asyncio.Task[None] | None" = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._token = secrets.token_urlsafe(16)
-        self._ready: asyncio.Event = asyncio.Event()
-        self._kept: deque[tuple[int, str]] = deque()
-        self._size = 0
-        self._sent = 0
-        self._denied = False
-        self._poll: asyncio.Future[None] | None = None
-        self._expiry: asyncio.TimerHandle | None = None
+        self._fw_token = secrets.token_urlsafe(16)
+        self._fw_ready: asyncio.Event = asyncio.Event()
+        self._fw_kept: deque[tuple[int, str]] = deque()
+        self._fw_size = 0
+        self._fw_sent = 0
+        self._fw_denied = False
+        self._fw_poll: asyncio.Future[None] | None = None
+        self._fw_expiry: asyncio.TimerHandle | None = None
 
     # ------------------------------------------------------------------ what subclasses override
 
@@ -103,26 +103,26 @@ class AsyncLongPollConsumer(Groups, AsyncConsumer):
             content: What :meth:`encode_json` can encode.
         """
         text = await self.encode_json(content)
-        if self._closing:
+        if self._fw_closing:
             return
-        self._sent += 1
-        self._size += len(text)
-        self._kept.append((self._sent, text))
-        if len(self._kept) > self.max_messages or self._size > self.max_bytes:
+        self._fw_sent += 1
+        self._fw_size += len(text)
+        self._fw_kept.append((self._fw_sent, text))
+        if len(self._fw_kept) > self.max_messages or self._fw_size > self.max_bytes:
             logger.warning(
                 "%s: a client asks too seldom, %d messages (%d bytes) are waiting; it is told that "
                 "it has missed some.",
                 name_that_thing(self),
-                len(self._kept),
-                self._size,
+                len(self._fw_kept),
+                self._fw_size,
             )
             await self.close()
-        self._wake()
+        self._fw_wake()
 
     async def close(self) -> None:
         """End the client's mailbox: what it has not got is lost, and it is told so."""
-        self._closing = True
-        self._leave()
+        self._fw_closing = True
+        self._fw_leave()
 
     @classmethod
     async def encode_json(cls, content: Any) -> str:
@@ -141,7 +141,7 @@ class AsyncLongPollConsumer(Groups, AsyncConsumer):
             query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
             token = query.get("client", [None])[-1]
             if token is None:
-                await self._first(scope, send)
+                await self._fw_first(scope, send)
                 return
             cursor = query.get("cursor", ["0"])[-1]
             client = _clients.get(token)
@@ -153,44 +153,44 @@ class AsyncLongPollConsumer(Groups, AsyncConsumer):
             ):
                 await _answer(send, 410)
             else:
-                await client._next(int(cursor), receive, send)  # noqa: SLF001  of this class
+                await client._fw_next(int(cursor), receive, send)  # noqa: SLF001  of this class
 
-    async def _first(self, scope: Scope, send: Send) -> None:
+    async def _fw_first(self, scope: Scope, send: Send) -> None:
         """A new client: begin its life, which goes on between its requests."""
         if len(_clients) >= self.max_clients:
             await _answer(send, 503, headers=[(b"retry-after", b"10")])
             return
         loop = asyncio.get_running_loop()
         mailbox = Mailbox(loop)
-        mailbox.put_event({"type": self._opening})
+        mailbox.put_event({"type": self._fw_opening})
         # In an empty context: what the server lends to this request ends with it.
-        life = self._life = loop.create_task(
+        life = self._fw_life = loop.create_task(
             super().__call__(scope, mailbox, _nothing), context=contextvars.Context()
         )
-        _clients[self._token] = self
-        life.add_done_callback(self._ended)
-        await self._ready.wait()
-        if life.done() and not self._denied:
+        _clients[self._fw_token] = self
+        life.add_done_callback(self._fw_ended)
+        await self._fw_ready.wait()
+        if life.done() and not self._fw_denied:
             life.result()
-        if self._denied:
+        if self._fw_denied:
             await _answer(send, 403)
         else:
-            await self._tell(send)
-            self._expire_later()
+            await self._fw_tell(send)
+            self._fw_expire_later()
 
-    async def _next(self, cursor: int, receive: Receive, send: Send) -> None:
+    async def _fw_next(self, cursor: int, receive: Receive, send: Send) -> None:
         """A client that is known asks for what came after ``cursor``."""
-        if self._expiry is not None:
-            self._expiry.cancel()
-        self._wake()  # of two requests the last one counts
-        while self._kept and self._kept[0][0] <= cursor:
-            self._size -= len(self._kept.popleft()[1])
-        waiting = self._poll = asyncio.get_running_loop().create_future()
+        if self._fw_expiry is not None:
+            self._fw_expiry.cancel()
+        self._fw_wake()  # of two requests the last one counts
+        while self._fw_kept and self._fw_kept[0][0] <= cursor:
+            self._fw_size -= len(self._fw_kept.popleft()[1])
+        waiting = self._fw_poll = asyncio.get_running_loop().create_future()
         if isinstance(receive, Mailbox):
-            receive.on_drain = self._wake  # the server ends, and would wait for this request
+            receive.on_drain = self._fw_wake  # the server ends, and would wait for this request
         gone = asyncio.ensure_future(_gone(receive))
         try:
-            if not self._kept and not self._closing:
+            if not self._fw_kept and not self._fw_closing:
                 await asyncio.wait(
                     {waiting, gone},
                     timeout=self.timeout,
@@ -198,74 +198,74 @@ class AsyncLongPollConsumer(Groups, AsyncConsumer):
                 )
             if gone.done():
                 return
-            if self._closing:
+            if self._fw_closing:
                 await _answer(send, 410)
-            elif self._kept and self._poll is waiting:
-                await self._tell(send)
+            elif self._fw_kept and self._fw_poll is waiting:
+                await self._fw_tell(send)
             else:
                 await _answer(send, 204)
         finally:
             gone.cancel()
             await asyncio.wait({gone})
-            if self._poll is waiting:
-                self._poll = None
-                self._expire_later()
+            if self._fw_poll is waiting:
+                self._fw_poll = None
+                self._fw_expire_later()
 
-    async def _tell(self, send: Send) -> None:
-        head = json.dumps({"client": self._token, "cursor": self._sent})
-        messages = ", ".join(text for _, text in self._kept)
+    async def _fw_tell(self, send: Send) -> None:
+        head = json.dumps({"client": self._fw_token, "cursor": self._fw_sent})
+        messages = ", ".join(text for _, text in self._fw_kept)
         await _answer(send, 200, f'{head[:-1]}, "messages": [{messages}]}}'.encode())
 
-    def _wake(self) -> None:
-        if self._poll is not None and not self._poll.done():
-            self._poll.set_result(None)
+    def _fw_wake(self) -> None:
+        if self._fw_poll is not None and not self._fw_poll.done():
+            self._fw_poll.set_result(None)
 
     # ------------------------------------------------------------------ between requests
 
-    def _expire_later(self) -> None:
+    def _fw_expire_later(self) -> None:
         loop = asyncio.get_running_loop()
-        if self._expiry is not None:
-            self._expiry.cancel()
-        self._expiry = loop.call_later(self.keep, self._leave)
+        if self._fw_expiry is not None:
+            self._fw_expiry.cancel()
+        self._fw_expiry = loop.call_later(self.keep, self._fw_leave)
 
-    def _leave(self) -> None:
-        if self._mailbox is not None:
-            self._mailbox.put_disconnect(_DISCONNECT)
+    def _fw_leave(self) -> None:
+        if self._fw_mailbox is not None:
+            self._fw_mailbox.put_disconnect(_DISCONNECT)
 
-    def _ended(self, life: "asyncio.Task[None]") -> None:
-        del _clients[self._token]
-        self._closing = True
-        if self._expiry is not None:
-            self._expiry.cancel()
-        if not life.cancelled() and life.exception() is not None and self._ready.is_set():
+    def _fw_ended(self, life: "asyncio.Task[None]") -> None:
+        del _clients[self._fw_token]
+        self._fw_closing = True
+        if self._fw_expiry is not None:
+            self._fw_expiry.cancel()
+        if not life.cancelled() and life.exception() is not None and self._fw_ready.is_set():
             logger.error("%s failed", name_that_thing(self), exc_info=life.exception())
-        self._ready.set()
-        self._wake()
+        self._fw_ready.set()
+        self._fw_wake()
 
-    def _open(self, mailbox: Mailbox, send: Send, *, foreign: bool) -> None:
-        super()._open(mailbox, send, foreign=foreign)
+    def _fw_open(self, mailbox: Mailbox, send: Send, *, foreign: bool) -> None:
+        super()._fw_open(mailbox, send, foreign=foreign)
         mailbox.overflow = Overflow.DISCONNECT
-        mailbox.on_overflow = self._leave
+        mailbox.on_overflow = self._fw_leave
 
     async def poll_connect(self, message: Event) -> None:
         """A new client: join :attr:`groups`, then :meth:`connect`."""
-        self._require_groups()
-        await self._join_groups()
+        self._fw_require_groups()
+        await self._fw_join_groups()
         try:
             await self.connect()
         except AcceptConnection:
             pass
         except DenyConnection:
-            self._denied = True
-            self._leave()
-        self._ready.set()
+            self._fw_denied = True
+            self._fw_leave()
+        self._fw_ready.set()
 
     async def poll_disconnect(self, message: Event) -> None:
         """The client is gone: leave :attr:`groups`, then :meth:`disconnect`."""
-        self._closing = True
+        self._fw_closing = True
         try:
             if hasattr(self.channel_layer, "group_discard"):
-                await self._leave_groups()
+                await self._fw_leave_groups()
         finally:
             await self.disconnect()
         raise StopConsumer

@@ -44,9 +44,9 @@ class AsyncEventStreamConsumer(AsyncHttpConsumer):
     #: and for scripts that cannot set headers.
     last_event_id_parameter: ClassVar[str] = "lastEventId"
 
-    _sent_at = 0.0
-    _beat: "asyncio.Task[None] | None" = None
-    _closer: "asyncio.Task[None] | None" = None
+    _fw_sent_at = 0.0
+    _fw_beat: "asyncio.Task[None] | None" = None
+    _fw_closer: "asyncio.Task[None] | None" = None
 
     # ------------------------------------------------------------------ what subclasses override
 
@@ -73,14 +73,14 @@ class AsyncEventStreamConsumer(AsyncHttpConsumer):
         Args:
             headers: Further header fields, as pairs of bytes.
         """
-        if self._started:
+        if self._fw_started:
             return
         await self.send_headers(headers=[*_HEADERS, *(headers or ())])
         # Some servers send the head with the first bytes of the body only.
         retry = None if self.retry is None else round(self.retry * 1000)
-        await self._write(encode_comment() if retry is None else encode_event(retry=retry))
+        await self._fw_write(encode_comment() if retry is None else encode_event(retry=retry))
         if self.keep_alive > 0:
-            self._beat = asyncio.get_running_loop().create_task(self._keep_alive())
+            self._fw_beat = asyncio.get_running_loop().create_task(self._fw_keep_alive())
 
     async def send_event(
         self,
@@ -103,7 +103,7 @@ class AsyncEventStreamConsumer(AsyncHttpConsumer):
         """
         payload = encode_event(data, event=event, id=id)
         await self.accept()
-        await self._write(payload)
+        await self._fw_write(payload)
 
     async def send_json(self, content: Any, **kwargs: Any) -> None:
         """Send an event whose data is JSON.
@@ -117,11 +117,11 @@ class AsyncEventStreamConsumer(AsyncHttpConsumer):
     async def send_comment(self, text: str = "") -> None:
         """Send a comment, which clients ignore."""
         await self.accept()
-        await self._write(encode_comment(text))
+        await self._fw_write(encode_comment(text))
 
     async def close(self) -> None:
         """End the stream; the client connects again unless its page has told it not to."""
-        if self._started and not self._complete:
+        if self._fw_started and not self._fw_complete:
             await self.send_body(b"")
 
     @classmethod
@@ -141,7 +141,7 @@ class AsyncEventStreamConsumer(AsyncHttpConsumer):
             await self.send_response(405, b"", headers=[(b"allow", b"GET, HEAD")])
             return
         try:
-            await self.connect(self._last_event_id())
+            await self.connect(self._fw_last_event_id())
         except AcceptConnection:
             pass
         except DenyConnection:
@@ -149,7 +149,7 @@ class AsyncEventStreamConsumer(AsyncHttpConsumer):
             return
         await self.accept()
 
-    def _last_event_id(self) -> str | None:
+    def _fw_last_event_id(self) -> str | None:
         for name, value in self.scope.get("headers", ()):
             if name == b"last-event-id":
                 return bytes(value).decode("utf-8", "replace")
@@ -157,20 +157,20 @@ class AsyncEventStreamConsumer(AsyncHttpConsumer):
         found = query.get(self.last_event_id_parameter)
         return found[-1] if found else None
 
-    async def _write(self, data: bytes) -> None:
-        if not self._complete:
-            self._sent_at = asyncio.get_running_loop().time()
+    async def _fw_write(self, data: bytes) -> None:
+        if not self._fw_complete:
+            self._fw_sent_at = asyncio.get_running_loop().time()
             await self.send_body(data, more_body=True)
 
-    async def _keep_alive(self) -> None:
+    async def _fw_keep_alive(self) -> None:
         loop = asyncio.get_running_loop()
-        while not self._complete:
-            left = self._sent_at + self.keep_alive - loop.time()
+        while not self._fw_complete:
+            left = self._fw_sent_at + self.keep_alive - loop.time()
             if left > 0:
                 await asyncio.sleep(left)
                 continue
             try:
-                await self._write(encode_comment())
+                await self._fw_write(encode_comment())
             except OSError:
                 return  # the client is gone, and its disconnect on the way
 
@@ -184,30 +184,30 @@ class AsyncEventStreamConsumer(AsyncHttpConsumer):
         """A group message that ends the stream."""
         await self.close()
 
-    async def _end(self) -> None:
-        tasks = [task for task in (self._beat, self._closer) if task is not None]
-        self._beat = self._closer = None
+    async def _fw_end(self) -> None:
+        tasks = [task for task in (self._fw_beat, self._fw_closer) if task is not None]
+        self._fw_beat = self._fw_closer = None
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await super()._end()
+        await super()._fw_end()
 
-    def _drain(self) -> None:
+    def _fw_drain(self) -> None:
         """The server ends, and would wait for this stream: its client connects to the next one."""
-        self._closer = asyncio.get_running_loop().create_task(self._close_quietly())
+        self._fw_closer = asyncio.get_running_loop().create_task(self._fw_close_quietly())
 
-    async def _close_quietly(self) -> None:
+    async def _fw_close_quietly(self) -> None:
         with contextlib.suppress(OSError):  # the client was faster
             await self.close()
 
-    def _lane(self, job: Job) -> Hashable:
+    def _fw_lane(self, job: Job) -> Hashable:
         # Behind connect(), as on a WebSocket: it may still be sending what the client has missed.
-        return "stream" if self.concurrency == 1 else super()._lane(job)
+        return "stream" if self.concurrency == 1 else super()._fw_lane(job)
 
-    def _open(self, mailbox: Mailbox, send: Send, *, foreign: bool) -> None:
-        super()._open(mailbox, send, foreign=foreign)
+    def _fw_open(self, mailbox: Mailbox, send: Send, *, foreign: bool) -> None:
+        super()._fw_open(mailbox, send, foreign=foreign)
         # Who missed an event must not believe to have seen them all: it is to connect again.
         mailbox.overflow = Overflow.DISCONNECT
-        mailbox.on_drain = self._drain
-        if self._grace is not None:
-            mailbox.on_overflow = self._grace.interrupt
+        mailbox.on_drain = self._fw_drain
+        if self._fw_grace is not None:
+            mailbox.on_overflow = self._fw_grace.interrupt

@@ -73,9 +73,9 @@ class WebsocketConsumer(Groups, SyncConsumer):
 
     def websocket_connect(self, message: Event) -> None:
         """A client wants to connect: join :attr:`groups`, then :meth:`connect`."""
-        self._require_groups()
+        self._fw_require_groups()
         if self.groups:
-            async_to_sync(self._join_groups)()
+            async_to_sync(self._fw_join_groups)()
         try:
             self.connect()
         except AcceptConnection:
@@ -129,7 +129,7 @@ class WebsocketConsumer(Groups, SyncConsumer):
             ValueError: There is neither text nor bytes.
         """
         event = _send_event(text_data, bytes_data)
-        if not self._closing:
+        if not self._fw_closing:
             super().send(event)
         if close:
             self.close(close)
@@ -142,8 +142,8 @@ class WebsocketConsumer(Groups, SyncConsumer):
             code: 1000, or from 3000 to 4999; None for the server's default.
             reason: A text for people and logs.
         """
-        if not self._closing:
-            self._closing = True
+        if not self._fw_closing:
+            self._fw_closing = True
             super().send(_close_event(code, reason))
         return SENT
 
@@ -157,11 +157,11 @@ class WebsocketConsumer(Groups, SyncConsumer):
 
     def websocket_disconnect(self, message: Event) -> None:
         """The connection is over: leave :attr:`groups`, then :meth:`disconnect`."""
-        self._closing = True
+        self._fw_closing = True
         try:
-            self._require_groups()
+            self._fw_require_groups()
             if self.groups:
-                async_to_sync(self._leave_groups)()
+                async_to_sync(self._fw_leave_groups)()
         finally:
             self.disconnect(message.get("code", CloseCode.NO_STATUS_RECEIVED))
         raise StopConsumer
@@ -235,8 +235,8 @@ class AsyncWebsocketConsumer(Groups, AsyncConsumer):
 
     async def websocket_connect(self, message: Event) -> None:
         """A client wants to connect: join :attr:`groups`, then :meth:`connect`."""
-        self._require_groups()
-        await self._join_groups()
+        self._fw_require_groups()
+        await self._fw_join_groups()
         try:
             await self.connect()
         except AcceptConnection:
@@ -289,11 +289,11 @@ class AsyncWebsocketConsumer(Groups, AsyncConsumer):
             ValueError: There is neither text nor bytes.
         """
         event = _send_event(text_data, bytes_data)
-        if not self._closing:
+        if not self._fw_closing:
             try:
-                await self._send(event)  # as super().send() does: 0.5 µs less for each message
+                await self._fw_send(event)  # as super().send() does: 0.5 µs less for each message
             except OSError as error:
-                self._client_gone(error)
+                self._fw_client_gone(error)
         if close:
             await self.close(close)
 
@@ -304,8 +304,8 @@ class AsyncWebsocketConsumer(Groups, AsyncConsumer):
             code: 1000, or from 3000 to 4999; None for the server's default.
             reason: A text for people and logs.
         """
-        if not self._closing:
-            self._closing = True
+        if not self._fw_closing:
+            self._fw_closing = True
             await super().send(_close_event(code, reason))
 
     async def websocket_send(self, message: Event) -> None:
@@ -318,10 +318,10 @@ class AsyncWebsocketConsumer(Groups, AsyncConsumer):
 
     async def websocket_disconnect(self, message: Event) -> None:
         """The connection is over: leave :attr:`groups`, then :meth:`disconnect`."""
-        self._closing = True
+        self._fw_closing = True
         try:
-            self._require_groups()
-            await self._leave_groups()
+            self._fw_require_groups()
+            await self._fw_leave_groups()
         finally:
             await self.disconnect(message.get("code", CloseCode.NO_STATUS_RECEIVED))
         raise StopConsumer
