@@ -15,7 +15,7 @@ from proving.proofs.chat import (
     somebody,
     stay_outside,
 )
-from proving.proofs.layers import CORE, Maker, over_redis
+from proving.proofs.layers import Maker, local
 from proving.rows import CHAT, Row, Stage, as_environ
 from proving.servers import HOST, SERVERS, Server
 
@@ -59,6 +59,7 @@ def prove_one(server: Server, stage: Stage) -> str:
 def prove_several(server: Server, make: Maker, stage: Stage) -> str:
     """Several processes: what is said on a socket of one is heard on those of the others."""
     environ = prepare(stage)
+    told = "sockets in two processes hear each other over LocalChannelLayer"
     with ExitStack() as around:
         layer = around.enter_context(make(stage))
         environ["INTEROP_LAYER"] = as_environ(layer.setting)
@@ -76,9 +77,9 @@ def prove_several(server: Server, make: Maker, stage: Stage) -> str:
             say(listeners[-1], [speaker, *listeners[:-1]], "Aye")
             process.stop()
             if not server.finishes:
-                return "sockets in two processes hear each other"
+                return told
             _wait_for(environ, 1 + len(listeners))
-    return "sockets in two processes hear each other; `disconnect()` runs in both on SIGTERM"
+    return f"{told}; `disconnect()` runs in both on SIGTERM"
 
 
 def _wait_for(environ: dict[str, str], number: int) -> None:
@@ -105,9 +106,10 @@ ROWS = [
         Row(
             group=GROUP,
             name=f"{server.name}, two processes",
-            packages=(*server.packages, "channels-redis"),
+            packages=server.packages,
             environment="servers",
-            prove=partial(prove_several, server, partial(over_redis, CORE)),
+            prove=partial(prove_several, server, local),
+            needs="fairway.layers.local:LocalChannelLayer",
             limits=server.limits,
         )
         for server in SERVERS
