@@ -124,7 +124,6 @@ class RedisServer:
     def kill(self) -> None:
         """Let it end without a chance to say so."""
         if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
             self.process.kill()
             self.process.wait(PATIENCE)
 
@@ -183,6 +182,8 @@ class Proxy:
         self._pumps: set[asyncio.Task[None]] = set()
         self._open = asyncio.Event()
         self._open.set()
+        self._replying = asyncio.Event()
+        self._replying.set()
         self._refusing = False
 
     async def __aenter__(self) -> Self:
@@ -193,7 +194,7 @@ class Proxy:
     async def __aexit__(self, *exception: object) -> None:
         self._server.close()
         self.cut()
-        self._open.set()
+        self.speak()
         await asyncio.gather(*self._pumps, return_exceptions=True)
         await self._server.wait_closed()
 
@@ -212,9 +213,14 @@ class Proxy:
         """Pass on nothing, and end nothing: as when a cable is pulled."""
         self._open.clear()
 
+    def hold_replies(self) -> None:
+        """Pass on what the layer says, and nothing of what the server answers."""
+        self._replying.clear()
+
     def speak(self) -> None:
         """Pass on everything again."""
         self._open.set()
+        self._replying.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -225,13 +231,18 @@ class Proxy:
             writer.transport.abort()
             return
         there, back = await asyncio.open_connection("127.0.0.1", self._target)
-        await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
+        await asyncio.gather(
+            self._pump(reader, back, self._open), self._pump(there, writer, self._replying)
+        )
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, go: asyncio.Event
+    ) -> None:
         self._writers.add(writer)
         try:
             while data := await reader.read(65536):
                 await self._open.wait()
+                await go.wait()
                 writer.write(data)
                 await writer.drain()
         except OSError:

@@ -1,0 +1,201 @@
+"""Readers of queues: woken, one at a time, and able to stop at any moment."""
+
+import asyncio
+
+import pytest
+
+from fairway._types import Event
+from fairway.layers.redis import readers
+from tests.layers.redis.conftest import MakeLayer
+from tests.layers.redis.servers import RedisServer, eventually, within
+
+
+def message(number: int = 0) -> Event:
+    return {"type": "test.message", "number": number}
+
+
+@pytest.fixture
+def never_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readers are woken, or wait for ever."""
+    monkeypatch.setattr(readers, "ASK_AGAIN", 3600.0)
+
+
+async def in_line(server: RedisServer, prefix: str, count: int, queue: str = "jobs") -> None:
+    """Wait until so many processes wait at the server."""
+    key = f"{prefix}:queue:{{{queue}}}:waiting"
+    await eventually(lambda: server.ask("ZCARD", key) == count)
+
+
+@pytest.mark.usefixtures("never_asks_again")
+async def test_woken(make_layer: MakeLayer, shared: RedisServer, prefix: str) -> None:
+    """A waiting reader is woken by what is pushed; it does not poll."""
+    layer, other = make_layer(shared), make_layer(shared)
+    for number in range(3):
+        waiting = asyncio.ensure_future(layer.receive("jobs"))
+        await in_line(shared, prefix, 1)
+        await other.send("jobs", message(number))
+        assert await within(waiting) == message(number)
+
+
+@pytest.mark.usefixtures("never_asks_again")
+@pytest.mark.row("3.2 receive")
+async def test_one_is_woken(make_layer: MakeLayer, shared: RedisServer, prefix: str) -> None:
+    """Of several waiting processes each message wakes one: who has waited longest."""
+    layers = [make_layer(shared) for _ in range(3)]
+    waiting = []
+    for number, layer in enumerate(layers):
+        waiting.append(asyncio.ensure_future(layer.receive("jobs")))
+        await in_line(shared, prefix, number + 1)
+    other = make_layer(shared)
+    for number in range(3):
+        await other.send("jobs", message(number))
+    found = await within(asyncio.gather(*waiting))
+    assert sorted(m["number"] for m in found) == [0, 1, 2]
+
+
+@pytest.mark.usefixtures("never_asks_again")
+async def test_several_in_one_process(make_layer: MakeLayer, shared: RedisServer) -> None:
+    """Readers of one process are served in their order."""
+    layer, other = make_layer(shared), make_layer(shared)
+    waiting = [asyncio.ensure_future(layer.receive("jobs")) for _ in range(3)]
+    await asyncio.sleep(0)
+    for number in range(3):
+        await other.send("jobs", message(number))
+    found = await within(asyncio.gather(*waiting))
+    assert [m["number"] for m in found] == [0, 1, 2]
+
+
+@pytest.mark.usefixtures("never_asks_again")
+async def test_passed_on(make_layer: MakeLayer, shared: RedisServer, prefix: str) -> None:
+    """A process whose reader has stopped waiting is not called in place of another."""
+    first, second, other = (make_layer(shared) for _ in range(3))
+    leaving = asyncio.ensure_future(first.receive("jobs"))
+    await in_line(shared, prefix, 1)
+    staying = asyncio.ensure_future(second.receive("jobs"))
+    await in_line(shared, prefix, 2)
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    await other.send("jobs", message(1))
+    assert await within(staying) == message(1)
+
+
+@pytest.mark.usefixtures("never_asks_again")
+async def test_a_process_that_died(make_layer: MakeLayer, shared: RedisServer, prefix: str) -> None:
+    """A process that is gone, and was first in line, keeps nothing from the others."""
+    gone, layer, other = (make_layer(shared) for _ in range(3))
+    lost = asyncio.ensure_future(gone.receive("jobs"))
+    await in_line(shared, prefix, 1)
+    waiting = asyncio.ensure_future(layer.receive("jobs"))
+    await in_line(shared, prefix, 2)
+    await gone.close()
+    await asyncio.gather(lost, return_exceptions=True)
+    await other.send("jobs", message(1))
+    assert await within(waiting) == message(1)
+
+
+@pytest.mark.pain(4, 23)
+@pytest.mark.row("3.1 receive")
+async def test_cancelled_at_any_moment(make_layer: MakeLayer, shared: RedisServer) -> None:
+    """Cancelling a reader loses nothing, whenever it happens, and changes no order."""
+    layer, other = make_layer(shared), make_layer(shared, capacity=1000)
+    count = 200
+    found: list[int] = []
+
+    async def read() -> None:
+        found.append((await layer.receive("jobs"))["number"])
+
+    async def send() -> None:
+        for number in range(count):
+            await other.send("jobs", message(number))
+
+    sending = asyncio.ensure_future(send())
+    turns = 0
+    while len(found) < count:
+        reading = asyncio.ensure_future(read())
+        # A little later each time, so that each step between here and the server is hit.
+        for _ in range(turns % 40):
+            await asyncio.sleep(0)
+        if turns % 40 == 39:
+            await within(reading)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        turns += 1
+    await within(sending)
+    assert sorted(found) == list(range(count))
+
+
+async def test_cancelled_lease(make_layer: MakeLayer, shared: RedisServer) -> None:
+    """A cancelled reader of jobs counts as no attempt."""
+    layer = make_layer(shared)
+    for turn in range(30):
+        await layer.send("jobs", message(turn))
+        reading = asyncio.ensure_future(layer.receive_job("jobs", lease=600))
+        for _ in range(turn):
+            await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        if reading.cancelled():
+            reading = asyncio.ensure_future(layer.receive_job("jobs", lease=600))
+        job = await within(reading)
+        assert (job.message, job.attempt) == (message(turn), 1)
+        assert await job.acknowledge()
+
+
+@pytest.mark.usefixtures("never_asks_again")
+async def test_due(make_layer: MakeLayer, shared: RedisServer) -> None:
+    """A reader that waits gets what becomes due, and what comes back from a lease."""
+    layer = make_layer(shared)
+    waiting = asyncio.ensure_future(layer.receive("jobs"))
+    await layer.send("jobs", message(1), delay=0.2)
+    assert await within(waiting) == message(1)
+    await layer.send("jobs", message(2))
+    lost = await within(layer.receive_job("jobs", lease=0.2))
+    job = await within(layer.receive_job("jobs", lease=60))
+    assert (job.message, job.attempt) == (message(2), 2)
+    assert not await lost.acknowledge()
+    assert await job.give_back(delay=0.2)
+    job = await within(layer.receive_job("jobs", lease=60))
+    assert (job.message, job.attempt) == (message(2), 3)
+    assert await job.extend(60)
+    assert await job.acknowledge()
+
+
+async def test_both_kinds_of_reader(make_layer: MakeLayer, shared: RedisServer) -> None:
+    """Some take for good, some on lease; each gets what it asked for."""
+    layer = make_layer(shared)
+    plain = asyncio.ensure_future(layer.receive("jobs"))
+    leased = asyncio.ensure_future(layer.receive_job("jobs", lease=60))
+    for number in range(2):
+        await layer.send("jobs", message(number))
+    job = await within(leased)
+    assert {(await within(plain))["number"], job.message["number"]} == {0, 1}
+    assert await job.acknowledge()
+
+
+async def test_not_listened_to_for_ever(
+    make_layer: MakeLayer, shared: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A queue that nobody reads any more is let go of."""
+    monkeypatch.setattr(readers, "LINGER", 0.05)
+    layer = make_layer(shared)
+    await layer.send("jobs", message())
+    await within(layer.receive("jobs"))
+    await eventually(lambda: layer.stats()["subscriptions"] == 0)
+    await layer.send("jobs", message(1))
+    assert await within(layer.receive("jobs")) == message(1)
+
+
+async def test_expired(
+    make_layer: MakeLayer, shared: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What nobody took in time is dropped, counted, and logged once per burst."""
+    brief, layer = make_layer(shared, expiry=0.05), make_layer(shared)
+    for number in range(3):
+        await brief.send("jobs", message(number))
+    await asyncio.sleep(0.06)  # the time has to pass
+    await layer.send("jobs", message(9))
+    assert await within(layer.receive("jobs")) == message(9)
+    assert layer.stats()["expired"] == 3
+    assert [record.getMessage() for record in caplog.records] == [
+        "Channel jobs: 3 messages were dropped, since nobody received them in time ('expiry')."
+    ]

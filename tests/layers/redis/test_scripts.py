@@ -1,0 +1,207 @@
+"""The scripts: each is one step, also when it is sent twice or the memory is full."""
+
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import hiredis
+import pytest
+
+from fairway.layers.redis.keys import Keys
+from fairway.layers.redis.scripts import PUSH, RELEASE, SCRIPTS, TAKE, UNTAKE, Script
+from tests.layers.redis.servers import RedisServer
+
+WAKE = ("PUBLISH", "wake:{jobs}:")
+
+
+class Client:
+    """One process as the scripts see it, with its commands numbered by the test."""
+
+    def __init__(self, server: RedisServer, prefix: str, process: str) -> None:
+        self.server = server
+        self.process = process * 16
+        self.keys = Keys(prefix, self.process)
+
+    def run(self, script: Script, *words: str | int | bytes) -> Any:
+        return self.server.ask("EVAL", script.source, script.keys, *words)
+
+    def push(self, number: int, payload: str, *, capacity: int = 100, delay: int = 0) -> Any:
+        keys = (*self.keys.queue("jobs"), self.keys.changed("jobs"))
+        rest = (number, 60_000, capacity, delay, self.process, *WAKE, payload)
+        return self.run(PUSH, *keys, *rest)
+
+    def take(self, number: int, lease: int = 0) -> Any:
+        keys = (*self.keys.queue("jobs"), self.keys.taken("jobs"))
+        ticket = f"{self.process}:{number}"
+        return self.run(TAKE, *keys, number, self.process, lease, ticket, 60_000, 15)
+
+    def put_back(self, number: int, payload: str) -> Any:
+        keys = (*self.keys.queue("jobs"), self.keys.changed("jobs"))
+        return self.run(UNTAKE, *keys, number, 60_000, 1, *WAKE, payload)
+
+    def release(self, ticket: int, verb: str, ms: int = 0) -> Any:
+        name = f"{self.process}:{ticket}"
+        return self.run(RELEASE, *self.keys.queue("jobs"), name, verb, ms, 60_000, *WAKE)
+
+    def waiting(self) -> Any:
+        return self.server.ask("ZRANGE", self.keys.queue("jobs")[4], 0, -1)
+
+
+@pytest.fixture
+def one(shared: RedisServer, prefix: str) -> Client:
+    return Client(shared, prefix, "1")
+
+
+@pytest.fixture
+def two(shared: RedisServer, prefix: str) -> Client:
+    return Client(shared, prefix, "2")
+
+
+NOTHING = [None, -1, 0]
+
+
+@pytest.mark.pain(4)
+def test_pushed_twice(one: Client, two: Client) -> None:
+    """A command that is sent again adds nothing, even if a reader was faster."""
+    assert one.push(1, "a") == [1, 0]
+    assert two.take(1) == ["a", 1, 0]
+    assert one.push(1, "a") == [1, 0]
+    assert two.take(2) == NOTHING
+    assert one.push(2, "b") == [1, 0]
+    assert two.push(1, "c") == [1, 0]
+    assert [one.take(3)[0], one.take(4)[0]] == ["b", "c"]
+
+
+@pytest.mark.pain(4)
+@pytest.mark.row("3.1 receive")
+def test_taken_twice(one: Client) -> None:
+    """A command that is sent again gets what it got, and what is behind that stays."""
+    one.push(1, "a")
+    one.push(2, "b")
+    assert one.take(3) == one.take(3) == ["a", 1, 0]
+    assert one.take(4) == ["b", 1, 0]
+
+
+def test_taken_late(one: Client) -> None:
+    """One that is overtaken by a later one takes nothing: nobody is there to have it."""
+    assert one.take(3) == NOTHING
+    assert one.take(4) == NOTHING
+    one.push(5, "a")
+    assert one.take(3) == NOTHING
+    assert one.take(6) == ["a", 1, 0]
+
+
+def test_leased_twice(one: Client) -> None:
+    """The same holds for leases."""
+    one.push(1, "a")
+    assert one.take(2, lease=60_000) == one.take(2, lease=60_000) == ["a", 1, 0]
+    assert one.take(3)[0] is None
+    assert one.release(2, "done") == 1
+    assert one.release(2, "done") == 0
+
+
+def test_put_back_twice(one: Client) -> None:
+    """What is put back is at the front, once."""
+    one.push(1, "a")
+    one.push(2, "b")
+    one.take(3)
+    assert one.put_back(4, "a") == one.put_back(4, "a") == 1
+    assert [one.take(5)[0], one.take(6)[0], one.take(7)[0]] == ["a", "b", None]
+
+
+@pytest.mark.row("3.1 send", "4 capacity")
+def test_capacity(one: Client) -> None:
+    """It is enforced in the same step, for what waits and what waits for its time."""
+    assert one.push(1, "a", capacity=2) == [1, 0]
+    assert one.push(2, "b", capacity=2, delay=60_000) == [1, 0]
+    assert one.push(3, "c", capacity=2) == [0, 0]
+    one.take(4)
+    assert one.push(5, "c", capacity=2) == [1, 0]
+
+
+def test_delayed(one: Client) -> None:
+    """A reader is told when the next entry is due."""
+    one.push(1, "later", delay=60_000)
+    one.push(2, "much later", delay=600_000)
+    payload, due, _ = one.take(3)
+    assert payload is None
+    assert 0 < due <= 60_000
+
+
+def test_equal_entries(one: Client) -> None:
+    """Two delayed entries may have the same payload and the same time."""
+    for number in range(10):
+        one.push(number + 1, "same", delay=50_000)
+    assert one.server.ask("ZCARD", one.keys.queue("jobs")[1]) == 10
+
+
+def test_in_line(one: Client, two: Client) -> None:
+    """Who finds nothing is in line; who takes something, or is called in vain, is not."""
+    one.take(1)
+    two.take(1)
+    assert one.waiting() == [one.process, two.process]
+    one.push(2, "a")  # nobody listens to what would call them
+    assert one.waiting() == []
+    two.take(2)
+    assert one.waiting() == []
+
+
+def test_given_back(one: Client) -> None:
+    """At the front, or for later; each time its next attempt."""
+    one.push(1, "a")
+    one.push(2, "b")
+    assert one.take(3, lease=60_000) == ["a", 1, 0]
+    assert one.release(3, "return") == 1
+    assert one.take(4, lease=60_000) == ["a", 2, 0]
+    assert one.release(4, "unlease") == 1
+    assert one.take(5, lease=60_000) == ["a", 2, 0]
+    assert one.release(5, "return", 60_000) == 1
+    assert one.take(6) == ["b", 1, 0]
+    assert one.take(7)[0] is None
+    assert one.release(5, "extend", 1000) == 0
+
+
+@pytest.mark.pain(6)
+def test_nothing_stays(one: Client, shared: RedisServer, prefix: str) -> None:
+    """Every key has an end, whoever forgets about it."""
+    one.push(1, "a")
+    one.push(2, "b", delay=1000)
+    one.take(3, lease=1000)
+    one.take(4)
+    keys = shared.ask("KEYS", f"{prefix}:*")
+    assert len(keys) == 6
+    assert all(0 < shared.ask("PTTL", key) <= 125_000 for key in keys)
+
+
+@pytest.fixture
+def full(server: RedisServer, prefix: str) -> Iterator[Client]:
+    """A server whose memory is full, with two entries in a queue."""
+    client = Client(server, prefix, "1")
+    client.push(1, "a")
+    client.push(2, "b")
+    server.ask("CONFIG", "SET", "maxmemory", "1mb")
+    yield client
+    server.ask("CONFIG", "SET", "maxmemory", "0")
+
+
+def test_memory_full(full: Client) -> None:
+    """Nothing can be added; everything can be taken, leased and given back."""
+    with pytest.raises(hiredis.ReplyError, match="OOM"):
+        full.push(3, "c")
+    assert full.take(4) == ["a", 1, 0]
+    assert full.take(5, lease=60_000) == ["b", 1, 0]
+    assert full.take(6)[0] is None
+    assert full.waiting() == [full.process]
+    assert full.release(5, "return") == 1
+    assert full.take(7) == ["b", 2, 0]
+
+
+def test_entries() -> None:
+    """An entry begins with its expiry and its attempt, as the scripts write them."""
+    assert struct.calcsize(">dH") == 10
+
+
+def test_shas(shared: RedisServer) -> None:
+    """Redis names the scripts as we do."""
+    for script in SCRIPTS:
+        assert shared.ask("SCRIPT", "LOAD", script.source) == script.sha
