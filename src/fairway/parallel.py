@@ -51,8 +51,12 @@ class Parallel(Serving):
 
     @property
     def _fw_in_lanes(self) -> bool:
-        """Whether several events are handled at the same time."""
-        return self.concurrency > 1
+        """Whether several events are handled at the same time.
+
+        Not in a worker, which has an instance for each job at work: when a consumer asks for the
+        next message it has done with this one.
+        """
+        return self.concurrency > 1 and not self._fw_only_layers
 
     @property
     def _fw_limit(self) -> int:

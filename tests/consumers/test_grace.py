@@ -1,6 +1,7 @@
 """A client's disconnect interrupts what hangs, and the log says where it hung."""
 
 import asyncio
+import contextlib
 import threading
 from typing import Any
 
@@ -11,9 +12,10 @@ from fairway._types import Event
 from fairway.generic.http import AsyncHttpConsumer
 from fairway.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from fairway.grace import describe
-from fairway.layers import InMemoryChannelLayer
+from fairway.layers import InMemoryChannelLayer, channel_layers
 from tests.consumers.connections import Connect
 from tests.consumers.servers import SERVERS, http, served, websocket
+from tests.consumers.test_consumer import ForeignLayer
 from tests.server.running import until
 
 each_server = pytest.mark.parametrize("server", SERVERS)
@@ -253,3 +255,28 @@ async def test_idle(connect: Connect, layer: InMemoryChannelLayer) -> None:
             "tests.consumers.test_grace.Hanging was handling no event; 0 events of its client and "
             "0 layer messages were waiting."
         )
+
+
+async def test_foreign_layer(connect: Connect, layer: InMemoryChannelLayer) -> None:
+    """The groups of a class are left early on a foreign layer, too."""
+    foreign = ForeignLayer()
+    channel_layers.set("default", foreign)
+    leave = asyncio.Event()
+
+    class Slow(AsyncWebsocketConsumer):
+        groups = ["room"]
+        disconnect_grace = 0.01
+
+        async def receive(self, *args: Any, **kwargs: Any) -> None:
+            while not leave.is_set():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await leave.wait()
+
+    async with connect(Slow()) as client:
+        client.text("hang")
+        await client.settle()
+        client.disconnect(1001)
+        await until(lambda: foreign.groups == {"room": set()})
+        assert not client.task.done()
+        leave.set()
+        await client.task

@@ -314,3 +314,23 @@ async def test_cancelled_by_the_server(connect: Connect, layer: InMemoryChannelL
         with pytest.raises(asyncio.CancelledError):
             await client.task
     assert consumer.log == ["a1", "b1", "a1 cancelled", "b1 cancelled", "disconnect 1011 []"]
+
+
+async def test_in_a_worker(connect: Connect, layer: InMemoryChannelLayer) -> None:
+    """A worker has an instance for each job at work; one instance handles one after the other."""
+
+    class Job(Busy):
+        groups = None
+
+        async def job_begin(self, event: Event) -> None:
+            await self.hold(event["name"])
+
+    consumer = Job()
+    async with connect(consumer, {"type": "channel", "channel": "jobs"}, accepted=False) as client:
+        for name in "ab":
+            client.put({"type": "job.begin", "name": name})
+        await client.settle()
+        assert consumer.log == ["a"]
+        consumer.let_go("a")
+        await client.settle()
+        assert consumer.log == ["a", "a.", "b"]
