@@ -320,7 +320,7 @@ async def test_in_a_worker(connect: Connect, layer: InMemoryChannelLayer) -> Non
     """A worker has an instance for each job at work; one instance handles one after the other."""
 
     class Job(Busy):
-        groups = None
+        groups = []
 
         async def job_begin(self, event: Event) -> None:
             await self.hold(event["name"])
