@@ -27,6 +27,7 @@ def login(server: Server) -> tuple[str | None, ...]:
     [
         ("redis://redis.example:6380/2", "redis.example:6380"),
         ("redis://redis.example", "redis.example:6379"),
+        (b"redis://redis.example", "redis.example:6379"),
         (("redis.example", 6380), "redis.example:6380"),
         (["redis.example", 6380], "redis.example:6380"),
         ({"host": "redis.example", "port": 6380}, "redis.example:6380"),

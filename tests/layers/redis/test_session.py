@@ -217,7 +217,7 @@ async def test_many_layers(make_layer: MakeLayer, server: RedisServer, prefix: s
     await eventually(lambda: len(server.connections("pubsub")) == 0)
 
 
-@pytest.mark.row("3.1 flush")
+@pytest.mark.row("3.1 flush", "3.2 flush")
 async def test_flush(make_layer: MakeLayer, server: RedisServer) -> None:
     """Flushing leaves no key of this prefix, and all of others."""
     layer, other = make_layer(server), make_layer(server, prefix="other")

@@ -101,6 +101,8 @@ def parse_hosts(hosts: object) -> Hosts:
 
 
 def _parse_host(where: str, entry: object) -> tuple[Server, bool]:
+    if isinstance(entry, bytes):
+        entry = entry.decode()
     if isinstance(entry, str):
         options: dict[str, Any] = {"address": entry}
     elif isinstance(entry, Mapping):

@@ -43,7 +43,8 @@ class RedisChannelLayer(ChannelLayer):
         on_reconnect: The same for when it is back. See also the handler ``layer.gap``.
 
     Raises:
-        ValueError: ``hosts`` or ``symmetric_encryption_keys`` cannot be used.
+        SerializerDoesNotExist: Nobody registered ``serializer_format``.
+        ValueError: ``hosts``, ``prefix`` or ``symmetric_encryption_keys`` cannot be used.
     """
 
     def __init__(
@@ -62,10 +63,13 @@ class RedisChannelLayer(ChannelLayer):
         on_reconnect: Notice = None,
     ) -> None:
         assert isinstance(prefix, str), "Prefix must be unicode"
+        found = parse_hosts(hosts)
+        if found.cluster and ("{" in prefix or "}" in prefix):
+            raise ValueError(f"prefix must not contain braces in a cluster: {prefix!r}")
         self.prefix = prefix
         self._wire = Wire(serializer_format, symmetric_encryption_keys, expiry)
         bus = RedisBus(
-            parse_hosts(hosts),
+            found,
             prefix=prefix,
             expiry=expiry,
             send_timeout=send_timeout,
