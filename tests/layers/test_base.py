@@ -208,3 +208,43 @@ async def test_flush_ends_the_interest(layer: ChannelLayer, bus: RecordingBus) -
     await layer.group_add("room", name)
     await layer.flush()
     assert bus.calls == [("subscribe", "room"), ("unsubscribe", "room"), ("flush",)]
+
+
+class TestHooks:
+    """What presence is built on."""
+
+    async def test_group_tell(self, layer: ChannelLayer, bus: RecordingBus) -> None:
+        """It reaches the members of this process, and nobody else is told."""
+        name, mailbox = bind(layer)
+        assert layer.group_tell("news", {"type": "x"}) == 0
+        await layer.group_add("news", name)
+        assert layer.group_tell("news", {"type": "x", "n": 1}) == 1
+        while (item := mailbox.take()) is None:
+            await mailbox.park()
+        assert isinstance(item, bytes)
+        assert decode(item) == {"type": "x", "n": 1}
+        assert bus.published == []
+
+    async def test_reads(self, layer: ChannelLayer) -> None:
+        """It knows which channels are of this process, and which of those have ended."""
+        name, _ = bind(layer)
+        assert layer.reads(name)
+        await layer.unbind(name)
+        assert not layer.reads(name)
+        for foreign in ("thumbnails", "specific.0123456789abcdef!x"):
+            with pytest.raises(ValueError, match=f"^Channel {foreign} is not of this process.$"):
+                layer.reads(foreign)
+
+    async def test_on_unbind_and_on_close(self, layer: ChannelLayer, bus: RecordingBus) -> None:
+        """Who wants to hears of each channel that ends, and of the end of all, before it."""
+        ended: list[str] = []
+
+        async def closing() -> None:
+            ended.append(f"closing after {bus.calls}")
+
+        layer.on_unbind.append(ended.append)
+        layer.on_close.append(closing)
+        name, _ = bind(layer)
+        await layer.unbind(name)
+        await layer.close()
+        assert ended == [name, "closing after []"]

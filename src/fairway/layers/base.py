@@ -6,7 +6,7 @@ import functools
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import ClassVar
 
 from fairway._types import Event
@@ -43,6 +43,10 @@ class ChannelLayer(BaseChannelLayer):
         capacity: Messages that a queue may hold. (A connection's mailbox has budgets of its own.)
         channel_capacity: Other capacities by glob or compiled regular expression.
         clock: Seconds that only go forwards.
+
+    Attributes:
+        on_unbind: Called with each channel that ends, on whatever thread.
+        on_close: Awaited before the layer leaves, while others can still be told.
     """
 
     extensions: list[str] = ["groups", "flush"]
@@ -65,6 +69,8 @@ class ChannelLayer(BaseChannelLayer):
         self._bus = bus
         self._hub = hub
         self._clock = clock
+        self.on_unbind: list[Callable[[str], None]] = []
+        self.on_close: list[Callable[[], Awaitable[None]]] = []
         self._queues = Queues(
             hub, self._new_queue, expiry=expiry, group_expiry=group_expiry, clock=clock
         )
@@ -131,6 +137,18 @@ class ChannelLayer(BaseChannelLayer):
         with self._hub.lock:
             for group in self._hub.detach(channel):
                 self._bus.unsubscribe(group)
+        for ended in self.on_unbind:
+            ended(channel)
+
+    def reads(self, channel: str) -> bool:
+        """Whether a channel is of this process and has not ended.
+
+        Raises:
+            ValueError: It belongs to another process, or to whichever reads it.
+        """
+        if "!" not in channel or not self._is_mine(channel):
+            raise ValueError(f"Channel {channel} is not of this process.")
+        return channel in self._hub.channels
 
     async def send(self, channel: str, message: Event, *, delay: float = 0.0) -> None:
         """Send a message to one channel.
@@ -333,6 +351,18 @@ class ChannelLayer(BaseChannelLayer):
                 self._hub.dropped += 1
         return Reached(members, published.processes + bool(members))
 
+    def group_tell(self, group: str, message: Event) -> int:
+        """Hand a message to the members of a group in this process, and to nobody else's.
+
+        Does not wait, and may be called from any thread.
+
+        Returns:
+            How many members it was handed to.
+        """
+        if group not in self._hub.groups:
+            return 0
+        return self._hub.post(group, encode(message))
+
     def _sweep(self) -> None:
         for group in self._queues.sweep():
             self._bus.unsubscribe(group)
@@ -374,6 +404,8 @@ class ChannelLayer(BaseChannelLayer):
 
     async def close(self) -> None:
         """Leave: forget the memberships of this process, end the connections to others."""
+        for closing in list(self.on_close):
+            await closing()
         with self._hub.lock:
             groups = list(self._hub.groups)
             self._hub.clear()

@@ -1,0 +1,1 @@
+"""Presence: who is here, in any group, across processes and machines."""
