@@ -44,6 +44,10 @@ class Parallel(Serving):
         handlers run in threads: it must not block. None, which it returns unless overridden, is for
         an event that need not wait for any other.
 
+        ``return event["type"]`` keeps the client's messages in order among themselves, and those of
+        each kind from a channel layer; ``return event.get("room")`` those of each room. A lane that
+        is stuck holds up the others once 100 events (or 64 KiB) wait for it.
+
         Args:
             event: From the client or from a channel layer; it has a ``type``.
         """
