@@ -172,6 +172,15 @@ class TestRoutes:
             )
         ]
 
+    def test_constructor_of_its_own(self, check: Any) -> None:
+        """What a consumer's constructor takes says nothing about its application."""
+
+        class Quiet(AsyncWebsocketConsumer):
+            def __init__(self, **streams: object) -> None:
+                super().__init__()
+
+        assert told(check(path("a/", Quiet.as_asgi(echo=None)))) == []
+
     def test_unknown_signature(self, check: Any) -> None:
         """What has no signature may be an application."""
         endpoint: Any = Endpoint()

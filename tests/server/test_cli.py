@@ -1,5 +1,6 @@
 """The parts of the command line that need no process of their own."""
 
+import functools
 import io
 import logging
 import sys
@@ -236,6 +237,15 @@ class TestLoadApplication:
             "it cannot be called with a scope, receive and send. "
             "Is it for WSGI? Then name the one in asgi.py."
         )
+
+    def test_wrapping(self, module: ModuleType) -> None:
+        """What an application says it wraps may take other arguments, as a consumer class does."""
+
+        async def application(scope: object, receive: object, send: object) -> None:
+            """Stand for the result of as_asgi()."""
+
+        module.__dict__.update(a=functools.update_wrapper(application, Legacy))
+        assert load_application("site_of_tests.asgi:a") is application
 
     def test_import_error_inside(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A module that is missing inside the application's module is not taken for it."""

@@ -133,7 +133,8 @@ def _is_asgi(application: object) -> bool:
     if not callable(application):
         return False
     try:
-        signature = inspect.signature(application)
+        # Of the call itself: as_asgi() names the consumer class as what it wraps.
+        signature = inspect.signature(application, follow_wrapped=False)
     except (TypeError, ValueError):
         return True
     try:

@@ -251,7 +251,8 @@ def _check_application(found: object, path: str) -> None:
             "serve what its as_asgi() returns, or the router around it."
         )
     try:
-        inspect.signature(found).bind("scope", "receive", "send")
+        # Of the call itself: as_asgi() names the consumer class as what it wraps.
+        inspect.signature(found, follow_wrapped=False).bind("scope", "receive", "send")
     except TypeError:
         raise ApplicationNotFound(
             f"{path!r} is not an ASGI application: "
