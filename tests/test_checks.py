@@ -22,6 +22,8 @@ from fairway.routing import ProtocolTypeRouter
 # pytest-django's `settings` fixture; its attributes are any setting.
 Settings = Any
 
+REDIS = "fairway.layers.redis.RedisChannelLayer"
+
 
 async def asgi(scope: Scope, receive: Receive, send: Send) -> None:
     """An ASGI 3 application."""
@@ -82,7 +84,7 @@ def test_good_settings_are_quiet() -> None:
 
 def test_each_id_is_documented_once() -> None:
     """The table has every id, errors before warnings, numbered without a gap."""
-    errors = [f"fairway.E{number:03}" for number in range(1, 21)]
+    errors = [f"fairway.E{number:03}" for number in range(1, 22)]
     warnings = [f"fairway.W{number:03}" for number in range(1, 10)]
     assert list(CHECKS) == errors + warnings
     source = "".join(path.read_text() for path in Path(checks.__file__).parent.rglob("*.py"))
@@ -388,6 +390,24 @@ class TestChannelLayers:
                 "Options of this backend: hosts, prefix.",
             ),
             (
+                {"default": {"BACKEND": REDIS, "CONFIG": {"hosts": "redis://localhost"}}},
+                "E021",
+                (
+                    "CHANNEL_LAYERS['default']['CONFIG']: You must pass a list of Redis hosts, "
+                    "even if there is only one."
+                ),
+                "docs/layers.md and docs/redis.md have examples of all options.",
+            ),
+            (
+                {"default": {"BACKEND": REDIS, "CONFIG": {"serializer_format": "yaml"}}},
+                "E021",
+                (
+                    "CHANNEL_LAYERS['default']['CONFIG']: There is no serializer for "
+                    "serializer_format='yaml', only 'json', 'msgpack'."
+                ),
+                "docs/layers.md and docs/redis.md have examples of all options.",
+            ),
+            (
                 {"default": {"BACKEND": f"{__name__}.OpenLayer", "ROUTING": "x.y"}},
                 "E010",
                 "CHANNEL_LAYERS['default'] has a ROUTING key, which only Channels 1 had.",
@@ -457,7 +477,7 @@ class TestProcesses:
                     "for 4 processes: a message reaches only the sockets of the process that "
                     "sends it."
                 ),
-                "Use a layer across processes, such as channels_redis, or start one process.",
+                "Use a layer across processes (see docs/layers.md), or start one process.",
             )
         ]
 

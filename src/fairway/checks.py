@@ -20,7 +20,7 @@ from django.core.management import get_commands, load_command_class
 
 from fairway.auth.checks import check_auth_channel_layer
 from fairway.db import check_databases
-from fairway.layers import InMemoryChannelLayer, channel_layers
+from fairway.layers import ChannelLayer, InMemoryChannelLayer, channel_layers
 from fairway.routing.checks import check_import, check_routes
 from fairway.server.config import Config, ConfigError
 from fairway.worker.checks import check_jobs, register_task_checks
@@ -56,6 +56,8 @@ CHECKS: Final[Mapping[str, str]] = {
     "say.",
     "fairway.E019": "A route of a `URLRouter` leads to what is no ASGI application.",
     "fairway.E020": "`FAIRWAY_AUTH_CHANNEL_LAYER` names a channel layer that does not exist.",
+    "fairway.E021": "An option in a `CONFIG` in `CHANNEL_LAYERS` has a value that its layer cannot "
+    "use, or needs a package that is not installed.",
     "fairway.W001": "`ASGI_APPLICATION` is not set, so `runserver` has nothing to serve.",
     "fairway.W002": "The in-memory channel layer is used where several processes run: it does not "
     "reach from one to another.",
@@ -125,7 +127,7 @@ def check_asgi_application(**kwargs: Any) -> list[CheckMessage]:
 
 
 def check_channel_layers(**kwargs: Any) -> list[CheckMessage]:
-    """Find out whether ``CHANNEL_LAYERS`` leads to layers (E006 to E010, W002, W003).
+    """Find out whether ``CHANNEL_LAYERS`` leads to layers (E006 to E010, E021, W002, W003).
 
     No layer is made, so nothing is connected to.
     """
@@ -283,7 +285,8 @@ def _why_not_asgi(application: object, example: str) -> tuple[str, str] | None:
 def _accepts(function: Callable[..., object], count: int) -> bool:
     """Whether a function takes so many positional arguments; True where nobody can tell."""
     try:
-        signature = inspect.signature(function)
+        # Of the call itself: as_asgi() names the consumer class as what it wraps.
+        signature = inspect.signature(function, follow_wrapped=False)
     except (TypeError, ValueError):
         return True
     try:
@@ -330,7 +333,7 @@ def _check_layer(alias: object, entry: object) -> list[CheckMessage]:
             checks.Warning(
                 f"{where} is the in-memory layer, but WEB_CONCURRENCY asks for {processes} "
                 "processes: a message reaches only the sockets of the process that sends it.",
-                hint="Use a layer across processes, such as channels_redis, or start one process.",
+                hint="Use a layer across processes (see docs/layers.md), or start one process.",
                 id="fairway.W002",
             )
         )
@@ -398,6 +401,19 @@ def _check_config(where: str, backend: object, config: object) -> list[CheckMess
     except TypeError as error:
         hint = f"Options of this backend: {', '.join(accepted)}."
         return [checks.Error(f"{where}: {error}.", hint=hint, id="fairway.E009")]
+    return _check_values(where, backend, config)
+
+
+def _check_values(where: str, backend: object, config: Mapping[str, Any]) -> list[CheckMessage]:
+    """Let a layer of ours read its options; it connects to nothing before it is used."""
+    if not (isinstance(backend, type) and issubclass(backend, ChannelLayer)):
+        return []
+    try:
+        backend(**config)
+    except Exception as error:  # noqa: BLE001  whatever it raises, it would raise at the first use
+        text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+        hint = "docs/layers.md and docs/redis.md have examples of all options."
+        return [checks.Error(f"{where}: {text.rstrip('.')}.", hint=hint, id="fairway.E021")]
     return []
 
 

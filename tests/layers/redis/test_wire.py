@@ -73,7 +73,7 @@ async def test_json_across_processes(make_layer: MakeLayer, shared: RedisServer)
     assert await within(layer.receive("jobs")) == MESSAGE
 
 
-def test_registered_formats() -> None:
+def test_registered_formats(monkeypatch: pytest.MonkeyPatch) -> None:
     """A format of one's own, as channels_redis lets one register it."""
 
     class Reversed(BaseMessageSerializer):
@@ -83,6 +83,7 @@ def test_registered_formats() -> None:
         def from_bytes(self, message: bytes) -> Event:
             return codec.decode(message[::-1])
 
+    monkeypatch.setattr(registry, "_registry", dict(registry._registry))
     registry.register_serializer("test-reversed", Reversed)
     assert wire("test-reversed").seal(PAYLOAD) == PAYLOAD[::-1]
     assert wire("test-reversed").open(PAYLOAD[::-1], "jobs") == PAYLOAD
