@@ -1,5 +1,6 @@
 """Routers by the kind of the scope, and the application that a project names."""
 
+import asyncio
 import sys
 from types import ModuleType
 
@@ -7,11 +8,13 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
+from fairway._types import Receive, Scope, Send
 from fairway.routing import (
     ChannelNameRouter,
     ProtocolTypeRouter,
     get_default_application,
 )
+from fairway.testing import LifespanCommunicator
 from tests.routing.applications import Endpoint, call, serve
 
 
@@ -80,12 +83,41 @@ class TestProtocolTypeRouter:
         assert router.application_mapping == {"http": http, "websocket": websocket}
 
     async def test_unknown_type(self) -> None:
-        """Other types are refused by name; to servers, that is how lifespan is declined."""
+        """Other types are refused by name, lifespan too where no server asks."""
         router = ProtocolTypeRouter({"http": Endpoint()})
         with pytest.raises(
             ValueError, match=r"^No application configured for scope type 'lifespan'$"
         ):
             await serve(router, type="lifespan")
+
+    async def test_lifespan(self) -> None:
+        """Servers are told that the application starts and ends."""
+        async with LifespanCommunicator(ProtocolTypeRouter({"http": Endpoint()})) as lifespan:
+            assert lifespan.state == {}
+
+    async def test_own_lifespan(self) -> None:
+        """An application for it has the word."""
+        own = Endpoint()
+        await serve(ProtocolTypeRouter({"lifespan": own}), type="lifespan", asgi={"version": "3.0"})
+        assert own.scope["type"] == "lifespan"
+
+    async def test_end_waits_for_sockets(self) -> None:
+        """A server that ends its loop after the lifespan cuts off no ``disconnect()``."""
+        going_on = asyncio.Event()
+
+        async def socket(scope: Scope, receive: Receive, send: Send) -> None:
+            await going_on.wait()
+
+        router = ProtocolTypeRouter({"websocket": socket})
+        lifespan = LifespanCommunicator(router)
+        await lifespan.startup()
+        served = asyncio.create_task(serve(router, type="websocket"))
+        await asyncio.sleep(0)
+        ending = asyncio.create_task(lifespan.shutdown())
+        assert await lifespan.receive_nothing()
+        going_on.set()
+        await ending
+        assert served.done()
 
 
 @pytest.mark.row("1.5 ChannelNameRouter")

@@ -1,12 +1,18 @@
 """Routers by the kind of the scope, and the application that a project names."""
 
+import asyncio
 import importlib
 from collections.abc import Mapping
+from typing import Final
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from fairway._types import ASGIApplication, Receive, Scope, Send
+from fairway.delivery import Mailbox
+
+#: Seconds that sockets have for their ``disconnect()`` when another server than ours ends.
+LAST_WORDS: Final = 10.0
 
 
 def get_default_application() -> ASGIApplication:
@@ -35,24 +41,52 @@ def get_default_application() -> ASGIApplication:
 class ProtocolTypeRouter:
     """Chooses an application by the type of the scope: ``"http"``, ``"websocket"``, ``"channel"``.
 
+    Unless an application is there for ``"lifespan"``, it answers these events itself: the end of
+    the process waits for the ``disconnect()`` of sockets, which some servers would cut off.
+
     Args:
         application_mapping: Applications by scope type.
     """
 
     def __init__(self, application_mapping: Mapping[str, ASGIApplication]) -> None:
         self.application_mapping = application_mapping
+        self._lives = 0
+        self._sockets: set[asyncio.Task[object]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application for this type.
 
         Raises:
-            ValueError: There is none. Servers take this for an application without lifespan events
-                when the type is ``"lifespan"``, as the ASGI specification asks them to.
+            ValueError: There is none.
         """
-        application = self.application_mapping.get(scope["type"])
+        kind = scope["type"]
+        application = self.application_mapping.get(kind)
         if application is None:
-            raise ValueError(f"No application configured for scope type {scope['type']!r}")
+            if kind == "lifespan" and "asgi" in scope:  # a server asks, and no test
+                return await self._live(receive, send)
+            raise ValueError(f"No application configured for scope type {kind!r}")
+        if kind == "websocket" and self._lives and not isinstance(receive, Mailbox):
+            task = asyncio.current_task()
+            if task is not None:  # our own server waits for them without this
+                self._sockets.add(task)
+                task.add_done_callback(self._sockets.discard)
         return await application(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """Answer the events of the lifespan protocol (ASGI, Lifespan)."""
+        while True:
+            event = await receive()
+            if event["type"] == "lifespan.startup":
+                self._lives += 1
+                await send({"type": "lifespan.startup.complete"})
+            elif event["type"] == "lifespan.shutdown":
+                self._lives -= 1
+                loop = asyncio.get_running_loop()
+                sockets = [task for task in self._sockets if task.get_loop() is loop]
+                if sockets:
+                    await asyncio.wait(sockets, timeout=LAST_WORDS)
+                await send({"type": "lifespan.shutdown.complete"})
+                return
 
 
 class ChannelNameRouter:
