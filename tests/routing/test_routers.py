@@ -88,7 +88,7 @@ class TestProtocolTypeRouter:
         with pytest.raises(
             ValueError, match=r"^No application configured for scope type 'lifespan'$"
         ):
-            await serve(router, type="lifespan")
+            await call(router, "", type="lifespan")
 
     async def test_lifespan(self) -> None:
         """Servers are told that the application starts and ends."""
