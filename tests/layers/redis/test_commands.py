@@ -1,7 +1,9 @@
 """The connection that sends: in order, once, and again when a reply was lost."""
 
 import asyncio
+import re
 from collections.abc import Awaitable
+from pathlib import Path
 
 import hiredis
 import pytest
@@ -149,3 +151,21 @@ async def test_a_slow_server_slows_senders(make_layer: MakeLayer, server: RedisS
         assert {type(result) for result in results} == {ChannelLayerUnavailable}
     await eventually(lambda: layer.stats()["pending"] == 0)
     assert server.ask("LLEN", f"{layer.prefix}:queue:{{jobs}}") < 200
+
+
+async def test_rights_in_the_docs(make_layer: MakeLayer, server: RedisServer) -> None:
+    """The rights that docs/redis.md gives are enough."""
+    page = Path(__file__).parent.parent.parent.parent / "docs" / "redis.md"
+    (line,) = re.findall(r"^(ACL SETUSER .*)$", page.read_text(), re.MULTILINE)
+    server.ask(*line.split())
+    server.ask("ACL", "SETUSER", "default", "off")
+    host = f"redis://fairway:secret@127.0.0.1:{server.port}"
+    layer, other = (make_layer(host, prefix="asgi") for _ in range(2))
+    socket = await Socket.joined(layer, "room")
+    await layer.group_add("room", "jobs")
+    await other.group_send("room", message(1))
+    assert [await socket.receive(), await within(layer.receive("jobs"))] == [message(1)] * 2
+    await other.send("jobs", message(2), delay=0.01)
+    job = await within(layer.receive_job("jobs", lease=60))
+    assert await job.acknowledge()
+    await layer.flush()

@@ -123,7 +123,7 @@ class CommandLink(Link):
         if command.finished or command.lossy:
             return
         command.number = 0
-        command.trouble = lambda: f"{self.server} says: {error}"
+        command.trouble = lambda: f"{self.server} says: {str(error).rstrip('.')}"
         if code in TRANSIENT and self._elsewhere is not None:
             self._elsewhere.failing()
         if code == "NOSCRIPT":
@@ -137,15 +137,18 @@ class CommandLink(Link):
             if self.connection is not None:
                 self.connection.abort(str(error))
         elif code in TRANSIENT:
-            self._say_once(code, str(error), "It is tried again until send_timeout.")
+            self._say_once(code, str(error).rstrip("."), "It is tried again until send_timeout.")
             asyncio.get_running_loop().call_later(RETRY_AFTER, self._retry, command)
         else:
-            advice = ADVICE.get(code, "")
+            text = str(error).rstrip(".")
+            # Redis 7.0 has no word of its own for what a script's user may not do.
+            forbidden = "can't run this command" in text
+            advice = ADVICE["NOPERM" if forbidden else code] if code in ADVICE else ""
             if code == "MOVED":
                 advice = "It is part of a cluster: add \"cluster\": True to it in 'hosts'."
-            self._say_once(code, str(error), advice)
+            self._say_once(code, text, advice)
             command.fail(
-                ChannelLayerUnavailable(f"Redis at {self.server} refuses: {error}. {advice}")
+                ChannelLayerUnavailable(f"Redis at {self.server} refuses: {text}. {advice}")
             )
 
     def _retry(self, command: Command) -> None:
