@@ -49,10 +49,10 @@ def prove_one(server: Server, stage: Stage) -> str:
                 codes = sorted({first.close_code(), second.close_code()})
         if server.finishes:
             check(len(diary(environ, "disconnect")), 3, "the number of disconnect() after the stop")
+    heard = "`disconnect()` runs for each socket, " if server.finishes else ""
     return (
         "login, pages, static files, two people talk, refusal without login; on SIGTERM"
-        f" `disconnect()` {'runs' if server.finishes else 'begins'} for each socket, clients see"
-        f" {', '.join(map(str, codes))}, exit status {status}"
+        f" {heard}clients see {', '.join(map(str, codes))}, exit status {status}"
     )
 
 
