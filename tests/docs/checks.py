@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import shutil
+import ssl
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -16,6 +17,8 @@ from websockets.exceptions import InvalidStatus
 __all__ = [
     "all_four_ways_bring_the_news",
     "everyone_hears_everyone",
+    "it_is_healthy",
+    "it_serves",
     "json_reaches_everyone",
     "login_in_the_socket",
     "logout_ends_the_socket",
@@ -101,6 +104,32 @@ async def rooms_are_apart(address: str) -> None:
         # Carla's next message is her own, so nothing of the harbour came in between.
         await carla.send("Still alone")
         await hears(carla, "You: Still alone")
+
+
+def untrusting() -> ssl.SSLContext:
+    """TLS with whoever is there: the pages make certificates that nobody has signed."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+async def it_serves(address: str) -> None:
+    """A page comes, and a socket answers, with TLS or without."""
+    context = untrusting()
+    async with httpx.AsyncClient(base_url=address, verify=context) as client:
+        assert (await client.get("/health/")).text == "fine"
+    encrypted = context if address.startswith("https") else None
+    async with connect(f"ws{address[4:]}/ws/echo/", ssl=encrypted) as echo:
+        await echo.send("Ahoy")
+        await hears(echo, "Ahoy")
+
+
+async def it_is_healthy(address: str) -> None:
+    """Both views for checks answer."""
+    async with httpx.AsyncClient(base_url=address) as client:
+        assert (await client.get("/health/")).text == "fine"
+        assert "sent" in (await client.get("/ready/")).json()["layer"]
 
 
 async def processes_reach_each_other(address: str) -> None:

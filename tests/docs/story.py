@@ -19,7 +19,7 @@ from tests.docs.snippets import ROOT, Snippet
 #: How long a command or the start of a server may take, in seconds: far more than any needs.
 PATIENCE = 120.0
 
-_ADDRESS = re.compile(r"http://(127\.0\.0\.1|localhost):(\d+)")
+_ADDRESS = re.compile(r"https?://(127\.0\.0\.1|localhost):(\d+)")
 
 
 class Story:
