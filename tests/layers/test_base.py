@@ -216,8 +216,9 @@ class TestHooks:
     async def test_group_tell(self, layer: ChannelLayer, bus: RecordingBus) -> None:
         """It reaches the members of this process, and nobody else is told."""
         name, mailbox = bind(layer)
-        assert layer.group_tell("news", {"type": "x"}) == 0
+        assert layer.group_tell("news", {"type": "x"}) == layer.group_size("news") == 0
         await layer.group_add("news", name)
+        assert layer.group_size("news") == 1
         assert layer.group_tell("news", {"type": "x", "n": 1}) == 1
         while (item := mailbox.take()) is None:
             await mailbox.park()

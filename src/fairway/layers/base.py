@@ -359,9 +359,13 @@ class ChannelLayer(BaseChannelLayer):
         Returns:
             How many members it was handed to.
         """
-        if group not in self._hub.groups:
+        if not self.group_size(group):
             return 0
         return self._hub.post(group, encode(message))
+
+    def group_size(self, group: str) -> int:
+        """How many channels of this process are in a group."""
+        return len(self._hub.groups.get(group, ()))
 
     def _sweep(self) -> None:
         for group in self._queues.sweep():

@@ -1,0 +1,48 @@
+"""The trackers of this process: one for each layer, until its end, and anew after a fork."""
+
+import atexit
+import contextlib
+import os
+import threading
+from typing import Final
+
+from fairway.layers.base import ChannelLayer
+from fairway.layers.io import io
+from fairway.presence.tracker import GOODBYE, Tracker
+
+
+class Trackers:
+    """Makes trackers, each on first use; one that was stopped, with its layer, is made anew."""
+
+    def __init__(self) -> None:
+        self._making = threading.Lock()
+        self._found: dict[ChannelLayer, Tracker] = {}
+
+    def __getitem__(self, layer: ChannelLayer) -> Tracker:
+        with self._making:
+            tracker = self._found.get(layer)
+            if tracker is None or tracker.stopped:
+                self._found = {key: t for key, t in self._found.items() if not t.stopped}
+                tracker = self._found[layer] = Tracker(layer)
+            return tracker
+
+    def stop(self) -> None:
+        """Let the other processes know that this one ends."""
+        for tracker in list(self._found.values()):
+            with contextlib.suppress(Exception):
+                io.run_sync(tracker.stop(), 2 * GOODBYE)
+
+    def forget_parent(self) -> None:
+        """In a forked child nobody is present yet."""
+        self._making = threading.Lock()
+        found, self._found = self._found, {}
+        for tracker in found.values():
+            tracker.unhook()
+
+
+#: The trackers of this process.
+trackers: Final = Trackers()
+# Before the I/O thread ends, as that was imported, and so registered, earlier.
+atexit.register(trackers.stop)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=trackers.forget_parent)
