@@ -20,6 +20,7 @@ TESTS = ROOT / "tests"
 #: Where else the tests of a room may be; "" stands for the modules beside the rooms.
 TEST_DIRECTORIES = {
     "": ["", "consumers", "django"],
+    "consuming": ["consumers"],
     "generic": ["consumers"],
     "security": ["django"],
     "management/commands": ["django"],

@@ -9,9 +9,11 @@ from typing import Any, ClassVar, Final
 from asgiref.sync import markcoroutinefunction
 
 from fairway._types import Event, Receive, Scope, Send
+from fairway.consuming.budget import make_budget
+from fairway.consuming.handlers import HandlerTable, get_handler_name, handles, is_ours
+from fairway.consuming.outage import tolerates
+from fairway.consuming.parallel import Parallel, is_from_layer
 from fairway.db import database_sync_to_async
-from fairway.handlers import HandlerTable, get_handler_name, handles, is_ours
-from fairway.parallel import Parallel, is_from_layer
 from fairway.utils import name_that_thing
 
 __all__ = ["AsyncConsumer", "SyncConsumer", "get_handler_name", "handles"]
@@ -40,6 +42,8 @@ class AsyncConsumer(Parallel):
             is_ours(inspect.getattr_static(cls, name))
             for name in ("send", "dispatch", "websocket_send")
         )
+        cls._fw_wants_gaps = "layer.gap" in cls._fw_handlers
+        cls._fw_budget = make_budget(cls)
 
     def _fw_find_handler(self, message: Event) -> Any:
         from_layer = self._fw_from_layer
@@ -61,14 +65,17 @@ class AsyncConsumer(Parallel):
     async def on_error(self, exception: Exception, event: Event) -> None:
         """Decide what an exception in a handler means for this connection.
 
-        By default it is raised again: the server logs it and closes the connection with 1011. An
-        override may reply, close with another code, or return to go on with the next event.
+        By default it is raised again: the server logs it and closes the connection with 1011. Only
+        :exc:`~fairway.exceptions.ChannelLayerUnavailable` closes no WebSocket: it is logged, once
+        for all connections. An override may reply, close with another code, or return to go on with
+        the next event.
 
         Args:
             exception: What the handler raised.
             event: What it was handling.
         """
-        raise exception
+        if not tolerates(self, exception, event):
+            raise exception
 
     async def send(self, message: Event) -> None:
         """Send an ASGI event to the client.
@@ -157,7 +164,8 @@ class SyncConsumer(AsyncConsumer):
 
     def on_error(self, exception: Exception, event: Event) -> None:  # type: ignore[override]  # sync
         """Decide what an exception in a handler means; see :meth:`AsyncConsumer.on_error`."""
-        raise exception
+        if not tolerates(self, exception, event):
+            raise exception
 
     # Typed as Any so that an override may return nothing.
     def send(self, message: Event) -> Any:

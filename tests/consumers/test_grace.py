@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from fairway import serving
 from fairway._types import Event
+from fairway.consuming import serving
+from fairway.consuming.grace import describe
 from fairway.generic.http import AsyncHttpConsumer
 from fairway.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
-from fairway.grace import describe
 from fairway.layers import InMemoryChannelLayer, channel_layers
 from tests.consumers.connections import Connect
 from tests.consumers.servers import SERVERS, http, served, websocket

@@ -4,8 +4,8 @@ import pytest
 
 from fairway._types import Event
 from fairway.consumer import AsyncConsumer, get_handler_name, handles
+from fairway.consuming.handlers import HandlerTable, NoHandler, is_ours
 from fairway.generic.websocket import AsyncWebsocketConsumer
-from fairway.handlers import HandlerTable, NoHandler, is_ours
 
 
 class Chat(AsyncWebsocketConsumer):

@@ -5,7 +5,7 @@ from collections.abc import Hashable
 
 import pytest
 
-from fairway.lanes import MAX_WAITING, MAX_WAITING_BYTES, Lanes
+from fairway.consuming.lanes import MAX_WAITING, MAX_WAITING_BYTES, Lanes
 
 
 class Work:

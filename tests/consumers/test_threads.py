@@ -11,6 +11,13 @@ from django.contrib.auth.models import Group
 from django.test import TestCase
 
 from fairway._types import Event
+from fairway.consuming.threads import (
+    calls_in,
+    current_executor,
+    needs_thread,
+    returned,
+    thread_maker,
+)
 from fairway.db import database_sync_to_async
 from fairway.generic.websocket import (
     AsyncJsonWebsocketConsumer,
@@ -20,7 +27,6 @@ from fairway.generic.websocket import (
 from fairway.layers import InMemoryChannelLayer
 from fairway.server.threads import LentThread, ThreadPool
 from fairway.testing import WebsocketCommunicator
-from fairway.threads import calls_in, current_executor, needs_thread, returned, thread_maker
 from tests.consumers.servers import SERVERS, served, websocket
 from tests.server.running import DEADLINE
 

@@ -151,6 +151,12 @@ class Mailbox:
         self._message_bytes = 0
         self._overflowing = False
 
+    def set_budget(self, overflow: Overflow, max_messages: int, max_bytes: int) -> None:
+        """Change how many layer messages may wait, and what happens to those beyond."""
+        self.overflow = overflow
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+
     # ------------------------------------------------------------------ putting in
 
     @property

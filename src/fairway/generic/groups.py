@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from fairway.consuming.serving import Serving
 from fairway.exceptions import InvalidChannelLayerError
-from fairway.serving import Serving
 
 
 class Groups(Serving):

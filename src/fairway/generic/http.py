@@ -6,9 +6,9 @@ from typing import Any, ClassVar, Final
 
 from fairway._types import Event
 from fairway.consumer import AsyncConsumer
+from fairway.consuming.grace import Job
 from fairway.exceptions import StopConsumer
 from fairway.generic.groups import Groups
-from fairway.grace import Job
 
 Header = tuple[bytes, bytes]
 

@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
 from fairway._types import Event, Send
+from fairway.consuming.grace import Job
 from fairway.delivery import Mailbox, Overflow
 from fairway.exceptions import AcceptConnection, DenyConnection
 from fairway.generic.encoding import encode_json
 from fairway.generic.http import AsyncHttpConsumer, Header
-from fairway.grace import Job
 from fairway.wire.sse import CONTENT_TYPE, encode_comment, encode_event
 
 _HEADERS = [

@@ -9,10 +9,10 @@ from asgiref.sync import async_to_sync
 
 from fairway._types import Event, Scope
 from fairway.consumer import SENT, AsyncConsumer, SyncConsumer
+from fairway.consuming.serving import Serving
 from fairway.exceptions import AcceptConnection, DenyConnection, StopConsumer
 from fairway.generic.encoding import encode_json
 from fairway.generic.groups import Groups
-from fairway.serving import Serving
 from fairway.sessions import ACCEPT_HOOKS, AcceptHook
 from fairway.utils import name_that_thing
 from fairway.wire.frames import CloseCode
@@ -100,6 +100,7 @@ class WebsocketConsumer(Groups, SyncConsumer):
         event = _accept_event(subprotocol, headers)
         for hook in _accept_hooks(self):
             async_to_sync(hook)(event)
+        self._fw_accepted = True
         return super().send(event)
 
     def websocket_receive(self, message: Event) -> None:
@@ -260,6 +261,7 @@ class AsyncWebsocketConsumer(Groups, AsyncConsumer):
         event = _accept_event(subprotocol, headers)
         for hook in _accept_hooks(self):
             await hook(event)
+        self._fw_accepted = True
         await super().send(event)
 
     async def websocket_receive(self, message: Event) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
 
 from fairway._types import Event
-from fairway.handlers import HandlerTable, NoHandler
+from fairway.consuming.handlers import HandlerTable, NoHandler
 
 _MARK: Final = "_fairway_job"
 

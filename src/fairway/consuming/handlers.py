@@ -96,6 +96,10 @@ class HandlerTable:
         self._client = _by_type(client) | marked
         self._layer = _by_type(open_names) | (marked or _by_type(theirs))
 
+    def __contains__(self, kind: str) -> bool:
+        """Whether a channel layer's messages of this type are handled."""
+        return kind in self._layer
+
     def find(self, message: Event, *, from_layer: bool) -> str:
         """The name of the method that handles ``message``.
 

@@ -7,17 +7,17 @@ from contextvars import ContextVar
 from typing import ClassVar
 
 from fairway._types import Event
+from fairway.consuming.grace import Job
+from fairway.consuming.lanes import Lanes
+from fairway.consuming.serving import Serving
+from fairway.consuming.threads import returned, thread_maker
 from fairway.db import connection_turns
 from fairway.delivery import Mailbox
 from fairway.delivery.mailbox import EVENT_OVERHEAD, TURN
 from fairway.delivery.pump import LayerMessage, payload_size
 from fairway.exceptions import StopConsumer
-from fairway.grace import Job
-from fairway.lanes import Lanes
 from fairway.layers.codec import decode
 from fairway.server.threads import LentThread, ThreadLoan
-from fairway.serving import Serving
-from fairway.threads import returned, thread_maker
 
 #: Whether the event of this task came from a channel layer, where several are handled at once.
 _from_layer_here: ContextVar[bool] = ContextVar("fairway.from_layer", default=False)

@@ -5,10 +5,10 @@ import logging
 from concurrent.futures import Executor
 
 from fairway._types import Event
+from fairway.consuming.lanes import Lanes
+from fairway.consuming.threads import calls_in
 from fairway.delivery import Mailbox
-from fairway.lanes import Lanes
 from fairway.server.stacks import format_stack
-from fairway.threads import calls_in
 from fairway.utils import name_that_thing
 
 logger = logging.getLogger("fairway.consumer")

@@ -3,23 +3,25 @@
 import asyncio
 import functools
 import logging
+from collections.abc import Hashable
 from typing import Any, ClassVar, Final
 
 from asgiref.sync import async_to_sync
 
 from fairway import DEFAULT_CHANNEL_LAYER, layers
 from fairway._types import Event, Receive, Scope, Send
+from fairway.consuming.budget import Budget
+from fairway.consuming.grace import Grace, Job, describe
+from fairway.consuming.handlers import MalformedType, NoHandler
+from fairway.consuming.lanes import Lanes
+from fairway.consuming.threads import current_executor, needs_thread
 from fairway.db import connection_thread, connection_turns
 from fairway.delivery import Mailbox, Outbox, Overflow
-from fairway.delivery.mailbox import TURN
+from fairway.delivery.mailbox import MAX_MESSAGE_BYTES, MAX_MESSAGES, TURN
 from fairway.delivery.pump import LayerMessage, pump_client, pump_layer
 from fairway.exceptions import StopConsumer
-from fairway.grace import Grace, Job, describe
-from fairway.handlers import MalformedType, NoHandler
-from fairway.lanes import Lanes
 from fairway.layers.base import ChannelLayer
 from fairway.layers.codec import decode
-from fairway.threads import current_executor, needs_thread
 from fairway.utils import name_that_thing
 from fairway.wire.frames import CloseCode
 
@@ -49,7 +51,23 @@ class Serving:
     #: the server allows: ``application_close_timeout``, or 10 s under servers that do not care.
     disconnect_grace: ClassVar[float | None] = None
 
+    #: What happens when messages from the channel layer come faster than they are handled:
+    #: ``"disconnect"`` closes the WebSocket with 1013, so that nobody believes to have seen
+    #: everything; ``"drop-oldest"``, ``"drop-newest"``; ``"latest"`` keeps the latest one of each
+    #: :meth:`latest_key`.
+    overflow: ClassVar[str] = Overflow.DISCONNECT.value
+    #: How many messages from the channel layer may wait for one WebSocket.
+    max_waiting_messages: ClassVar[int] = MAX_MESSAGES
+    #: The same in bytes.
+    max_waiting_bytes: ClassVar[int] = MAX_MESSAGE_BYTES
+
     _sync: ClassVar[bool] = False
+    #: What differs from a mailbox's own budget, or None.
+    _fw_budget: ClassVar[Budget | None] = None
+    #: Whether this class handles ``layer.gap``.
+    _fw_wants_gaps: ClassVar[bool] = False
+    #: The WebSocket's handshake was answered by accepting it.
+    _fw_accepted = False
     #: Whether the hub may write ``websocket.send`` messages past this class.
     _fw_writes_direct: ClassVar[bool] = True
     #: Between the first and the second, a connection is open: the second is handled exactly once.
@@ -86,6 +104,10 @@ class Serving:
         self._fw_send = send
         if self._fw_mailbox is not None:
             self._fw_mailbox.direct = None  # whoever replaces it wants to see every message
+
+    def latest_key(self, message: Event) -> Hashable:
+        """What a message is about: with ``overflow = "latest"`` a later one makes it old."""
+        return message.get("type")
 
     # ------------------------------------------------------------------ what consumer.py defines
 
@@ -167,6 +189,8 @@ class Serving:
             mailbox.direct = send
         if self.scope.get("type") == "websocket":
             mailbox.on_overflow = functools.partial(self._fw_overflowed, send)
+            if self._fw_budget is not None:
+                self._fw_budget.apply(mailbox, self)
         else:
             mailbox.overflow = Overflow.DROP_NEWEST
         mailbox.on_overdue = self._fw_overdue
@@ -181,7 +205,7 @@ class Serving:
         for pump in pumps:
             pump.cancel()
         # No circle for the collector to find.
-        mailbox.direct = mailbox.on_overflow = mailbox.on_overdue = None
+        mailbox.direct = mailbox.on_overflow = mailbox.on_overdue = mailbox.key_of = None
         mailbox.on_disconnect = mailbox.on_drain = None
         if self._fw_grace is not None:
             self._fw_grace.close()
@@ -200,7 +224,7 @@ class Serving:
         if layer is None:
             return
         if isinstance(layer, ChannelLayer):
-            self.channel_name = layer.bind(mailbox)
+            self.channel_name = layer.bind(mailbox, gaps=self._fw_wants_gaps)
             self._fw_bound = (layer, self.channel_name)
         else:
             self.channel_name = await layer.new_channel()
