@@ -186,7 +186,8 @@ async def connect(server: Server) -> Connection:
 
 async def _log_in(connection: Connection, server: Server) -> None:
     if server.credentials is not None:
-        found = await server.credentials.get_credentials_async()
+        ask = getattr(server.credentials, "get_credentials_async", None)  # since redis-py 5.3
+        found = server.credentials.get_credentials() if ask is None else await ask()
         await connection.ask("AUTH", *(str(part) for part in found))
     if server.client_name:
         await connection.ask("CLIENT", "SETNAME", server.client_name)
