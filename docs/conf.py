@@ -38,6 +38,8 @@ extensions = [
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"Fairway {release}"
+html_logo = html_favicon = "images/logo.svg"
+html_theme_options = {"sidebar_hide_name": False}
 html_show_copyright = False
 html_show_sphinx = False
 
