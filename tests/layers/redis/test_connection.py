@@ -210,11 +210,8 @@ async def test_tls_of_a_stranger(tls: tuple[RedisServer, int]) -> None:
 async def test_keepalive(shared: RedisServer) -> None:
     """The system is asked to watch the connection, too."""
     connection = await connect(local(shared))
-    found = socket.socket(fileno=connection.fileno)
-    try:
-        assert found.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-    finally:
-        found.detach()
+    assert connection._socket is not None
+    assert connection._socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     await connection.close()
 
 

@@ -207,16 +207,20 @@ class RedisBus(Bus):
 
     async def _take(self, queue: str, lease: int) -> Taken:
         session = self._open()
-        waiter = Waiter(lease)
-        io.call(session.read, queue, waiter)
+        waiter = Waiter(asyncio.get_running_loop().create_future(), lease)
+        session.read(queue, waiter)
         try:
-            return await asyncio.wrap_future(waiter.future)
+            await waiter.future
         except asyncio.CancelledError:
-            if waiter.future.cancel():
+            if waiter.give_up():
                 io.call(session.forget, queue, waiter)
-            elif waiter.future.exception() is None:  # it came at the same moment
-                io.call(session.put_back, queue, waiter.future.result(), lease)
+            elif waiter.taken is not None:  # it came at the same moment
+                io.call(session.put_back, queue, waiter.taken, lease)
             raise
+        if waiter.taken is None:
+            assert waiter.error is not None
+            raise waiter.error
+        return waiter.taken
 
     async def extend(self, queue: str, ticket: str, seconds: float) -> bool:
         """Keep a leased payload for ``seconds`` from now."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from fairway.exceptions import ChannelLayerUnavailable
+from fairway.layers.io import io
 from fairway.layers.redis.command import Command
 from fairway.layers.redis.connection import Connection, Reply, ServerError, connect
 from fairway.layers.redis.hosts import Server
@@ -99,6 +100,7 @@ class Cluster:
         self._learning: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._learned = asyncio.Event()
+        self._closed = False
         self._changed = float("-inf")
 
     # ------------------------------------------------------------------ what a router does
@@ -108,8 +110,20 @@ class Cluster:
         node = self._owners.get(self.lane(command.name))
         if node is not None:
             node.commands.send(command)
-        elif not command.lossy:
+        else:
             command.trouble = lambda: f"cluster at {self._seeds[0]}: {self._trouble}"
+            io.call(self._keep, command)
+
+    def _keep(self, command: Command) -> None:
+        """Keep a command until the owner of its slot is known."""
+        if command.finished:
+            return
+        node = self._owners.get(self.lane(command.name))
+        if node is not None:
+            node.commands.send(command)
+        elif self._closed:
+            command.fail(ChannelLayerUnavailable("The channel layer was closed."))
+        else:
             self._waiting.append(command)
             self._learn()
 
@@ -168,6 +182,8 @@ class Cluster:
 
     async def close(self) -> None:
         """End all connections."""
+        self._closed = True
+        self._owners = {}
         if self._learning is not None:
             self._learning.cancel()
             await asyncio.wait([self._learning, *self._closing])
@@ -216,7 +232,7 @@ class Cluster:
     # ------------------------------------------------------------------ who owns what
 
     def _learn(self) -> None:
-        if self._learning is None or self._learning.done():
+        if not self._closed and (self._learning is None or self._learning.done()):
             self._learning = asyncio.get_running_loop().create_task(self._keep_learning())
 
     async def _keep_learning(self) -> None:
@@ -301,7 +317,7 @@ class Cluster:
             for channel, home in self._homes.items():
                 if home is node.subscriptions:
                     self._leave(channel, home)
-            self._waiting.extend(node.commands.take_back())
+            self._waiting.extend(node.commands.take_back(self.send))
             closing = asyncio.get_running_loop().create_task(node.close())
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -103,51 +104,64 @@ class Deadlines:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._commands: deque[Command] = deque()
+        self._lock = threading.Lock()
         self._timer: asyncio.TimerHandle | None = None
+        self._watching = False
 
     def __len__(self) -> int:
-        self._forget_finished()
-        return len(self._commands)
+        with self._lock:
+            self._forget_finished()
+            return len(self._commands)
 
     def watch(self, command: Command) -> None:
-        """Give up this one in time. All have the same time, so they are due in their order."""
-        self._forget_finished()
-        self._commands.append(command)
-        if self._timer is None:
-            self._set_timer()
+        """Give up this one in time; on any thread.
+
+        All have the same time, so they are due in their order, or nearly so.
+        """
+        with self._lock:
+            self._forget_finished()
+            self._commands.append(command)
+            if self._watching:
+                return
+            self._watching = True
+        io.call(self._expire)
 
     def stop(self) -> None:
         """Give up all of them now; their layer is closed."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        while self._commands:
-            self._commands.popleft().fail(ChannelLayerUnavailable("The channel layer was closed."))
+        with self._lock:
+            commands, self._commands = self._commands, deque()
+            timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+        for command in commands:
+            command.fail(ChannelLayerUnavailable("The channel layer was closed."))
 
     def _forget_finished(self) -> None:
         while self._commands and self._commands[0].finished:
             self._commands.popleft()
 
-    def _set_timer(self) -> None:
-        delay = max(self._commands[0].deadline - time.monotonic(), 0.0)
-        self._timer = asyncio.get_running_loop().call_later(delay, self._expire)
-
     def _expire(self) -> None:
-        self._timer = None
-        now = time.monotonic()
-        # A timer may come a little early: it is set by another clock.
-        while self._commands and (
-            self._commands[0].finished or self._commands[0].deadline <= now + 0.01
-        ):
-            command = self._commands.popleft()
+        """Give up what is due, and come back when the next one is."""
+        expired: list[Command] = []
+        with self._lock:
+            self._timer = None
+            now = time.monotonic()
+            # A timer may come a little early: it is set by another clock.
+            while self._commands and (
+                self._commands[0].finished or self._commands[0].deadline <= now + 0.01
+            ):
+                expired.append(self._commands.popleft())
+            self._watching = bool(self._commands)
+            if self._commands:
+                delay = self._commands[0].deadline - now
+                self._timer = asyncio.get_running_loop().call_later(delay, self._expire)
+        for command in expired:
             command.fail(
                 ChannelLayerUnavailable(
                     f"Redis did not take it within {self.seconds:g} s (send_timeout): "
                     f"{command.trouble()}."
                 )
             )
-        if self._commands:
-            self._set_timer()
 
 
 def answer_to(future: "asyncio.Future[Reply]") -> Done:

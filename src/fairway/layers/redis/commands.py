@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import re
+import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
@@ -10,6 +11,7 @@ from typing import Final
 import hiredis
 
 from fairway.exceptions import ChannelLayerUnavailable
+from fairway.layers.io import io
 from fairway.layers.redis.command import Command, ignore
 from fairway.layers.redis.connection import Connection, Reply, ServerError, pack
 from fairway.layers.redis.hosts import Server
@@ -65,29 +67,55 @@ class CommandLink(Link):
         self.resent = 0
         self._numbers = numbers or itertools.count(1)
         self._elsewhere = elsewhere
+        # Held wherever it changes what is waiting, what was sent, and by which connection.
+        self._lock = threading.RLock()
         self._waiting: deque[Command] = deque()
         self._sent: deque[Command] = deque()
+        self._ready: Connection | None = None
+        self._heir: Callable[[Command], None] | None = None
         self._refused: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._sent)
 
     def send(self, command: Command) -> None:
-        """Send a command, now or when that is possible."""
-        connection = self.connection
-        if connection is not None and connection.writable and not self._waiting:
-            self._write(connection, command)
-        elif not command.lossy:
-            command.trouble = self._trouble
-            self._waiting.append(command)
+        """Send a command, now or when that is possible; on any thread."""
+        with self._lock:
+            if self._heir is None:
+                connection = self._ready
+                if connection is not None and connection.writable and not self._waiting:
+                    self._write(connection, command)
+                    return
+                command.trouble = self._trouble
+                self._waiting.append(command)
+        if self._heir is not None:
+            self._heir(command)
+        elif self._supervisor is None:
+            io.call(self._start)
+
+    def _start(self) -> None:
+        if self._heir is None:
             self.start()
 
-    def take_back(self) -> list[Command]:
-        """Give up what is waiting, for another link to send; this one is to be closed."""
-        commands = [*self._sent, *self._waiting]
-        self._sent.clear()
-        self._waiting.clear()
-        return [command for command in commands if not command.finished]
+    def take_back(self, heir: Callable[[Command], None]) -> list[Command]:
+        """Give up what is waiting, for another link to send; this one is to be closed.
+
+        Args:
+            heir: Takes what comes later; on any thread.
+        """
+        with self._lock:
+            self._heir = heir
+            commands = [*self._sent, *self._waiting]
+            self._sent.clear()
+            self._waiting.clear()
+        return [command for command in commands if not command.finished and not command.lossy]
+
+    async def close(self) -> None:
+        """End the connection for good; what comes later fails."""
+        if self._heir is None:
+            for command in self.take_back(_fail):
+                _fail(command)
+        await super().close()
 
     def _write(self, connection: Connection, command: Command) -> None:
         if not command.number:
@@ -133,7 +161,8 @@ class CommandLink(Link):
             self._elsewhere.redirect(command, str(error))
         elif code == "READONLY":
             # Another one is the master now.
-            self._waiting.append(command)
+            with self._lock:
+                self._waiting.append(command)
             if self.connection is not None:
                 self.connection.abort(str(error))
         elif code in TRANSIENT:
@@ -175,19 +204,24 @@ class CommandLink(Link):
         self._refused.clear()
         connection.on_reply = self._answered
         connection.on_writable = self._flush
-        self._flush()
+        with self._lock:
+            self._ready = connection
+            self._flush()
 
     def _flush(self) -> None:
-        while self._waiting and (connection := self.connection) and connection.writable:
-            command = self._waiting.popleft()
-            if not command.finished:
-                self._write(connection, command)
+        with self._lock:
+            while self._waiting and (connection := self._ready) and connection.writable:
+                command = self._waiting.popleft()
+                if not command.finished:
+                    self._write(connection, command)
 
     def _closed(self) -> None:
         """What was not answered goes out again, before everything else and in its old order."""
-        again = [command for command in self._sent if not command.finished and not command.lossy]
-        self._sent.clear()
-        self._waiting.extendleft(reversed(again))
+        with self._lock:
+            self._ready = None
+            again = [each for each in self._sent if not each.finished and not each.lossy]
+            self._sent.clear()
+            self._waiting.extendleft(reversed(again))
         self.resent += len(again)
 
     def _failed(self) -> None:
@@ -196,4 +230,9 @@ class CommandLink(Link):
             self._elsewhere.failing()
 
     def _ping(self, connection: Connection) -> None:
-        self._write(connection, Command("", lambda _: ("PING",), ignore, lossy=True))
+        with self._lock:
+            self._write(connection, Command("", lambda _: ("PING",), ignore, lossy=True))
+
+
+def _fail(command: Command) -> None:
+    command.fail(ChannelLayerUnavailable("The channel layer was closed."))

@@ -56,7 +56,9 @@ class Node:
 
 
 class Router(Protocol):
-    """Which server is responsible for a queue or a topic. All on the thread of the connections.
+    """Which server is responsible for a queue or a topic.
+
+    Commands may be sent from any thread; everything else belongs to the thread of the connections.
 
     Attributes:
         publish_command: The command that publishes.

@@ -3,6 +3,8 @@
 import asyncio
 import concurrent.futures
 import logging
+import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -34,32 +36,58 @@ class Taken(NamedTuple):
 
 
 class Waiter:
-    """Somebody who waits for an entry of a queue.
+    """Somebody who waits for an entry of a queue, on an event loop of its own.
+
+    Either it is given something or it gives up, whichever comes first.
 
     Args:
-        lease: Milliseconds for which it is wanted; 0 for good.
+        future: What it awaits; resolved without a result.
+        lease: Milliseconds for which the entry is wanted; 0 for good.
 
     Attributes:
-        future: Resolved with it, from the thread of the connections.
+        taken: What it was given.
+        error: Why it was given nothing.
     """
 
-    __slots__ = ("future", "lease")
+    __slots__ = ("_chance", "error", "future", "lease", "taken")
 
-    def __init__(self, lease: int = 0) -> None:
+    def __init__(self, future: "asyncio.Future[None]", lease: int = 0) -> None:
+        self.future = future
         self.lease = lease
-        self.future: concurrent.futures.Future[Taken] = concurrent.futures.Future()
+        self.taken: Taken | None = None
+        self.error: Exception | None = None
+        self._chance = [True]  # who takes it out is first
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has neither been given something nor given up."""
+        return bool(self._chance)
+
+    def give_up(self) -> bool:
+        """Wait no more; False when it was too late for that."""
+        try:
+            return self._chance.pop()
+        except IndexError:
+            return False
 
     def take(self, taken: Taken) -> bool:
         """Hand it over; False when nobody waits any more."""
-        if not self.future.set_running_or_notify_cancel():
-            return False
-        self.future.set_result(taken)
-        return True
+        self.taken = taken
+        return self.give_up() and self._wake()
 
     def fail(self, error: Exception) -> None:
         """Nothing will come."""
-        if self.future.set_running_or_notify_cancel():
-            self.future.set_exception(error)
+        self.error = error
+        if self.give_up():
+            self._wake()
+
+    def _wake(self) -> bool:
+        loop = self.future.get_loop()
+        try:
+            loop.call_soon_threadsafe(_resolve, self.future)
+        except RuntimeError:
+            return False  # its loop was closed
+        return True
 
 
 class Reader:
@@ -88,11 +116,16 @@ class Reader:
         self._keys = keys
         self._expiry = expiry
         self._idle = idle
+        self._take_keys = (*keys.queue(queue), keys.taken(queue))
+        # Held wherever it changes who waits, and whether somebody asks.
+        self._lock = threading.Lock()
         self._waiters: deque[Waiter] = deque()
         self._asking = False
+        self._ended = False
         self._called = False
         self._in_line = False
         self._expiring = False
+        self._used = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._channel = (keys.wake(queue) + keys.process).encode()
         # Who got in line before it could be called asks again when it can.
@@ -100,22 +133,23 @@ class Reader:
         callable_now.add_done_callback(lambda _: self.stir())
         router.subscribe(queue, self._channel, self._wake, callable_now)
 
-    def __len__(self) -> int:
-        return len(self._waiters)
-
-    def add(self, waiter: Waiter) -> None:
-        """Serve somebody, after all others."""
-        self._waiters.append(waiter)
-        if not self._asking:
-            self._ask()
+    def add(self, waiter: Waiter) -> bool:
+        """Serve somebody, after all others; on any thread. False when this reader has ended."""
+        with self._lock:
+            if self._ended:
+                return False
+            self._waiters.append(waiter)
+        self._ask()
+        return True
 
     def forget(self, waiter: Waiter) -> None:
         """Somebody has stopped waiting."""
-        if waiter in self._waiters:
-            self._waiters.remove(waiter)
-        if not self._waiters and not self._asking:
+        with self._lock:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+            unwanted = not self._waiters and not self._asking
+        if unwanted:
             self._leave_line()
-            self._set_timer(LINGER, self._end)
 
     def stir(self) -> None:
         """Ask again: calls may have been missed."""
@@ -124,43 +158,44 @@ class Reader:
 
     def close(self, error: Exception) -> None:
         """Send everybody away."""
+        with self._lock:
+            self._ended = True
+            waiters, self._waiters = self._waiters, deque()
         if self._timer is not None:
             self._timer.cancel()
-        while self._waiters:
-            self._waiters.popleft().fail(error)
+        for waiter in waiters:
+            waiter.fail(error)
 
     # ------------------------------------------------------------------ asking
 
     def _wake(self, _: bytes) -> None:
         """There is something, and this process is the one to take it."""
-        self._in_line = False
-        if self._asking:
-            self._called = True
-        elif self._waiters:
-            self._ask()
-        else:
+        with self._lock:
+            self._in_line = False
+            self._called = self._called or self._asking
+            nobody = not self._waiters and not self._asking
+        if nobody:
             self._leave_line(always=True)
+        else:
+            self._ask()
 
     def _ask(self) -> None:
-        waiter = self._first()
-        if waiter is None:
-            self._leave_line()
-            self._set_timer(LINGER, self._end)
-            return
-        self._asking = True
-        self._called = False
-        self._set_timer(None)
-        queue, keys, process, lease = self.queue, self._keys, self._keys.process, waiter.lease
-        names = (*keys.queue(queue), keys.taken(queue))
+        """Ask for whoever is first, unless somebody asks already; on any thread."""
+        with self._lock:
+            waiter = self._first()
+            if waiter is None or self._asking or self._ended:
+                return
+            self._asking = True
+            self._called = False
+        keys, process, lease = self._take_keys, self._keys.process, waiter.lease
 
         def words(number: int) -> tuple[Word, ...]:
             # In line for longer than until it asks again: a dead process is not called for long.
             ticket = f"{process}:{number}"
-            in_line = int(ASK_AGAIN * 3)
-            return (*names, number, process, lease, ticket, self._expiry, in_line)
+            return (*keys, number, process, lease, ticket, self._expiry, int(ASK_AGAIN * 3))
 
         command = Command(
-            queue,
+            self.queue,
             words,
             lambda reply, error: self._answered(command, lease, reply, error),
             script=TAKE,
@@ -170,44 +205,71 @@ class Reader:
     def _answered(
         self, command: Command, lease: int, reply: Reply, error: Exception | None
     ) -> None:
-        self._asking = False
+        due, data = ASK_AGAIN, None
         if error is not None:
-            self._set_timer(AFTER_ERROR, self._ask)  # it has been logged where it came
-            return
-        data, number, expired = reply
-        if expired:
-            self._count_expired(expired)
-        if data is not None:
-            self._expiring = False
-            self._hand_over(Taken(f"{self._keys.process}:{command.number}", data, number), lease)
-            if self._waiters:
-                self._ask()
-            else:
-                self._set_timer(LINGER, self._end)
-        elif self._called:
+            due = AFTER_ERROR  # it has been logged where it came
+        else:
+            data, number, expired = reply
+            if expired:
+                self._count_expired(expired)
+            if data is not None:
+                self._expiring = False
+                taken = Taken(f"{self._keys.process}:{command.number}", data, number)
+                self._hand_over(taken, lease)
+            elif number >= 0:
+                due = min(number / 1000 + 0.001, ASK_AGAIN)
+        with self._lock:
+            self._asking = False
+            self._in_line = error is None and data is None
+            at_once = self._called or (error is None and data is not None)
+            nobody = self._first() is None
+        if nobody:
+            self._leave_line()
+            self._set_timer(LINGER, sooner=False)
+        elif at_once:
             self._ask()
         else:
-            self._in_line = True
-            due = ASK_AGAIN if number < 0 else min(number / 1000 + 0.001, ASK_AGAIN)
-            self._set_timer(due, self._ask)
-            self._first()
-            if not self._waiters:
-                self._leave_line()
-                self._set_timer(LINGER, self._end)
+            self._set_timer(due, sooner=True)
 
     def _hand_over(self, taken: Taken, lease: int) -> None:
-        while (waiter := self._first()) is not None:
-            if waiter.lease != lease:
-                break  # it wants it on other terms, and asks for itself
-            self._waiters.popleft()
-            if waiter.take(taken):
-                return
+        with self._lock:
+            while (waiter := self._first()) is not None and waiter.lease == lease:
+                self._waiters.popleft()
+                if waiter.take(taken):
+                    self._used = time.monotonic()
+                    return
+        # Nobody waits any more, or on other terms, and asks for itself.
         self.put_back(taken, lease)
 
     def _first(self) -> Waiter | None:
-        while self._waiters and self._waiters[0].future.cancelled():
+        while self._waiters and not self._waiters[0].waits:
             self._waiters.popleft()
         return self._waiters[0] if self._waiters else None
+
+    def _set_timer(self, seconds: float, *, sooner: bool) -> None:
+        """Look after it in a while; a timer that is there stays, unless this has to be sooner."""
+        loop = asyncio.get_running_loop()
+        if self._ended:
+            return
+        if self._timer is not None:
+            if not sooner or self._timer.when() <= loop.time() + seconds:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_later(seconds, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        with self._lock:
+            wanted = self._asking or self._first() is not None
+            left = self._used + LINGER - time.monotonic()
+            self._ended = self._ended or (not wanted and left <= 0)
+        if self._ended:
+            self._router.unsubscribe(self.queue, self._channel)
+            self._idle(self.queue)
+        elif wanted:
+            self._ask()
+        else:
+            self._set_timer(left, sooner=False)
 
     # ------------------------------------------------------------------ giving back
 
@@ -244,20 +306,6 @@ class Reader:
         words = (*keys.queue(queue), keys.process, self._router.publish_command, keys.wake(queue))
         self._router.send(Command(queue, lambda _: words, ignore, script=PASS_ON))
 
-    def _end(self) -> None:
-        if self._waiters or self._asking:
-            return
-        self._set_timer(None)
-        self._router.unsubscribe(self.queue, self._channel)
-        self._idle(self.queue)
-
-    def _set_timer(self, seconds: float | None, then: Callable[[], None] | None = None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if seconds is not None and then is not None:
-            self._timer = asyncio.get_running_loop().call_later(seconds, then)
-
     def _count_expired(self, count: int) -> None:
         self.expired += count
         if not self._expiring:
@@ -268,3 +316,8 @@ class Reader:
                 self.queue,
                 count,
             )
+
+
+def _resolve(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)

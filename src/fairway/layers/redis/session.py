@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import os
 import secrets
 import time
 from collections import Counter
@@ -80,6 +79,7 @@ class Session:
         # The last number of each process, by lane and process.
         self._seen: dict[int, dict[bytes, int]] = {}
         self._telling: asyncio.TimerHandle | None = None
+        self._closed = False
         self.router = self._make_router(options.hosts)
 
     def _make_router(self, hosts: Hosts) -> Router:
@@ -107,11 +107,11 @@ class Session:
         """
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         command = self._command(name, words, answer_to(future), script)
-        io.call(self._send, command)
+        self._send(command)
         try:
             return await future
         finally:
-            command.finished = True  # whoever was cancelled does not wait for it to be sent
+            command.finished = True  # who was cancelled does not wait for it to be sent
 
     def tell(self, name: str, words: Words, script: Script | None = None) -> None:
         """Have a command executed, if that is possible soon."""
@@ -124,9 +124,8 @@ class Session:
         return Command(name, words, done, script=script, deadline=deadline)
 
     def _send(self, command: Command) -> None:
-        if not command.finished:
-            self._deadlines.watch(command)
-            self.router.send(command)
+        self._deadlines.watch(command)
+        self.router.send(command)
 
     # ------------------------------------------------------------------ topics
 
@@ -186,8 +185,16 @@ class Session:
     # ------------------------------------------------------------------ readers
 
     def read(self, queue: str, waiter: Waiter) -> None:
-        """Give somebody the next entry of a queue."""
-        self._reader(queue).add(waiter)
+        """Give somebody the next entry of a queue; on any thread."""
+        reader = self._readers.get(queue)
+        if reader is None or not reader.add(waiter):
+            io.call(self._read, queue, waiter)
+
+    def _read(self, queue: str, waiter: Waiter) -> None:
+        if self._closed:
+            waiter.fail(ChannelLayerUnavailable("The channel layer was closed."))
+        else:
+            self._reader(queue).add(waiter)
 
     def forget(self, queue: str, waiter: Waiter) -> None:
         """Somebody has stopped waiting."""
@@ -258,8 +265,9 @@ class Session:
 
     async def close(self) -> None:
         """End all connections; who still waits is told."""
+        self._closed = True
         error = ChannelLayerUnavailable("The channel layer was closed.")
-        for reader in self._readers.values():
+        for reader in list(self._readers.values()):
             reader.close(error)
         self._readers.clear()
         self._deadlines.stop()
@@ -269,10 +277,7 @@ class Session:
 
     def abandon(self) -> None:
         """In a forked child: keep the parent's connections from being used or held open here."""
-        null = os.open(os.devnull, os.O_RDWR)
         for node in self.router.nodes():
             for link in (node.commands, node.subscriptions):
-                if link.connection is not None and link.connection.fileno >= 0:
-                    # Not closed: the number stays taken until the transport lets go of it.
-                    os.dup2(null, link.connection.fileno)
-        os.close(null)
+                if link.connection is not None:
+                    link.connection.abandon()
