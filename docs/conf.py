@@ -39,7 +39,8 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"Fairway {release}"
 html_logo = html_favicon = "images/logo.svg"
-html_theme_options = {"sidebar_hide_name": False}
+html_static_path = ["_static"]
+html_css_files = ["fairway.css"]
 html_show_copyright = False
 html_show_sphinx = False
 

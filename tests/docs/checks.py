@@ -25,6 +25,7 @@ __all__ = [
     "page_answers_what_one_types",
     "processes_reach_each_other",
     "rooms_are_apart",
+    "the_old_chat_talks",
     "tokens_open_and_renew",
 ]
 
@@ -104,6 +105,17 @@ async def rooms_are_apart(address: str) -> None:
         # Carla's next message is her own, so nothing of the harbour came in between.
         await carla.send("Still alone")
         await hears(carla, "You: Still alone")
+
+
+async def the_old_chat_talks(address: str) -> None:
+    """A project that was written for Channels carries a message from one to the other."""
+    async with (
+        socket(address, "/ws/chat/lobby/") as anna,
+        socket(address, "/ws/chat/lobby/") as ben,
+    ):
+        await anna.send('{"message": "hello"}')
+        for client in (anna, ben):
+            assert json.loads(await client.recv()) == {"message": "hello"}
 
 
 def untrusting() -> ssl.SSLContext:
