@@ -283,6 +283,7 @@ class Tracker:
             size = self._layer.group_size(group)
             if size and any(diff):
                 self._layer.group_tell(group, diff.as_message(group))
-                self._not_before[group] = now + size / DELIVERIES
+                if size / DELIVERIES > self._timing.batch:
+                    self._not_before[group] = now + size / DELIVERIES
             await asyncio.sleep(0)
         self._not_before = {group: t for group, t in self._not_before.items() if t > now}
