@@ -144,12 +144,12 @@ def test_cluster() -> None:
 @pytest.mark.parametrize(
     ("hosts", "text"),
     [
-        ({"host": "a"}, "hosts must be a list of Redis hosts, not {'host': 'a'}."),
-        (7, "hosts must be a list of Redis hosts, not 7."),
-        ([7], "hosts[0] must be a URL, a pair of host and port, or a dictionary, not 7."),
+        ({"host": "a"}, "hosts must be a list of Redis hosts, not dict."),
+        (7, "hosts must be a list of Redis hosts, not int."),
+        ([7], "hosts[0] must be a URL, a pair of host and port, or a dictionary, not int."),
         (
             [("a", 1), ("b", 2, 3)],
-            "hosts[1] must be a URL, a pair of host and port, or a dictionary, not ('b', 2, 3).",
+            "hosts[1] must be a URL, a pair of host and port, or a dictionary, not tuple.",
         ),
         ([{"sentinels": [("a", 1)]}], "hosts[0]: master_name is missing"),
         (

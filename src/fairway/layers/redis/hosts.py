@@ -88,7 +88,8 @@ def parse_hosts(hosts: object) -> Hosts:
     if isinstance(hosts, (str, bytes)):
         raise ValueError("You must pass a list of Redis hosts, even if there is only one.")
     if isinstance(hosts, Mapping) or not isinstance(hosts or (), Sequence):
-        raise ValueError(f"hosts must be a list of Redis hosts, not {hosts!r}.")
+        # Never the value itself: there may be a password in it.
+        raise ValueError(f"hosts must be a list of Redis hosts, not {type(hosts).__name__}.")
     entries: Sequence[object] = hosts or DEFAULT_HOSTS  # type: ignore[assignment]  # narrowed above
     parsed = [_parse_host(f"hosts[{number}]", entry) for number, entry in enumerate(entries)]
     clusters = {cluster for _, cluster in parsed}
@@ -111,7 +112,8 @@ def _parse_host(where: str, entry: object) -> tuple[Server, bool]:
         options = {"host": entry[0], "port": entry[1]}
     else:
         raise ValueError(
-            f"{where} must be a URL, a pair of host and port, or a dictionary, not {entry!r}."
+            f"{where} must be a URL, a pair of host and port, or a dictionary, not "
+            f"{type(entry).__name__}."
         )
     cluster = bool(options.pop("cluster", False))
     try:
