@@ -10,10 +10,12 @@ from fairway._types import Event
 from fairway.exceptions import MessageNotSerializable
 from fairway.layers import codec
 from fairway.layers.envelope import for_channel, for_group, for_request
+from fairway.layers.redis.connection import connect, pack
+from fairway.layers.redis.hosts import Server
 from fairway.layers.redis.wire import Wire
 from fairway.layers.serializers import BaseMessageSerializer, SerializerDoesNotExist, registry
 from tests.layers.redis.conftest import MakeLayer
-from tests.layers.redis.servers import RedisServer, within
+from tests.layers.redis.servers import RedisServer, eventually, within
 from tests.layers.redis.sockets import Socket
 
 MESSAGE: Event = {"type": "test.message", "text": "wörds", "numbers": [1, 2]}
@@ -100,12 +102,11 @@ async def test_nothing_can_be_read(make_layer: MakeLayer, server: RedisServer) -
     """At the server, no message can be read, in whichever way it crosses."""
     layer, other = (make_layer(server, symmetric_encryption_keys=["secret"]) for _ in range(2))
     socket = await Socket.joined(layer, "room")
-    seen = asyncio.create_subprocess_exec(
-        "redis-cli", "-p", str(server.port), "MONITOR", stdout=asyncio.subprocess.PIPE
-    )
-    monitor = await seen
-    assert monitor.stdout is not None
-    assert await within(monitor.stdout.readline()) == b"OK\n"
+    monitor = await connect(Server(host="127.0.0.1", port=server.port))
+    lines: list[bytes] = []
+    monitor.on_reply = lines.append
+    monitor.write(pack(("MONITOR",)))
+    await eventually(lambda: lines == [b"OK"])
     clear = {"type": "test.message", "text": "in the clear"}
     await other.send("jobs", clear)
     assert await within(layer.receive("jobs")) == clear
@@ -113,11 +114,8 @@ async def test_nothing_can_be_read(make_layer: MakeLayer, server: RedisServer) -
     await other.send(socket.channel, clear)
     assert [await socket.receive() for _ in range(2)] == [clear] * 2
     server.ask("ECHO", "the end")
-    lines = []
-    while b"the end" not in (line := await within(monitor.stdout.readline())):
-        lines.append(line)
-    monitor.terminate()
-    await monitor.wait()
+    await eventually(lambda: b"the end" in lines[-1])
+    await monitor.close()
     assert len(lines) > 3
     assert not any(b"clear" in line or b"test.message" in line for line in lines)
 
