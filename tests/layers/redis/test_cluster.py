@@ -187,6 +187,20 @@ async def test_not_said_to_be_a_cluster(
         await within(layer.send(name_in(6000, 7000), message()))
 
 
+async def test_left_and_joined_again(
+    make_layer: MakeLayer, shared_cluster: list[RedisServer]
+) -> None:
+    """Leaving and joining in quick succession is no move of a slot, and no gap."""
+    layer, other = make_layer(seed(shared_cluster[0])), make_layer(seed(shared_cluster[0]))
+    socket = await Socket.joined(layer, "room")
+    for number in range(20):
+        await layer.group_discard("room", socket.channel)
+        await layer.group_add("room", socket.channel)
+        assert await other.group_send("room", message(number)) == (0, 1)
+        assert await socket.receive() == message(number)
+    assert socket.received() == []
+
+
 async def test_flush(make_layer: MakeLayer, shared_cluster: list[RedisServer]) -> None:
     """Flushing empties each node."""
     layer = make_layer(seed(shared_cluster[0]))

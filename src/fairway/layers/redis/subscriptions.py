@@ -3,7 +3,7 @@
 import asyncio
 import concurrent.futures
 import itertools
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
@@ -65,8 +65,11 @@ class SubscriptionLink(Link):
         self._subscribe, self._unsubscribe = f"{prefix}SUBSCRIBE", f"{prefix}UNSUBSCRIBE"
         self._message = b"smessage" if sharded else b"message"
         self._subscribed = self._subscribe.lower().encode()
+        self._unsubscribed = self._unsubscribe.lower().encode()
         # Who waits for each request, in their order, by channel.
         self._asked: dict[bytes, deque[list[Certain]]] = {}
+        # How many times each channel was given up without an answer yet.
+        self._leaving: Counter[bytes] = Counter()
         # Whether the server has let somebody wait for too long, and said nothing since.
         self._hanging = False
         self._restoring = False
@@ -98,6 +101,7 @@ class SubscriptionLink(Link):
     def unsubscribe(self, channel: bytes) -> None:
         """Take no more from it."""
         if self.handlers.pop(channel, None) is not None and self.connection is not None:
+            self._leaving[channel] += 1
             self.connection.write(pack((self._unsubscribe, channel)))
 
     def drop(self, channel: bytes) -> list[Certain]:
@@ -138,10 +142,17 @@ class SubscriptionLink(Link):
                 return
             if kind == self._subscribed:
                 self._confirm(channel)
-            elif kind == b"sunsubscribe" and channel in self.handlers and self._elsewhere:
-                self._elsewhere.unsubscribed(self, channel)
+            elif kind == self._unsubscribed:
+                self._left(channel)
         elif isinstance(reply, hiredis.ReplyError):
             self._refuse(str(reply))
+
+    def _left(self, channel: bytes) -> None:
+        """A subscription has ended: as was asked for, or since its slot was moved."""
+        if self._leaving[channel] > 1:
+            self._leaving[channel] -= 1
+        elif self._leaving.pop(channel, 0) == 0 and self._elsewhere is not None:
+            self._elsewhere.unsubscribed(self, channel)
 
     def _confirm(self, channel: bytes) -> None:
         waiting = self._asked.get(channel)
@@ -167,6 +178,7 @@ class SubscriptionLink(Link):
 
     def _opened(self, connection: Connection, *, came_back: bool) -> None:
         self._hanging = False
+        self._leaving.clear()
         connection.on_reply = self._answered
         self._restoring = (came_back or self._restoring) and bool(self.handlers)
         asked, self._asked = self._asked, {}
