@@ -37,7 +37,7 @@ def main() -> int:
 
 def _profile(arguments: argparse.Namespace) -> None:
     scenario = PROFILED[arguments.scenario]
-    contender = CONTENDERS[arguments.contender](refresh=False)
+    contender = CONTENDERS[arguments.contender][1](refresh=False)
     lane = next(lane for lane in scenario.lanes if lane.contender == contender.name)
     processors = Processors.choose()
     generator = Generator(compile_program("load"), processors.generator)
@@ -51,7 +51,7 @@ def _profile(arguments: argparse.Namespace) -> None:
     }
     with (
         serving(contender.command, contender.environment, processors.server) as server,
-        generator.hold(scenario.mode, server, options) as report,
+        generator.hold(scenario.mode, [server], options) as report,
     ):
         stacks, graph = (
             _record(spy, server, kind, BUILD / f"flame-{scenario.name}.{suffix}", arguments)

@@ -14,16 +14,19 @@ from harness.contenders import CONTENDERS, Contender
 from harness.figures import Turns
 from harness.generator import Generator, LoadError
 from harness.processes import Processors, ServerError
-from harness.scenarios import SCENARIOS, Lane, Scenario, take_turn
+from harness.scenarios import LAYER_SCENARIOS, SCENARIOS, Lane, Scenario, take_turn
+
+ALL = (*SCENARIOS, *LAYER_SCENARIOS)
+HELP = "layers stands for those between processes; default: all others"
 
 
 def main() -> int:
     """Measures what was asked for; the exit status is 1 if something was wrong with it."""
     arguments = _arguments()
     signal.signal(signal.SIGTERM, _terminated)
-    chosen = [scenario for scenario in SCENARIOS if scenario.name in arguments.scenarios]
+    chosen = [scenario for scenario in ALL if scenario.name in arguments.scenarios]
     try:
-        field = [CONTENDERS[word](refresh=arguments.refresh) for word in arguments.only]
+        field = _field(chosen, arguments)
         processors = Processors.choose()
         generator = Generator(compile_program("load"), processors.generator)
         _compare(chosen, field, generator, processors, arguments)
@@ -64,9 +67,23 @@ def _compare(
             progress.say(report.announce_turn(scenario, lane, turn))
         measured[scenario.name] = scenario, effort, turns
         print(f"\n{report.table(scenario, turns)}\n", flush=True)
-    path = arguments.output or results.results_path(quick=arguments.quick)
+    layers = all(each in LAYER_SCENARIOS for each in chosen)
+    path = arguments.output or results.results_path(layers=layers, quick=arguments.quick)
     results.store(path, results.document(measured, field, processors, quick=arguments.quick))
     print(f"Stored in {path}")
+
+
+def _field(chosen: Sequence[Scenario], arguments: argparse.Namespace) -> list[Contender]:
+    """Those of the contenders asked for that the scenarios know."""
+    wanted = {lane.contender for scenario in chosen for lane in scenario.lanes}
+    refresh = arguments.refresh
+    field = []
+    for word in arguments.only:
+        name, make = CONTENDERS[word]
+        if name in wanted:
+            field.append(make(refresh=refresh))
+            refresh = False  # two contenders may share an environment
+    return field
 
 
 def _order(lanes: Sequence[Lane], turns: int) -> Iterator[Lane]:
@@ -91,14 +108,14 @@ class Progress:
 
 
 def _arguments() -> argparse.Namespace:
-    names = [scenario.name for scenario in SCENARIOS]
+    names = [*(scenario.name for scenario in ALL), "layers"]
     parser = argparse.ArgumentParser(
         description="Compares Fairway with Channels on uvicorn and with a bare loop in C.",
         epilog="The first run makes two environments and compiles the load generator.",
     )
     # No `choices`: argparse would hold the default, a list, against them.
     add = parser.add_argument
-    add("scenarios", nargs="*", metavar="scenario", help=f"of {', '.join(names)}; default: all")
+    add("scenarios", nargs="*", metavar="scenario", help=f"of {', '.join(names)}; {HELP}")
     add("--quick", action="store_true", help="a rough answer in under a minute, not kept")
     add(
         "--only",
@@ -114,7 +131,9 @@ def _arguments() -> argparse.Namespace:
         unknown = ", ".join(word for word in given if word not in known)
         if unknown:
             parser.error(f"unknown: {unknown}; choose from {', '.join(known)}")
-    arguments.scenarios = arguments.scenarios or names
+    if "layers" in arguments.scenarios:
+        arguments.scenarios += [scenario.name for scenario in LAYER_SCENARIOS]
+    arguments.scenarios = arguments.scenarios or [scenario.name for scenario in SCENARIOS]
     return arguments
 
 

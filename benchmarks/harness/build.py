@@ -65,7 +65,8 @@ def compile_program(name: str) -> Path:
 def fairway_environment(*, refresh: bool = False) -> Environment:
     """The environment of this checkout, installed in place: later edits need no reinstall."""
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
-    return _environment("fairway", ["-e", str(CHECKOUT)], repr(project), refresh=refresh)
+    install = ["-e", f"{CHECKOUT}[redis]"]
+    return _environment("fairway", install, f"{install} {project!r}", refresh=refresh)
 
 
 def peer_environment(*, refresh: bool = False) -> Environment:

@@ -1,7 +1,9 @@
 """Who is compared: one command line each, all serving the same project."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 
 from harness.build import compile_program, fairway_environment, peer_environment
 
@@ -9,6 +11,9 @@ from harness.build import compile_program, fairway_environment, peer_environment
 BARE = "bare C"
 FAIRWAY = "Fairway"
 CHANNELS = "Channels on uvicorn"
+#: The same two with the channel layers that connect processes.
+REDIS, LOCAL = "Fairway, Redis", "Fairway, local"
+PUBSUB, CORE = "channels_redis pub/sub", "channels_redis core"
 
 APPLICATION = "project.asgi:application"
 DJANGO = {"DJANGO_SETTINGS_MODULE": "project.settings"}
@@ -23,12 +28,21 @@ class Contender:
         words: The command line; ``{port}`` stands for the port.
         environment: Variables for the server.
         versions: What is installed beside it, by distribution name.
+        python: Its interpreter; None where there is none.
+        layer: Its channel layer, by the word that ``project/settings.py`` knows.
     """
 
     name: str
     words: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    python: Path | None = None
+    layer: str = "memory"
+
+    @property
+    def needs_redis(self) -> bool:
+        """Whether its layer talks to a Redis server."""
+        return self.layer in {"redis", "pubsub", "core"}
 
     def command(self, port: int) -> list[str]:
         """The command line for a port."""
@@ -43,6 +57,7 @@ def fairway(*, refresh: bool) -> Contender:
         words=f"{environment.python} -m fairway {APPLICATION} --port {{port}} -v 0".split(),
         environment={**DJANGO, "BENCH_STACK": "fairway"},
         versions=environment.versions,
+        python=environment.python,
     )
 
 
@@ -59,6 +74,7 @@ def channels_on_uvicorn(*, refresh: bool) -> Contender:
         words=words.split(),
         environment={**DJANGO, "BENCH_STACK": "channels"},
         versions=environment.versions,
+        python=environment.python,
     )
 
 
@@ -67,5 +83,22 @@ def bare(*, refresh: bool) -> Contender:
     return Contender(name=BARE, words=(str(compile_program("bare")), "--port", "{port}"))
 
 
-#: By the word on the command line; each makes what it needs when it is called.
-CONTENDERS = {"fairway": fairway, "channels": channels_on_uvicorn, "bare": bare}
+def with_layer(
+    make: Callable[..., Contender], name: str, layer: str, *, refresh: bool
+) -> Contender:
+    """One of the servers above with another channel layer."""
+    contender = make(refresh=refresh)
+    environment = {**contender.environment, "BENCH_LAYER": layer}
+    return replace(contender, name=name, environment=environment, layer=layer)
+
+
+#: By the word on the command line: the name, and what makes it with all that it needs.
+CONTENDERS: dict[str, tuple[str, Callable[..., Contender]]] = {
+    "fairway": (FAIRWAY, fairway),
+    "channels": (CHANNELS, channels_on_uvicorn),
+    "bare": (BARE, bare),
+    "redis": (REDIS, partial(with_layer, fairway, REDIS, "redis")),
+    "local": (LOCAL, partial(with_layer, fairway, LOCAL, "local")),
+    "pubsub": (PUBSUB, partial(with_layer, channels_on_uvicorn, PUBSUB, "pubsub")),
+    "core": (CORE, partial(with_layer, channels_on_uvicorn, CORE, "core")),
+}

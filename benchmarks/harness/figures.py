@@ -44,6 +44,8 @@ def ratio(turns: Turns, lane: Lane, against: str, *, processor: bool = False) ->
     figures = work_per_processor_second if processor else values
     for other, taken in turns.items():
         if other.contender == against and lane.contender != against:
-            pairs = zip(figures(turns[lane]), figures(taken), strict=True)
+            pairs = list(zip(figures(turns[lane]), figures(taken), strict=True))
+            if any(theirs <= 0 for _, theirs in pairs):  # nothing, as far as it can be measured
+                return None
             return median(ours / theirs for ours, theirs in pairs)
     return None

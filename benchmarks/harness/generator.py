@@ -3,7 +3,7 @@
 import contextlib
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -23,19 +23,24 @@ class Generator:
         self._program = program
         self._processor = processor
 
-    def run(self, mode: str, server: Server, options: Mapping[str, str]) -> Report:
+    def run(self, mode: str, servers: Sequence[Server], options: Mapping[str, str]) -> Report:
         """Measures once; blocks until the generator has ended.
 
         Raises:
             LoadError: The proof of correctness failed.
         """
-        with self.hold(mode, server, options) as report:
+        with self.hold(mode, servers, options) as report:
             pass
         return report
 
     @contextlib.contextmanager
-    def hold(self, mode: str, server: Server, options: Mapping[str, str]) -> Iterator[Report]:
+    def hold(
+        self, mode: str, servers: Sequence[Server], options: Mapping[str, str]
+    ) -> Iterator[Report]:
         """Runs the block while the sockets are open, then tells the generator to stop.
+
+        The sockets are opened at all of the servers that serve; what they need beside them, such as
+        a Redis, is weighed with them.
 
         Only mode ``idle`` waits for the word to stop. The report has ``opened_per_second`` inside
         the block and everything else behind it. The generator ends by itself if nothing happens, so
@@ -44,14 +49,11 @@ class Generator:
         Raises:
             LoadError: The proof of correctness failed.
         """
-        command = [
-            str(self._program),
-            mode,
-            "--port",
-            str(server.port),
-            "--server",
-            str(server.pid),
-        ]
+        command = [str(self._program), mode]
+        for server in servers:
+            command += ["--server", str(server.pid)]
+            if server.serves:
+                command += ["--port", str(server.port)]
         command += [word for option in options.items() for word in option]
         process = subprocess.Popen(
             command,

@@ -47,10 +47,17 @@ class Processors:
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """A server that accepts connections on ``127.0.0.1:port``."""
+    """A server that accepts connections on ``127.0.0.1:port``.
+
+    Attributes:
+        pid: Its process.
+        port: Where it listens.
+        serves: Whether it is a contender's: the load generator's sockets are opened there.
+    """
 
     pid: int
     port: int
+    serves: bool = True
 
 
 def pinned(processor: int) -> Callable[[], None]:
@@ -65,7 +72,11 @@ def pinned(processor: int) -> Callable[[], None]:
 
 @contextlib.contextmanager
 def serving(
-    command: Callable[[int], Sequence[str]], environment: Mapping[str, str], processor: int
+    command: Callable[[int], Sequence[str]],
+    environment: Mapping[str, str],
+    processor: int,
+    *,
+    serves: bool = True,
 ) -> Iterator[Server]:
     """Runs a server for the length of the block.
 
@@ -73,6 +84,7 @@ def serving(
         command: Gives the command line for a port.
         environment: Variables added to those of this process.
         processor: The number of the processor it is pinned to.
+        serves: Whether it is a contender's, rather than a part of what contenders need.
 
     Raises:
         ServerError: It ended, or accepted no connection within ``START_TIMEOUT``.
@@ -93,7 +105,7 @@ def serving(
         )
         try:
             _wait_until_open(process, port, log)
-            yield Server(pid=process.pid, port=port)
+            yield Server(pid=process.pid, port=port, serves=serves)
         finally:
             end(process)
 

@@ -2,14 +2,26 @@
 
 from statistics import median
 
-from harness.contenders import BARE, CHANNELS
+from harness.contenders import BARE, CHANNELS, CORE, PUBSUB
 from harness.figures import Turns, ratio, reported, values
 from harness.scenarios import Lane, Scenario, Turn
 
+WIDTH = 30  #: of the names of lanes
 #: A load generator that is busier than this share of the time may be the bottleneck.
 BOTTLENECK = 0.9
+#: Whom others are compared with, and the column for it.
+PEERS = ((CHANNELS, "x Channels"), (BARE, "x bare C"), (PUBSUB, "x pub/sub"), (CORE, "x core"))
 #: A server under these loads has always something to do: if it ran less, others had its processor.
 SATURATED = 0.8
+
+#: What else a report may hold that is worth a column.
+OTHERS = {
+    "opened_per_second": "opened/s",
+    "redis": "in Redis",
+    "called_by_scripts": "in scripts",
+    "producer_us": "producer µs",
+    "worker_us": "worker µs",
+}
 
 LIMITS = """\
 Limits of the measure: server and load generator have one processor each and share caches, memory
@@ -20,7 +32,7 @@ absolute figures mean little elsewhere: read the ratios, of alternating turns in
 
 def announce_turn(scenario: Scenario, lane: Lane, turn: Turn) -> str:
     """One line of progress."""
-    line = f"{scenario.name:6} {lane.name:24} {turn.value:>11,.0f} {scenario.unit}"
+    line = f"{scenario.name:11} {lane.name:{WIDTH}} {turn.value:>11,.0f} {scenario.unit}"
     if "p99_ms" in turn.report:
         line += f"   p50 {turn.report['p50_ms']:.2f} ms, p99 {turn.report['p99_ms']:.2f} ms"
     return line
@@ -38,8 +50,8 @@ def table(scenario: Scenario, turns: Turns) -> str:
         *((lane.name, [*row.values()]) for lane, row in zip(turns, rows, strict=True)),
     ]:
         aligned = (f"  {cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
-        lines.append(f"  {name:24}{''.join(aligned)}")
-    if not scenario.lower_is_better:
+        lines.append(f"  {name:{WIDTH}}{''.join(aligned)}")
+    if all("server_busy" in turn.report for taken in turns.values() for turn in taken):
         lines += _remarks(turns)
     return "\n".join(lines)
 
@@ -50,14 +62,14 @@ def _row(turns: Turns, lane: Lane) -> dict[str, str]:
     figures = values(taken)
     cells = {"median": f"{median(figures):,.0f}"}
     cells |= {"min": f"{min(figures):,.0f}", "max": f"{max(figures):,.0f}"}
-    peers = [(CHANNELS, "x Channels"), (BARE, "x bare C")]
     peers = [
-        (name, column) for name, column in peers if any(name == each.contender for each in turns)
+        (name, column) for name, column in PEERS if any(name == each.contender for each in turns)
     ]
     for against, column in peers:
         cells[column] = _times(ratio(turns, lane, against))
     if "p99_ms" not in taken[0].report:
-        return cells | {"opened/s": f"{reported(taken, 'opened_per_second'):,.0f}"}
+        others = ((key, word) for key, word in OTHERS.items() if key in taken[0].report)
+        return cells | {word: f"{reported(taken, key):,.1f}" for key, word in others}
     cells["p50 ms"] = f"{reported(taken, 'p50_ms'):.2f}"
     cells["p99 ms"] = f"{reported(taken, 'p99_ms'):.2f}"
     cells["server µs*"] = f"{reported(taken, 'server_us'):.2f}"

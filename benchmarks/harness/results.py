@@ -12,7 +12,7 @@ from statistics import median
 from typing import TypeAlias
 
 from harness.build import BENCHMARKS, BUILD, CHECKOUT, COMPILER, FLAGS
-from harness.contenders import BARE, CHANNELS, Contender
+from harness.contenders import BARE, CHANNELS, CORE, PUBSUB, Contender
 from harness.figures import Turns, ratio, values
 from harness.processes import Processors
 from harness.report import LIMITS
@@ -24,13 +24,18 @@ Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | float | None"
 KEPT_VERSIONS = (
     "asgiref",
     "channels",
+    "channels_redis",
     "django",
     "fairway",
+    "hiredis",
     "httptools",
+    "redis",
     "uvicorn",
     "uvloop",
     "websockets",
 )
+
+_PEERS = {"channels": CHANNELS, "bare": BARE, "pubsub": PUBSUB, "core": CORE}
 
 
 def store(path: Path, document: Mapping[str, Json]) -> None:
@@ -39,14 +44,15 @@ def store(path: Path, document: Mapping[str, Json]) -> None:
     path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
-def results_path(*, quick: bool) -> Path:
-    """``benchmarks/results/<date>-<machine>.json``; a quick run is not worth keeping."""
+def results_path(*, layers: bool, quick: bool) -> Path:
+    """``benchmarks/results/<date>[-layers]-<machine>.json``; a quick run is not worth keeping."""
     if quick:
         return BUILD / "quick.json"
     machine = re.sub(
         r"[^a-z0-9]+", "-", f"{_processor_name()} {os.cpu_count()} cpus".lower()
     ).strip("-")
-    return BENCHMARKS / "results" / f"{datetime.now(UTC):%Y-%m-%d}-{machine}.json"
+    kind = "-layers" if layers else ""
+    return BENCHMARKS / "results" / f"{datetime.now(UTC):%Y-%m-%d}{kind}-{machine}.json"
 
 
 def document(
@@ -101,9 +107,7 @@ def _scenario_document(scenario: Scenario, effort: Effort, turns: Turns) -> dict
             "median": round(median(values(taken)), 1),
             "min": round(min(values(taken)), 1),
             "max": round(max(values(taken)), 1),
-            "to_channels": _rounded(ratio(turns, lane, CHANNELS)),
-            "to_bare": _rounded(ratio(turns, lane, BARE)),
-            **_processor_ratios(turns, lane),
+            **_ratios(turns, lane),
             "turns": [{"value": turn.value, **turn.report} for turn in taken],
         }
         for lane, taken in turns.items()
@@ -114,19 +118,24 @@ def _scenario_document(scenario: Scenario, effort: Effort, turns: Turns) -> dict
         "lower_is_better": scenario.lower_is_better,
         "size": scenario.size,
         "sockets": effort.sockets,
+        "count": effort.count,
         "seconds": effort.seconds,
         "warmup": effort.warmup,
         "lanes": lanes,
     }
 
 
-def _processor_ratios(turns: Turns, lane: Lane) -> dict[str, Json]:
-    if "server_us" not in turns[lane][0].report:
-        return {}
-    return {
-        f"processor_{name}": _rounded(ratio(turns, lane, against, processor=True))
-        for name, against in (("to_channels", CHANNELS), ("to_bare", BARE))
+def _ratios(turns: Turns, lane: Lane) -> dict[str, Json]:
+    contenders = {each.contender for each in turns}
+    peers = {name: against for name, against in _PEERS.items() if against in contenders}
+    ratios: dict[str, Json] = {
+        f"to_{name}": _rounded(ratio(turns, lane, against)) for name, against in peers.items()
     }
+    if all("server_us" in taken[0].report for taken in turns.values()):
+        for name, against in peers.items():
+            value = ratio(turns, lane, against, processor=True)
+            ratios[f"processor_to_{name}"] = _rounded(value)
+    return ratios
 
 
 def _rounded(value: float | None) -> float | None:

@@ -1,10 +1,22 @@
 """What is compared: each scenario is one kind of work that every contender does in turn."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from harness.contenders import BARE, CHANNELS, FAIRWAY, Contender
+from harness.contenders import (
+    BARE,
+    CHANNELS,
+    CORE,
+    FAIRWAY,
+    LOCAL,
+    PUBSUB,
+    REDIS,
+    Contender,
+)
 from harness.generator import Generator, Report
+from harness.layers import commands, jobs, meeting, memberships
 from harness.processes import Processors, Server, serving, settled_memory
 
 WARM_SOCKETS = "100"  # opened and closed before memory is read for the first time
@@ -40,12 +52,14 @@ class Effort:
         seconds: The measured part of a turn, in seconds.
         warmup: What comes before it, in seconds.
         sockets: How many are opened.
+        count: How often something is done, where neither of those applies.
     """
 
     turns: int
-    sockets: int
+    sockets: int = 0
     seconds: float = 0.0
     warmup: float = 0.0
+    count: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +71,10 @@ class Scenario:
         title: What is measured, for readers.
         unit: Of the figure.
         lower_is_better: A cost rather than a rate.
-        mode: The load generator's.
+        mode: The load generator's, or a word of :data:`LAYER_MODES`.
         size: Payload of each message in bytes.
         lanes: Who takes part; the first is ours.
+        processes: How many share the sockets.
         full, quick: The two efforts.
     """
 
@@ -71,8 +86,17 @@ class Scenario:
     full: Effort
     quick: Effort
     size: int = 128
+    processes: int = 1
     lower_is_better: bool = False
 
+
+#: Without the load generator: what they do, and the figure of their report.
+LAYER_MODES: dict[str, tuple[Callable[[Contender, Processors, int], Report], str]] = {
+    "jobs": (jobs, "per_second"),
+    "commands": (commands, "sent"),
+    "memberships": (memberships, "process"),
+    "own groups": (partial(memberships, role_name="join_own"), "process"),
+}
 
 SCENARIOS = (
     Scenario(
@@ -117,6 +141,84 @@ SCENARIOS = (
     ),
 )
 
+#: Between processes; ``layers`` on the command line stands for all of them.
+LAYER_SCENARIOS = (
+    Scenario(
+        name="processes",
+        title="Group message of 128 bytes to 1,000 sockets in two processes, all on one processor",
+        unit="deliveries/s",
+        mode="group",
+        processes=2,
+        lanes=(
+            Lane(contender=REDIS, path="/group/"),
+            Lane(contender=REDIS, path="/broadcast/", note="websocket.send"),
+            Lane(contender=LOCAL, path="/group/"),
+            Lane(contender=LOCAL, path="/broadcast/", note="websocket.send"),
+            Lane(contender=PUBSUB, path="/group/"),
+            Lane(contender=CORE, path="/group/"),
+        ),
+        full=Effort(turns=5, sockets=1000, seconds=2.0, warmup=0.5),
+        quick=Effort(turns=1, sockets=1000, seconds=1.0, warmup=0.3),
+    ),
+    Scenario(
+        name="jobs",
+        title="Named channel: one producer, one worker, 128 bytes",
+        unit="jobs/s",
+        mode="jobs",
+        lanes=(
+            Lane(contender=REDIS, path="", note="receive()"),
+            Lane(contender=LOCAL, path="", note="receive()"),
+            Lane(contender=CORE, path="", note="receive()"),
+        ),
+        full=Effort(turns=5, count=5000),
+        quick=Effort(turns=1, count=2000),
+    ),
+    Scenario(
+        name="commands",
+        title="Redis commands for each group message, members in two other processes",
+        unit="commands",
+        mode="commands",
+        lower_is_better=True,
+        lanes=(
+            Lane(contender=REDIS, path=""),
+            Lane(contender=PUBSUB, path=""),
+            Lane(contender=CORE, path=""),
+        ),
+        full=Effort(turns=1, count=90),
+        quick=Effort(turns=1, count=90),
+    ),
+    Scenario(
+        name="memberships",
+        title="Memory per membership: 1,000 consumers in 50 groups each",
+        unit="bytes",
+        mode="memberships",
+        lower_is_better=True,
+        lanes=(
+            Lane(contender=REDIS, path=""),
+            Lane(contender=LOCAL, path=""),
+            Lane(contender=PUBSUB, path=""),
+            Lane(contender=CORE, path=""),
+        ),
+        full=Effort(turns=3, count=50),
+        quick=Effort(turns=1, count=50),
+    ),
+    Scenario(
+        name="own-groups",
+        title="Memory per membership: 1,000 consumers alone in 10 groups each",
+        unit="bytes",
+        mode="own groups",
+        lower_is_better=True,
+        lanes=(
+            Lane(contender=REDIS, path=""),
+            Lane(contender=LOCAL, path=""),
+            Lane(contender=PUBSUB, path=""),
+            Lane(contender=CORE, path=""),
+        ),
+        full=Effort(turns=3, count=10),
+        quick=Effort(turns=1, count=10),
+    ),
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Turn:
@@ -145,23 +247,34 @@ def take_turn(
         ServerError: The server did not start.
         LoadError: The server did not do the work it was asked to do.
     """
+    if scenario.mode in LAYER_MODES:
+        measure, figure = LAYER_MODES[scenario.mode]
+        report = measure(contender, processors, effort.count)
+        return Turn(value=report[figure], report=report)
     options = {"--path": lane.path, "--sockets": str(effort.sockets)}
-    with serving(contender.command, contender.environment, processors.server) as server:
+    with contextlib.ExitStack() as stack:
+        place = stack.enter_context(meeting(contender, processors))
+        servers = [
+            stack.enter_context(serving(contender.command, place.environment, processors.server))
+            for _ in range(scenario.processes)
+        ]
         if scenario.mode == "idle":
-            return _weigh(server, options, generator)
+            return _weigh(servers[0], options, generator)
+        if place.redis is not None:
+            servers.append(place.redis)
         options["--size"] = str(scenario.size)
         options["--seconds"] = str(effort.seconds)
         options["--warmup"] = str(effort.warmup)
-        report = generator.run(scenario.mode, server, options)
+        report = generator.run(scenario.mode, servers, options)
     return Turn(value=report["per_second"], report=report)
 
 
 def _weigh(server: Server, options: dict[str, str], generator: Generator) -> Turn:
     """The memory that idle sockets add to a server that has already seen a few come and go."""
     options["--seconds"] = HOLD
-    generator.run("idle", server, options | {"--sockets": WARM_SOCKETS})
+    generator.run("idle", [server], options | {"--sockets": WARM_SOCKETS})
     before = settled_memory(server.pid)
-    with generator.hold("idle", server, options) as report:
+    with generator.hold("idle", [server], options) as report:
         after = settled_memory(server.pid)
     report["memory_before"], report["memory_after"] = before, after
     return Turn(value=(after - before) / int(options["--sockets"]), report=report)

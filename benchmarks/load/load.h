@@ -15,15 +15,19 @@
 /* Every message starts with 8 hexadecimal digits for the sender and 8 for its sequence number. */
 enum { STAMP = 16 };
 
+enum { MAX_SERVERS = 8 };
+
 struct options {
     const char *mode, *host, *path, *cookie, *origin;
-    long port;
+    long port[MAX_SERVERS]; /* the sockets are opened at each of them in turn */
+    size_t ports;
     size_t sockets;
     size_t size;        /* bytes of payload, at least STAMP */
     double warmup;      /* seconds before the window */
     double seconds;     /* length of the window, or the longest hold of `idle` */
     size_t count;       /* end the window early after so many messages or rounds */
-    pid_t server;       /* whose processor time is read, or 0 */
+    pid_t server[MAX_SERVERS]; /* whose processor time is read */
+    size_t servers;
 };
 
 struct client {

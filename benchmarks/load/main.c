@@ -3,6 +3,8 @@
  *   load echo|group|idle --port PORT --path /PATH/ --sockets N [--size BYTES] [--seconds S] [--warmup S]
  *        [--count N] [--cookie TEXT] [--origin TEXT] [--host 127.0.0.1] [--server PID]
  *
+ * Several --port share the sockets in turn; of several --server the processor times are added.
+ *
  * First {"event": "open"} when all sockets are open, then {"event": "result"}. Anything that is not as it
  * should be (a refused handshake, a changed, missing or repeated message) ends the program with status 1
  * and a sentence on standard error: there is no figure without proof that the work was done.
@@ -36,8 +38,9 @@ struct reading read_clocks(const struct load *load)
 {
     clockid_t server;
     struct reading reading = {.time = now(), .own = seconds_on(CLOCK_PROCESS_CPUTIME_ID)};
-    if (load->options.server && !clock_getcpuclockid(load->options.server, &server))
-        reading.server = seconds_on(server);
+    for (size_t i = 0; i < load->options.servers; i++)
+        if (!clock_getcpuclockid(load->options.server[i], &server))
+            reading.server += seconds_on(server);
     return reading;
 }
 
@@ -77,10 +80,18 @@ static const char *header_option(const char *option, const char *text)
     return text;
 }
 
+/* Counts one more of an option that may be given several times. */
+static size_t another(const char *option, size_t *count)
+{
+    if (*count == MAX_SERVERS)
+        die("%s may be given %d times", option, MAX_SERVERS);
+    return (*count)++;
+}
+
 static void set_option(struct options *options, const char *name, const char *value)
 {
     if (!strcmp(name, "--port"))
-        options->port = number(name, value, 1, 65535);
+        options->port[another(name, &options->ports)] = number(name, value, 1, 65535);
     else if (!strcmp(name, "--sockets"))
         options->sockets = (size_t)number(name, value, 1, MAX_SOCKETS);
     else if (!strcmp(name, "--size"))
@@ -88,7 +99,7 @@ static void set_option(struct options *options, const char *name, const char *va
     else if (!strcmp(name, "--count"))
         options->count = (size_t)number(name, value, 1, MAX_COUNT);
     else if (!strcmp(name, "--server"))
-        options->server = (pid_t)number(name, value, 1, 1L << 22);
+        options->server[another(name, &options->servers)] = (pid_t)number(name, value, 1, 1L << 22);
     else if (!strcmp(name, "--seconds"))
         options->seconds = seconds_option(name, value);
     else if (!strcmp(name, "--warmup"))
@@ -114,7 +125,7 @@ static struct options parse_options(int argc, char **argv)
     options.mode = argv[1];
     for (int i = 2; i < argc; i += 2)
         set_option(&options, argv[i], argv[i + 1]);
-    if (!options.port || !options.sockets)
+    if (!options.ports || !options.sockets)
         die("--port and --sockets are required");
     return options;
 }
@@ -136,7 +147,7 @@ int main(int argc, char **argv)
                                                           : NULL;
     if (!run)
         die("unknown mode %s: use echo, group or idle", mode);
-    loopback(load.options.host, load.options.port);
+    loopback(load.options.host, load.options.port[0]);
     /* Opening, warm-up, window and the last answers, each with a bound of its own, and then some. */
     bound_lifetime(4 * MAX_SECONDS);
     allow_sockets(load.options.sockets);

@@ -19,12 +19,13 @@ enum { OPENING_AT_ONCE = 64, EVENTS = 512, BUFFER = 4 * FRAME_MAX, OPENING_TIMEO
 static void request_upgrade(const struct load *load, struct client *client)
 {
     const struct options *options = &load->options;
+    long port = options->port[client->index % options->ports];
     char request[4096];
     int size = snprintf(
         request, sizeof request,
         "GET %s HTTP/1.1\r\nHost: %s:%ld\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n%s%s%s%s%s%s\r\n",
-        options->path, options->host, options->port, KEY, options->origin ? "Origin: " : "",
+        options->path, options->host, port, KEY, options->origin ? "Origin: " : "",
         options->origin ? options->origin : "", options->origin ? "\r\n" : "",
         options->cookie ? "Cookie: " : "", options->cookie ? options->cookie : "",
         options->cookie ? "\r\n" : "");
@@ -36,7 +37,9 @@ static void request_upgrade(const struct load *load, struct client *client)
 
 static void open_one(struct load *load, struct client *client)
 {
-    struct sockaddr_in address = loopback(load->options.host, load->options.port);
+    const struct options *options = &load->options;
+    long port = options->port[client->index % options->ports];
+    struct sockaddr_in address = loopback(options->host, port);
     struct timeval patience = {.tv_sec = OPENING_TIMEOUT};
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
     client->socket = socket(AF_INET, SOCK_STREAM, 0);

@@ -1,4 +1,8 @@
-"""As little of Django as a project can have: no apps, no database, one in-memory channel layer."""
+"""As little of Django as a project can have: no apps, no database, one channel layer.
+
+``BENCH_LAYER`` says which one, in memory if it is not set; ``BENCH_PLACE`` where its processes
+meet: the port of a Redis server, or a directory.
+"""
 
 import os
 
@@ -7,6 +11,26 @@ DEBUG = False
 ALLOWED_HOSTS = ["127.0.0.1"]
 ROOT_URLCONF = "project.urls"
 USE_TZ = True
-CHANNEL_LAYERS = {
-    "default": {"BACKEND": f"{os.environ['BENCH_STACK']}.layers.InMemoryChannelLayer"}
+
+STACK = os.environ["BENCH_STACK"]
+LAYER = os.environ.get("BENCH_LAYER", "memory")
+PLACE = os.environ.get("BENCH_PLACE", "")
+
+BACKENDS = {
+    "memory": f"{STACK}.layers.InMemoryChannelLayer",
+    "local": "fairway.layers.LocalChannelLayer",
+    "redis": "fairway.layers.redis.RedisChannelLayer",
+    "pubsub": "channels_redis.pubsub.RedisPubSubChannelLayer",
+    "core": "channels_redis.core.RedisChannelLayer",
 }
+
+options: dict[str, object] = {}
+if LAYER == "local":
+    options["path"] = PLACE
+elif LAYER != "memory":
+    options["hosts"] = [("127.0.0.1", int(PLACE))]
+if LAYER in {"local", "redis", "core"}:
+    # No producer of jobs is to be refused one.
+    options["channel_capacity"] = {"jobs": 1_000_000}
+
+CHANNEL_LAYERS = {"default": {"BACKEND": BACKENDS[LAYER], "CONFIG": options}}
