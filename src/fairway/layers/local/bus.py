@@ -132,11 +132,10 @@ class LocalBus(Bus):
     def subscribe(self, topic: str) -> Confirmation:
         """Want a topic."""
         self._use()
-        confirmed: concurrent.futures.Future[None] = concurrent.futures.Future()
         # Whoever comes after this call is told of the topic after this call.
-        alone = self._mesh.alone
+        confirmed: Confirmation = None if self._mesh.alone else concurrent.futures.Future()
         io.call(self._mesh.subscribe, topic, confirmed)
-        return None if alone else confirmed
+        return confirmed
 
     def unsubscribe(self, topic: str) -> None:
         """Want it no more."""

@@ -255,14 +255,15 @@ class Mesh:
 
     # ------------------------------------------------------------------ wanting
 
-    def subscribe(self, topic: str, confirmed: "concurrent.futures.Future[None]") -> None:
+    def subscribe(self, topic: str, confirmed: "concurrent.futures.Future[None] | None") -> None:
         """Want a topic; ``confirmed`` is resolved when every other process knows."""
         self.topics.add(topic)
         self._number += 1
         for subscriber in self._subscribers:
             if subscriber.peer:
                 subscriber.say(numbered(Say.WANT, self._number, topic))
-        self._confirm_later(confirmed)
+        if confirmed is not None:
+            self._confirm_later(confirmed)
 
     def unsubscribe(self, topic: str) -> None:
         """Want it no more."""
