@@ -58,6 +58,7 @@ async def test_worker_restart(coast: Coast) -> None:
     await here.sees("ada", "mei")
     await until(lambda: entries_of(here, "ada") == 1)
     coast.clock.now += 2.5
+    await here.look()
     await here.hears(leaves=("mei",))
     assert await here.people() == ["ada"]
 

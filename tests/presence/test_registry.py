@@ -1,0 +1,42 @@
+"""The trackers of a process: one for each layer."""
+
+import asyncio
+
+from fairway.layers import InMemoryChannelLayer
+from fairway.layers.io import io
+from fairway.presence.registry import Trackers
+
+
+async def test_one_for_each_layer() -> None:
+    """A layer has one tracker, from its first use to its end; then another one."""
+    trackers = Trackers()
+    layer, other = InMemoryChannelLayer(), InMemoryChannelLayer()
+    first = trackers[layer]
+    assert trackers[layer] is first
+    assert trackers[other] is not first
+    await io.run(first.start())
+    await layer.close()
+    assert trackers[layer] is not first
+    assert list(trackers._found) == [other, layer]
+
+
+async def test_stop() -> None:
+    """At the end of the process all of them say goodbye."""
+    trackers = Trackers()
+    layer = InMemoryChannelLayer()
+    await io.run(trackers[layer].start())
+    await asyncio.to_thread(trackers.stop)
+    assert layer.on_unbind == []
+    assert layer._hub.channels == {}
+
+
+async def test_forget_parent() -> None:
+    """A child process has no trackers, and does not hear of its parent's channels."""
+    trackers = Trackers()
+    layer = InMemoryChannelLayer()
+    tracker = trackers[layer]
+    await io.run(tracker.start())
+    trackers.forget_parent()
+    assert trackers[layer] is not tracker
+    assert (layer.on_unbind, layer.on_close) == ([], [])
+    await tracker.stop()
