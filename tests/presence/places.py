@@ -9,6 +9,7 @@ from typing import Any, Final
 from fairway._types import Event
 from fairway.delivery import Mailbox
 from fairway.exceptions import ChannelLayerUnavailable
+from fairway.layers.base import ChannelLayer
 from fairway.layers.codec import decode
 from fairway.layers.contract import Reached
 from fairway.layers.io import io
@@ -61,13 +62,20 @@ class FaultyLayer(LocalChannelLayer):
 class Place:
     """One process: its layer, its tracker, and a member of the group ``harbour`` that listens."""
 
-    def __init__(self, layer: FaultyLayer, clock: Callable[[], float], timing: Timing) -> None:
+    def __init__(self, layer: ChannelLayer, clock: Callable[[], float], timing: Timing) -> None:
         self.layer = layer
         self.tracker = Tracker(layer, timing, clock)
         self._mailbox = Mailbox(asyncio.get_running_loop())
         self._listener = layer.bind(self._mailbox)
 
+    @property
+    def faulty(self) -> FaultyLayer:
+        """The layer, if it is one that can be told to be bad."""
+        assert isinstance(self.layer, FaultyLayer)
+        return self.layer
+
     async def begin(self) -> None:
+        """Listen, and meet the other places."""
         await self.layer.group_add("harbour", self._listener)
         await io.run(self.tracker.start())
 

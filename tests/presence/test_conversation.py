@@ -67,13 +67,13 @@ async def test_one_person_in_two_processes(coast: Coast) -> None:
 async def test_lost_delta(coast: Coast) -> None:
     """Who missed something notices by the next sign of life, and asks."""
     here, there = await coast.place(), await coast.place()
-    here.layer.losing = frozenset({messages.DELTA})
+    here.faulty.losing = frozenset({messages.DELTA})
     await here.join("ada")
     await here.speak()
     assert await there.people() == []
     await pass_time(coast, 1.0, here)
     await there.hears("ada")
-    here.layer.losing = frozenset()
+    here.faulty.losing = frozenset()
     await here.join("mei")
     await there.hears("mei")
 
@@ -97,7 +97,7 @@ async def test_silent_process(coast: Coast) -> None:
 async def test_asked_in_time(coast: Coast) -> None:
     """A process that misses some signs of life but answers when it is asked is there."""
     here, there = await coast.place(), await coast.place()
-    there.layer.losing = frozenset({messages.BEAT})
+    there.faulty.losing = frozenset({messages.BEAT})
     await there.join("ada")
     await here.hears("ada")
     for _ in range(5):
@@ -112,14 +112,14 @@ async def test_cut_off(coast: Coast) -> None:
     await there.join("ada")
     await here.hears("ada")
     for place in (here, there):
-        place.layer.cut_off = True
+        place.faulty.cut_off = True
     await there.join("mei")
     for _ in range(3):
         await pass_time(coast, 30.0, here, there)
         await here.hears_nothing()
     assert await here.people() == ["ada"]
     for place in (here, there):
-        place.layer.cut_off = False
+        place.faulty.cut_off = False
     await pass_time(coast, 1.0, here)
     await here.hears("mei")
     await here.hears_nothing()
@@ -128,7 +128,7 @@ async def test_cut_off(coast: Coast) -> None:
 async def test_gap(coast: Coast) -> None:
     """When the layer says that messages may be missing, everybody is asked."""
     here, there = await coast.place(), await coast.place()
-    there.layer.losing = frozenset({messages.DELTA})
+    there.faulty.losing = frozenset({messages.DELTA})
     await there.join("ada")
     await there.speak()
     here.layer._tell_gap()

@@ -1,0 +1,83 @@
+"""Presence across machines that reach the same Redis, whatever happens to it."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any
+
+import pytest
+
+from fairway.layers.redis import RedisChannelLayer
+from tests.layers.redis.servers import RedisServer
+from tests.presence.places import QUICK, Clock, Place, until
+
+MakePlace = Callable[..., Coroutine[Any, Any, Place]]
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    """A server to which something may happen."""
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def make_place(server: RedisServer, clock: Clock) -> AsyncIterator[MakePlace]:
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def make(**options: Any) -> Place:
+            layer = RedisChannelLayer(hosts=[("127.0.0.1", server.port)], **options)
+            place = Place(layer, clock, QUICK)
+            stack.push_async_callback(place.end)
+            await place.begin()
+            return place
+
+        yield make
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"serializer_format": "json"},
+        {"symmetric_encryption_keys": ["secret"]},
+        {"serializer_format": "json", "symmetric_encryption_keys": ["secret"]},
+    ],
+    ids=["msgpack", "json", "encrypted", "both"],
+)
+async def test_told(make_place: MakePlace, options: dict[str, Any]) -> None:
+    """People are known on every machine, in whatever form they travel."""
+    here = await make_place(**options)
+    channel = await here.join("Zoë", '{"name":"Zoë","seats":[1,2.5,null,true]}', linger=0.0)
+    there = await make_place(**options)
+    assert await there.people() == ["Zoë"]
+    await there.join("mei")
+    await here.hears("Zoë", "mei")
+    await here.layer.unbind(channel)
+    await there.hears("Zoë", "mei", leaves=("Zoë",))
+
+
+async def test_server_restarts(make_place: MakePlace, server: RedisServer, clock: Clock) -> None:
+    """While Redis is away nobody is missed; when it is back, what happened meanwhile is known."""
+    here, there = await make_place(send_timeout=0.1), await make_place(send_timeout=0.1)
+    channel = await there.join("ada", linger=0.0)
+    await there.join("mei")
+    for place in (here, there):
+        await place.hears("ada", "mei")
+    server.kill()
+    await there.leave(channel)
+    await there.join("kofi")
+    for _ in range(3):
+        clock.now += 10.0
+        await there.speak()
+        await here.speak()
+        await here.hears_nothing()
+    server.start()
+    await here.hears("kofi", leaves=("ada",))
+    assert sorted(await here.people()) == ["kofi", "mei"]
+    await until(lambda: not here.tracker.conversation._cut_off)
+    await here.hears_nothing()
