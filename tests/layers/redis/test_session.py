@@ -204,6 +204,28 @@ async def test_close_during_an_outage(make_layer: MakeLayer, server: RedisServer
         await within(sending)
 
 
+async def test_close_at_the_same_moment(make_layer: MakeLayer, server: RedisServer) -> None:
+    """Who joins, sends, waits or gives up while another thread closes leaves nothing behind."""
+    layer = make_layer(server)
+    for turn in range(20):
+        name = await layer.new_channel()
+        await layer.send("jobs", message(turn))
+        closing = asyncio.ensure_future(layer.close())
+        waiting = [
+            asyncio.ensure_future(asyncio.to_thread(layer.sync.send, "jobs", message())),
+            asyncio.ensure_future(asyncio.to_thread(layer.sync.group_add, "room", name)),
+            asyncio.ensure_future(layer.receive("jobs")),
+            asyncio.ensure_future(layer.receive("others")),
+        ]
+        for _ in range(turn % 5):
+            await asyncio.sleep(0)
+        waiting[2].cancel()
+        waiting[3].cancel()
+        await within(asyncio.gather(closing, *waiting, return_exceptions=True))
+        await within(layer.close())
+    await eventually(lambda: server.connections() == [])
+
+
 async def test_many_layers(make_layer: MakeLayer, server: RedisServer, prefix: str) -> None:
     """Layers of one process know nothing of each other, and each is closed alone."""
     layers = [make_layer(server, prefix=f"{prefix}-{n}") for n in range(20)]

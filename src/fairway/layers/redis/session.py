@@ -21,7 +21,7 @@ from fairway.layers.redis.link import Elsewhere
 from fairway.layers.redis.node import Node, Router, Shards
 from fairway.layers.redis.readers import Reader, Taken, Waiter
 from fairway.layers.redis.scripts import Script
-from fairway.layers.redis.subscriptions import Certain
+from fairway.layers.redis.subscriptions import Certain, resolve
 from fairway.layers.redis.wire import HEADER, Wire
 
 #: Processes whose last number is remembered, for each server.
@@ -131,6 +131,9 @@ class Session:
 
     def subscribe(self, topic: str, certain: Certain) -> None:
         """Receive what is published to a topic."""
+        if self._closed:
+            resolve(certain)
+            return
         channel = self.keys.channel(topic).encode()
         self._topics[topic] = channel
         seen = self._seen.setdefault(self.router.lane(topic), {})
@@ -204,7 +207,8 @@ class Session:
 
     def put_back(self, queue: str, taken: Taken, lease: int) -> None:
         """Somebody has stopped waiting at the moment when it was given something."""
-        self._reader(queue).put_back(taken, lease)
+        if not self._closed:
+            self._reader(queue).put_back(taken, lease)
 
     def _reader(self, queue: str) -> Reader:
         reader = self._readers.get(queue)
