@@ -5,12 +5,16 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+from pytest_django import Settings
 
 from fairway._types import Event
 from fairway.exceptions import ChannelLayerUnavailable
+from fairway.generic.websocket import AsyncWebsocketConsumer
+from fairway.layers import get_channel_layer
 from fairway.layers.redis import RedisChannelLayer
+from fairway.testing import WebsocketCommunicator
 from tests.layers.redis.conftest import MakeLayer
-from tests.layers.redis.servers import Proxy, RedisServer, eventually, replicated, within
+from tests.layers.redis.servers import PATIENCE, Proxy, RedisServer, eventually, replicated, within
 from tests.layers.redis.sockets import Socket
 
 GAP = {"type": "layer.gap"}
@@ -435,3 +439,58 @@ async def test_log(open_at: OpenAt, server: RedisServer, caplog: pytest.LogCaptu
     begun = [line for line in lines if " is not available: " in line]
     ended = [line for line in lines if " is available again, after " in line]
     assert (len(begun), len(ended)) == (2, 2)
+
+
+class RoomConsumer(AsyncWebsocketConsumer):
+    """A consumer of a project, with a handler for gaps and a sender that may fail."""
+
+    groups = ["room"]
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        assert self.channel_layer is not None
+        await self.channel_layer.group_send("room", {"type": "websocket.send", "text": text_data})
+
+    async def layer_gap(self, event: Event) -> None:
+        await self.send(text_data="gap")
+
+
+@pytest.mark.pain(1)
+async def test_consumers(
+    server: RedisServer,
+    make_layer: MakeLayer,
+    prefix: str,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Sockets stay open through an outage, also those whose handlers send; a gap is handled."""
+    config = {"hosts": [("127.0.0.1", server.port)], "prefix": prefix, "send_timeout": 0.2}
+    backend = "fairway.layers.redis.RedisChannelLayer"
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": backend, "CONFIG": config}}
+    sockets = [WebsocketCommunicator(RoomConsumer.as_asgi(), "/room/") for _ in range(2)]
+    for socket in sockets:
+        assert (await socket.connect(timeout=PATIENCE))[0]
+    layer = get_channel_layer()
+    assert isinstance(layer, RedisChannelLayer)
+    server.shutdown()
+    await eventually(lambda: layer.stats()["disconnected"] > 0)
+    await sockets[0].send_to(text_data="members of this process hear it all the same")
+    for socket in sockets:
+        text = await socket.receive_from(timeout=PATIENCE)
+        assert text == "members of this process hear it all the same"
+    await eventually(lambda: any("send_timeout" in text for text in logged(caplog)))
+    server.start()
+    for socket in sockets:
+        assert await socket.receive_from(timeout=PATIENCE) == "gap"
+    await eventually(lambda: layer.stats()["disconnected"] == 0)
+    other = make_layer(server, send_timeout=60)
+    await other.group_send("room", {"type": "websocket.send", "text": "from elsewhere"})
+    for socket in sockets:
+        assert await socket.receive_from(timeout=PATIENCE) == "from elsewhere"
+        await socket.disconnect(timeout=PATIENCE)
+    await layer.close()
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """All of the log, with what was raised."""
+    formatter = logging.Formatter()
+    return [formatter.format(record) for record in caplog.records]
