@@ -223,6 +223,8 @@ def _resolve(path: object) -> _Resolved | _Unresolved:
         return _raised(module_name, error)
     try:
         return _Resolved(getattr(module, name))
+    except ImportError as error:  # a name that is imported when it is asked for
+        return _raised(path, error)
     except AttributeError:
         near = _did_you_mean(name, vars(module))
         return _Unresolved("name", f"module {module_name!r} has no {name!r}", near)

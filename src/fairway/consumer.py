@@ -8,17 +8,28 @@ from typing import Any, ClassVar, Final
 
 from asgiref.sync import markcoroutinefunction
 
+from fairway import layers
 from fairway._types import Event, Receive, Scope, Send
 from fairway.consuming.budget import make_budget
-from fairway.consuming.handlers import HandlerTable, get_handler_name, handles, is_ours
+from fairway.consuming.handlers import (
+    HandlerTable,
+    MalformedType,
+    NoHandler,
+    get_handler_name,
+    handles,
+    is_ours,
+)
 from fairway.consuming.outage import tolerates
 from fairway.consuming.parallel import Parallel, is_from_layer
 from fairway.db import database_sync_to_async
+from fairway.layers import get_channel_layer
 from fairway.utils import name_that_thing
 
 __all__ = ["AsyncConsumer", "SyncConsumer", "get_handler_name", "handles"]
 
 logger = logging.getLogger("fairway.consumer")
+
+_get_channel_layer = get_channel_layer
 
 
 class AsyncConsumer(Parallel):
@@ -49,7 +60,18 @@ class AsyncConsumer(Parallel):
         from_layer = self._fw_from_layer
         if from_layer is None:
             from_layer = is_from_layer(self)
-        return getattr(self, self._fw_handlers.find(message, from_layer=from_layer))
+        try:
+            return getattr(self, self._fw_handlers.find(message, from_layer=from_layer))
+        except MalformedType:
+            raise
+        except NoHandler:
+            return self._fw_handlers.find_in(self, message, from_layer=from_layer)
+
+    def _fw_get_channel_layer(self) -> Any:
+        # Under either name tests may have put something in its place.
+        here = get_channel_layer
+        find = here if here is not _get_channel_layer else layers.get_channel_layer
+        return find(self.channel_layer_alias)
 
     async def dispatch(self, message: Event) -> None:
         """Call the handler of an event; an override sees every event.

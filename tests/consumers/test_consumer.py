@@ -18,7 +18,7 @@ from fairway.generic.polling import AsyncLongPollConsumer
 from fairway.generic.sse import AsyncEventStreamConsumer
 from fairway.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from fairway.layers import BaseChannelLayer, InMemoryChannelLayer, channel_layers
-from tests.consumers.connections import WEBSOCKET, Connect
+from tests.consumers.connections import WEBSOCKET, Connect, connected
 
 MALFORMED = "Malformed type in message (leading underscore)"
 
@@ -763,3 +763,20 @@ def test_private_names_of_projects(cls: type) -> None:
     ours = {name for base in cls.__mro__[:-1] for name in vars(base)} | set(vars(cls()))
     private = {name for name in ours if name.startswith("_") and not name.endswith("__")}
     assert {name for name in private if not name.startswith("_fw_")} <= {"_sync"}
+
+
+@pytest.mark.parametrize("where", ["fairway.consumer", "fairway.layers"])
+async def test_layers_that_tests_put_in(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests may patch get_channel_layer where Channels has it, in either place."""
+    layer = InMemoryChannelLayer()
+    monkeypatch.setattr(f"{where}.get_channel_layer", lambda alias: layer)
+    seen: list[object] = []
+
+    class Consumer(AsyncConsumer):
+        async def websocket_connect(self, event: Event) -> None:
+            seen.append(self.channel_layer)
+
+    async with connected(Consumer.as_asgi(), ours=True, accepted=False) as connection:
+        connection.put({"type": "websocket.connect"})
+        await connection.settle()
+    assert seen == [layer]

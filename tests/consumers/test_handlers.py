@@ -1,5 +1,7 @@
 """Handler tables: which message reaches which method, decided when the class is made."""
 
+import functools
+
 import pytest
 
 from fairway._types import Event
@@ -149,3 +151,59 @@ def test_is_ours() -> None:
     assert is_ours(AsyncWebsocketConsumer.send)
     assert not is_ours(Chat)
     assert not is_ours(Chat.chat_message)
+
+
+class TestFoundLate:
+    """Methods that a class, or an instance, has got since the class was made."""
+
+    def test_from_a_class_decorator(self) -> None:
+        """What is set on the class afterwards is a handler like any other."""
+
+        class Consumer(AsyncConsumer):
+            pass
+
+        async def chat_ping(self: Consumer, event: Event) -> None: ...
+
+        with pytest.raises(NoHandler):
+            Consumer._fw_handlers.find({"type": "chat.ping"}, from_layer=True)
+        Consumer.chat_ping = chat_ping  # type: ignore[attr-defined]  # as decorators do
+        assert Consumer._fw_handlers.find({"type": "chat.ping"}, from_layer=True) == "chat_ping"
+
+    def test_descriptors(self) -> None:
+        """What gives a method when it is asked for one is one."""
+
+        class Consumer(AsyncConsumer):
+            async def _any(self, word: str, event: Event) -> None: ...
+
+            chat_part = functools.partialmethod(_any, "part")
+
+        assert Consumer._fw_handlers.find({"type": "chat.part"}, from_layer=True) == "chat_part"
+
+    def test_of_an_instance(self) -> None:
+        """What is assigned to an instance counts, unless the name is ours."""
+
+        class Consumer(AsyncConsumer):
+            pass
+
+        consumer = Consumer()
+        consumer.chat_ping = print  # type: ignore[attr-defined]  # as projects do
+        consumer.channel_receive = print  # type: ignore[assignment]  # something that is called
+        table, find = Consumer._fw_handlers, Consumer._fw_handlers.find_in
+        assert find(consumer, {"type": "chat.ping"}, from_layer=True) is print
+        with pytest.raises(NoHandler, match=r"^No handler for message type channel\.receive$"):
+            find(consumer, {"type": "channel.receive"}, from_layer=True)
+        assert "chat.ping" not in table
+
+    def test_made_when_asked_for(self) -> None:
+        """A server's event also reaches what __getattr__ makes; a layer's message does not."""
+
+        class Consumer(AsyncConsumer):
+            def __getattr__(self, name: str) -> object:
+                if name.startswith("_"):
+                    raise AttributeError(name)
+                return print
+
+        find = Consumer._fw_handlers.find_in
+        assert find(Consumer(), {"type": "custom.event"}, from_layer=False) is print
+        with pytest.raises(NoHandler):
+            find(Consumer(), {"type": "custom.event"}, from_layer=True)

@@ -178,3 +178,20 @@ class Picky(BaseChannelLayer):
 
     def __init__(self, **config: str) -> None:
         config["HOST"]
+
+
+def test_what_a_layer_needs(manager: ChannelLayerManager, settings: Settings) -> None:
+    """What is missing for a layer is said by the error itself, not by its cause alone."""
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": f"{__name__}.NeedsMore"}}
+    with pytest.raises(InvalidChannelLayerError) as caught:
+        manager.make_backend("default")
+    assert str(caught.value) == (
+        f"Cannot import BACKEND '{__name__}.NeedsMore' specified for default: "
+        "It needs more: pip install more."
+    )
+
+
+def __getattr__(name: str) -> object:
+    if name == "NeedsMore":
+        raise ImportError("It needs more: pip install more.")
+    raise AttributeError(name)

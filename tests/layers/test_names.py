@@ -127,3 +127,21 @@ def test_capacities_by_pattern() -> None:
         layer.get_capacity(name)
         for name in ("http.request", "websocket.send!x", "websocket.other", "jobs")
     ] == [200, 20, 10, 7]
+
+
+@pytest.mark.row("1.4 compile_capacities")
+def test_compiled_twice() -> None:
+    """A layer that was written for Channels compiles what the constructor has compiled."""
+    layer = BaseChannelLayer(channel_capacity={"http.*": 5})
+    assert layer.compile_capacities(layer.channel_capacity) == layer.channel_capacity
+
+
+def test_names_of_another_kind() -> None:
+    """A layer of somebody's own may say what its names look like."""
+
+    class Slashes(BaseChannelLayer):
+        group_name_regex = re.compile(r"^[a-z/]+$")
+
+    assert Slashes().require_valid_group_name("chat/room")
+    with pytest.raises(TypeError):
+        Slashes().require_valid_group_name("chat.room")

@@ -70,13 +70,21 @@ def handles(*types: str) -> Callable[[F], F]:
 class HandlerTable:
     """The handlers of one consumer class, by message type.
 
+    Made when the class is; made anew when a message asks for a method that the class has got since,
+    from a decorator say.
+
     Args:
-        consumer_class: Its methods are looked at once, now.
+        consumer_class: Whose methods.
     """
 
-    __slots__ = ("_client", "_layer")
+    __slots__ = ("_class", "_client", "_layer", "_marked")
 
     def __init__(self, consumer_class: type) -> None:
+        self._class = consumer_class
+        self._look()
+
+    def _look(self) -> None:
+        consumer_class = self._class
         client: dict[str, str] = {}
         marked: dict[str, str] = {}
         for name in dir(consumer_class):
@@ -95,6 +103,7 @@ class HandlerTable:
         theirs = {name: name for name in client if name not in ours | _SERVER_ONLY}
         self._client = _by_type(client) | marked
         self._layer = _by_type(open_names) | (marked or _by_type(theirs))
+        self._marked = bool(marked)
 
     def __contains__(self, kind: str) -> bool:
         """Whether a channel layer's messages of this type are handled."""
@@ -113,10 +122,34 @@ class HandlerTable:
         table = self._layer if from_layer else self._client
         kind = message.get("type")
         found = table.get(kind) if type(kind) is str else None
-        if found is None:  # a rare spelling, or a mistake
-            found = table.get(get_handler_name(message))
+        if found is None:  # a rare spelling, a method that is new, or a mistake
+            name = get_handler_name(message)
+            if name not in self._client and _has_method(self._class, name):
+                self._look()
+                return self.find(message, from_layer=from_layer)
+            found = table.get(name)
             if found is None:
                 raise NoHandler(f"No handler for message type {kind}")
+        return found
+
+    def find_in(self, consumer: object, message: Event, *, from_layer: bool) -> Any:
+        """The handler that an instance has of its own, where its class has none.
+
+        A layer's message reaches what was assigned to the instance under a public name that is not
+        one of ours; a server's event also what ``__getattr__`` makes.
+
+        Raises:
+            ValueError: There is none.
+        """
+        name = get_handler_name(message)
+        if not from_layer:
+            found = getattr(consumer, name, None)
+        elif self._marked or name in _SERVER_ONLY or is_ours_by_name(self._class, name):
+            found = None
+        else:
+            found = vars(consumer).get(name)
+        if not callable(found) or isinstance(found, type):
+            raise NoHandler(f"No handler for message type {message.get('type')}")
         return found
 
 
@@ -125,10 +158,28 @@ def _by_type(methods: dict[str, str]) -> dict[str, str]:
     return {name.replace("_", "."): name for name in methods} | methods
 
 
+def _has_method(consumer_class: type, name: str) -> bool:
+    return _is_method(inspect.getattr_static(consumer_class, name, None))
+
+
 def _is_method(attribute: Any) -> bool:
-    """Whether what stands in a class can be called with a message; a nested class is no method."""
+    """Whether what stands in a class can be called with a message, or gives what can.
+
+    The latter are descriptors, such as ``functools.partialmethod``. A nested class is no method.
+    """
     function = getattr(attribute, "__func__", attribute)
-    return callable(function) and not isinstance(function, type)
+    if isinstance(function, type):
+        return False
+    return callable(function) or hasattr(type(function), "__get__")
+
+
+def is_ours_by_name(consumer_class: type, name: str) -> bool:
+    """Whether this package defines or declares something of that name for a consumer."""
+    return any(
+        name in vars(base) or name in vars(base).get("__annotations__", {})
+        for base in consumer_class.__mro__
+        if is_ours(base)
+    )
 
 
 def is_ours(thing: Any) -> bool:

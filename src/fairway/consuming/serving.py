@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 
 from asgiref.sync import async_to_sync
 
-from fairway import DEFAULT_CHANNEL_LAYER, layers
+from fairway import DEFAULT_CHANNEL_LAYER
 from fairway._types import Event, Receive, Scope, Send
 from fairway.consuming.budget import Budget
 from fairway.consuming.grace import Grace, Job, describe
@@ -112,6 +112,9 @@ class Serving:
     # ------------------------------------------------------------------ what consumer.py defines
 
     def _fw_find_handler(self, message: Event) -> Any:
+        raise NotImplementedError
+
+    def _fw_get_channel_layer(self) -> Any:
         raise NotImplementedError
 
     async def dispatch(self, message: Event) -> None:
@@ -220,7 +223,7 @@ class Serving:
 
     async def _fw_join_layer(self, mailbox: Mailbox, pumps: list["asyncio.Task[None]"]) -> None:
         """Get a channel whose messages come into ``mailbox``."""
-        layer = self.channel_layer = layers.get_channel_layer(self.channel_layer_alias)
+        layer = self.channel_layer = self._fw_get_channel_layer()
         if layer is None:
             return
         if isinstance(layer, ChannelLayer):

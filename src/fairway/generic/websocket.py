@@ -162,10 +162,21 @@ class WebsocketConsumer(Groups, SyncConsumer):
         try:
             self._fw_require_groups()
             if self.groups:
-                async_to_sync(self._fw_leave_groups)()
+                self._fw_leave_groups_now()
         finally:
             self.disconnect(message.get("code", CloseCode.NO_STATUS_RECEIVED))
         raise StopConsumer
+
+    def _fw_leave_groups_now(self) -> None:
+        leaving = self._fw_leave_groups()
+
+        async def leave() -> None:
+            await leaving
+
+        try:
+            async_to_sync(leave)()
+        finally:
+            leaving.close()  # never begun, if the event loop has ended before this thread
 
     def disconnect(self, code: int) -> None:
         """Called once when the connection is over; does nothing unless overridden.

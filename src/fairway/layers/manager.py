@@ -111,8 +111,10 @@ class ChannelLayerManager:
         try:
             backend = import_string(path)
         except ImportError as error:
+            # What is missing may be something that the layer needs, and its error says which.
+            why = "" if _names_path(error, path) else f": {error}"
             raise InvalidChannelLayerError(
-                f"Cannot import BACKEND {path!r} specified for {name}"
+                f"Cannot import BACKEND {path!r} specified for {name}{why}"
             ) from error
         if isinstance(backend, type) and issubclass(backend, ChannelLayer):
             config = {key.lower(): value for key, value in config.items()}  # PATH, say
@@ -149,6 +151,13 @@ class ChannelLayerManager:
         old = self.backends.pop(key, None)
         self.backends[key] = layer
         return old
+
+
+def _names_path(error: ImportError, path: str) -> bool:
+    """Whether an import failed because of the dotted path itself."""
+    module = path.rpartition(".")[0]
+    found = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
+    return found or path in str(error) or f'"{module}" does not define' in str(error)
 
 
 channel_layers = ChannelLayerManager()

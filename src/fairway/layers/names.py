@@ -30,6 +30,10 @@ class ChannelNames:
     #: The longest name. (The error text says "less than": it is what people search for.)
     MAX_NAME_LENGTH: int = 100
 
+    #: What channels and groups may be called; a layer of somebody's own may say otherwise.
+    channel_name_regex: re.Pattern[str] = _CHANNEL
+    group_name_regex: re.Pattern[str] = _GROUP
+
     invalid_name_error: str = (
         "{} name must be a valid unicode string with length < {} containing only ASCII "
         "alphanumerics, hyphens, underscores, or periods."
@@ -46,9 +50,16 @@ class ChannelNames:
         self.channel_capacity = self.compile_capacities(channel_capacity or {})
 
     def compile_capacities(
-        self, channel_capacity: Mapping[ChannelPattern, int]
+        self,
+        channel_capacity: Mapping[ChannelPattern, int] | list[tuple[re.Pattern[str], int]],
     ) -> list[tuple[re.Pattern[str], int]]:
-        """Capacities by pattern as a list of regular expressions, in the order given."""
+        """Capacities by pattern as a list of regular expressions, in the order given.
+
+        Such a list is returned as it is: layers that were written for Channels compile what the
+        constructor has compiled here.
+        """
+        if isinstance(channel_capacity, list):
+            return channel_capacity
         compiled: list[tuple[re.Pattern[str], int]] = []
         for pattern, capacity in channel_capacity.items():
             if isinstance(pattern, str):
@@ -78,7 +89,7 @@ class ChannelNames:
         Raises:
             TypeError: It is not.
         """
-        if not self.match_type_and_length(name) or not _CHANNEL.fullmatch(name):
+        if not self.match_type_and_length(name) or not self.channel_name_regex.fullmatch(name):
             raise TypeError(self.invalid_name_error.format("Channel", self.MAX_NAME_LENGTH))
         if receive and "!" in name and not name.endswith("!"):
             raise TypeError("Specific channel names in receive() must end at the !")
@@ -90,7 +101,7 @@ class ChannelNames:
         Raises:
             TypeError: It is not.
         """
-        if not self.match_type_and_length(name) or not _GROUP.fullmatch(name):
+        if not self.match_type_and_length(name) or not self.group_name_regex.fullmatch(name):
             raise TypeError(self.invalid_name_error.format("Group", self.MAX_NAME_LENGTH))
         return True
 
