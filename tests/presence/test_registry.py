@@ -2,9 +2,11 @@
 
 import asyncio
 
+from fairway.delivery import Mailbox
 from fairway.layers import InMemoryChannelLayer
 from fairway.layers.io import io
-from fairway.presence.registry import Trackers
+from fairway.presence.registry import Trackers, trackers
+from fairway.testing import isolated_channel_layers, use_channel_layer
 
 
 async def test_one_for_each_layer() -> None:
@@ -40,3 +42,21 @@ async def test_forget_parent() -> None:
     assert trackers[layer] is not tracker
     assert (layer.on_unbind, layer.on_close) == ([], [])
     await tracker.stop()
+
+
+async def test_isolated_tests() -> None:
+    """Whoever lingers after one test is not there in the next."""
+    layer = InMemoryChannelLayer()
+    tracker = trackers[layer]
+    await io.run(tracker.start())
+    mailbox = Mailbox(asyncio.get_running_loop())
+    channel = layer.bind(mailbox)
+    await io.run(tracker.join("harbour", channel, "ada", "{}", 300.0))
+    stays = layer.bind(mailbox)
+    await io.run(tracker.join("harbour", stays, "mei", "{}", 300.0))
+    await layer.unbind(channel)
+    with use_channel_layer("other", layer), isolated_channel_layers():
+        assert list(await io.run(tracker.people("harbour"))) == ["mei"]
+    await layer.close()
+    trackers.forget_the_gone(layer)
+    trackers.forget_the_gone(InMemoryChannelLayer())

@@ -38,7 +38,7 @@ from .forms import message_text
 from .live import EVERYONE, personal_group, room_group, tell
 from .models import Message, PrivateMessage, Room, RoomMessage
 from .people import User, describe
-from .presence import presence
+from .presence import comings_and_goings, enter
 from .signals import fingerprint
 from .unread import tell_unread, unread_by
 
@@ -166,8 +166,6 @@ class ThreadConsumer(SiteConsumer):
 class RoomConsumer(ThreadConsumer):
     """The page of a room."""
 
-    entered = False
-
     async def find(self) -> None:
         """Look up the room."""
         try:
@@ -180,21 +178,15 @@ class RoomConsumer(ThreadConsumer):
         return [*super().hears(), room_group(self.room.pk)]
 
     async def greet(self) -> None:
-        """Add who is here, and tell those who are that one more came."""
+        """Be one of those who are here, until the connection ends, and show them all."""
         await super().greet()
-        me = describe(self.me)
-        came = presence.enter(self.room.pk, me, self.channel_name)
-        self.entered = True
-        # Whoever comes or goes after this line is told of as `joined` or `left`, in that order.
-        await self.send_json({"type": "people", "people": presence.people(self.room.pk)})
-        if came:
-            await tell(room_group(self.room.pk), {"type": "joined", "person": me})
+        people = await enter(self.room.pk, describe(self.me), self.channel_name)
+        await self.send_json({"type": "people", "people": people})
 
-    async def disconnect(self, code: int) -> None:
-        """Tell the others, however the connection ended, unless another tab is still here."""
-        if self.entered and presence.leave(self.room.pk, describe(self.me), self.channel_name):
-            left = {"type": "left", "person": describe(self.me)}
-            await tell(room_group(self.room.pk), left)
+    async def presence_diff(self, event: dict[str, Any]) -> None:
+        """Tell the page who has come since, and who has gone."""
+        for change in comings_and_goings(event):
+            await self.send_json(change)
 
     def messages(self) -> QuerySet[Any]:
         """Return what was said in the room."""

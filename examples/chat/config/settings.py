@@ -7,6 +7,7 @@ CHAT_DEBUG           "1": development, with demo users and static files      "1"
 CHAT_SECRET_KEY      signs sessions; required when CHAT_DEBUG is "0"         a known one
 CHAT_ALLOWED_HOSTS   comma-separated host names that the site answers to     this machine only
 CHAT_DATABASE        path of the SQLite file                                 db.sqlite3 here
+CHAT_REDIS           URL of a Redis, for several machines                    none: one machine
 ==================== ======================================================= ===================
 """
 
@@ -44,8 +45,14 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "config.urls"
 ASGI_APPLICATION = "config.asgi.application"
-# One process. For several, leave this setting out (one machine) or name Redis (many machines).
-CHANNEL_LAYERS = {"default": {"BACKEND": "fairway.layers.InMemoryChannelLayer"}}
+# All processes of a machine hear each other without a setting; many machines share a Redis.
+if "CHAT_REDIS" in os.environ:
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "fairway.layers.redis.RedisChannelLayer",
+            "CONFIG": {"hosts": [os.environ["CHAT_REDIS"]]},
+        }
+    }
 
 DATABASES = {
     "default": {

@@ -26,6 +26,15 @@ class Trackers:
                 tracker = self._found[layer] = Tracker(layer)
             return tracker
 
+    def forget_the_gone(self, layer: ChannelLayer) -> None:
+        """Whoever lingers in groups of a layer is gone now, for the next test not to see them.
+
+        Blocks; not for the I/O thread.
+        """
+        tracker = self._found.get(layer)
+        if tracker is not None and not tracker.stopped:
+            io.run_sync(tracker.forget_the_gone(), 2 * GOODBYE)
+
     def stop(self) -> None:
         """Let the other processes know that this one ends."""
         for tracker in list(self._found.values()):

@@ -246,6 +246,11 @@ class Tracker:
         await slowly(self.roster.settle(self._clock()))
         return self.roster.count(group)
 
+    async def forget_the_gone(self) -> None:
+        """Whoever lingers is gone now."""
+        await slowly(self.roster.settle(float("inf")))
+        self._changed()
+
     # ------------------------------------------------------------------ what is new
 
     async def look(self) -> float | None:

@@ -24,6 +24,7 @@ from fairway.layers import (
     get_channel_layer,
 )
 from fairway.layers.codec import decode
+from fairway.presence.registry import trackers
 
 
 class Capture(list[Event]):
@@ -262,10 +263,11 @@ def use_channel_layer(
 def isolated_channel_layers() -> Iterator[None]:
     """Let a test begin, and leave, with in-memory layers that hold nothing of any other test.
 
-    Messages that nobody received, memberships of channels, and consumers that a test has not
-    disconnected are forgotten. The layers stay the same objects, also for code that keeps one. What
-    lives on an event loop that is still open, such as the sockets of a live server, stays. Layers
-    over a broker are left alone: what is in there may not be the test's.
+    Messages that nobody received, memberships of channels, consumers that a test has not
+    disconnected, and whoever lingers in :mod:`fairway.presence` are forgotten. The layers stay the
+    same objects, also for code that keeps one. What lives on an event loop that is still open, such
+    as the sockets of a live server, stays. Layers over a broker are left alone: what is in there
+    may not be the test's.
 
     The pytest plugin does this for every test.
     """
@@ -306,6 +308,7 @@ def _forget_leftovers() -> None:
             elif isinstance(endpoint, _Member) or not endpoint.loop.is_closed():
                 continue
             _step(layer.unbind(name))
+        trackers.forget_the_gone(layer)
 
 
 def _complete(coroutine: Coroutine[Any, Any, object]) -> None:

@@ -1,30 +1,34 @@
-"""Who is where, without any socket: `Presence` is plain Python."""
+"""What is told of comings and goings, without any socket."""
+
+from typing import Any
 
 from django.test import SimpleTestCase
 
 from chat.people import Person
-from chat.presence import Presence
+from chat.presence import comings_and_goings
 
 ADA: Person = {"id": 1, "name": "Ada", "initial": "A", "hue": 1}
 MEI: Person = {"id": 2, "name": "Mei", "initial": "M", "hue": 2}
 
 
 class PresenceTests(SimpleTestCase):
-    """Counting people and not sockets."""
+    """From Fairway's diffs to the page's events."""
 
-    def test_only_the_first_socket_brings_and_only_the_last_takes_away(self) -> None:
-        """What is in between changes nothing for the others."""
-        presence = Presence()
-        assert presence.enter(7, ADA, "a")
-        assert not presence.enter(7, ADA, "b")
-        assert presence.enter(7, MEI, "c")
-        assert presence.people(7) == [ADA, MEI]
-        assert not presence.leave(7, ADA, "a")
-        assert presence.leave(7, ADA, "b")
-        assert presence.people(7) == [MEI]
+    def test_people_and_not_sockets(self) -> None:
+        """A person with two tabs comes once; one more or one less is no news."""
+        diff = {
+            "type": "presence.diff",
+            "group": "room.7",
+            "joins": {"1": [{"person": ADA}, {"person": ADA}]},
+            "updates": {"3": [{"person": ADA}]},
+            "leaves": {"2": [{"person": MEI}]},
+        }
+        assert list(comings_and_goings(diff)) == [
+            {"type": "joined", "person": ADA},
+            {"type": "left", "person": MEI},
+        ]
 
-    def test_leaving_without_having_come(self) -> None:
-        """A socket that was refused may leave all the same."""
-        presence = Presence()
-        assert not presence.leave(7, ADA, "a")
-        assert presence.people(7) == []
+    def test_a_glimpse(self) -> None:
+        """Of somebody who was gone before anything was said nothing need be said now."""
+        diff: dict[str, Any] = {"joins": {}, "updates": {}, "leaves": {"1": []}}
+        assert list(comings_and_goings(diff)) == []

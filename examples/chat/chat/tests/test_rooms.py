@@ -11,6 +11,8 @@ from django.test import AsyncClient, TestCase
 from chat.consumers import GONE, SESSION_OVER
 from chat.models import MAX_TEXT, Room, RoomMessage
 from chat.people import User, describe
+from fairway.presence import presence
+from fairway.testing import use_channel_layer
 
 from .pages import open_page, socket
 
@@ -24,6 +26,9 @@ class RoomTestCase(TestCase):
         self.mei = User.objects.create_user("Mei")
         self.room = Room.objects.create(name="Καφενείο")
         self.path = f"/ws/rooms/{self.room.pk}/"
+        # Nobody of another test is there still, and whoever leaves is missed at once.
+        self.enterContext(use_channel_layer())
+        self.enterContext(patch.object(presence, "linger", 0.0))
 
 
 class TalkTests(RoomTestCase):
