@@ -19,3 +19,7 @@ ASGIApplication: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 #: Header fields as ASGI carries them: names in lower case, values as they came.
 Headers: TypeAlias = list[tuple[bytes, bytes]]
+
+#: What an application returns that may stand in a route: nothing. Any, as the types of Django's
+#: ``path()`` know views only, which return something.
+Finished: TypeAlias = Any

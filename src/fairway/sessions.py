@@ -14,7 +14,7 @@ from django.http import SimpleCookie, parse_cookie
 from django.utils.functional import LazyObject
 from django.utils.http import http_date
 
-from fairway._types import ASGIApplication, Event, Headers, Receive, Scope, Send
+from fairway._types import ASGIApplication, Event, Finished, Headers, Receive, Scope, Send
 from fairway.db import database_sync_to_async
 
 #: A coroutine function that may change a ``websocket.accept`` event before it is sent.
@@ -37,7 +37,7 @@ class CookieMiddleware:
     def __init__(self, inner: ASGIApplication) -> None:
         self.inner = inner
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Finished:
         """Parse the cookies and run the inner application.
 
         Raises:
@@ -288,7 +288,7 @@ class SessionMiddleware:
     def __init__(self, inner: ASGIApplication) -> None:
         self.inner = inner
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Finished:
         """Run the inner application with a session.
 
         Raises:

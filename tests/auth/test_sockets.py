@@ -274,7 +274,7 @@ async def test_short_way_stays_open(serve: Serve) -> None:
     running = await serve(AuthMiddlewareStack(Member.as_asgi(), revalidate=True))
     _, key = await browser(await create())
     async with socket(running, key) as mine:
-        mailbox = inside[0]._mailbox
+        mailbox = inside[0]._fw_mailbox
         assert mailbox is not None
         assert mailbox.direct is not None
         layer = get_channel_layer()

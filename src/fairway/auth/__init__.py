@@ -19,7 +19,7 @@ from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.utils.crypto import constant_time_compare
 from django.utils.functional import LazyObject
 
-from fairway._types import ASGIApplication, Receive, Scope, Send
+from fairway._types import ASGIApplication, Finished, Receive, Scope, Send
 from fairway.auth.connections import CONNECTION, REVOKED, Connection, session_digest
 from fairway.auth.guarding import GUARDED, Guard
 from fairway.auth.policy import Revalidation
@@ -356,7 +356,7 @@ class AuthMiddleware(BaseMiddleware):
         if type(scope["user"]) is UserLazyObject:
             scope["user"]._wrapped = await get_user(scope)  # noqa: SLF001  # LazyObject's own way
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Finished:
         """Load the user and run the inner application."""
         scope = dict(scope)
         self.populate_scope(scope)

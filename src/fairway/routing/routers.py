@@ -8,7 +8,7 @@ from typing import Final
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from fairway._types import ASGIApplication, Receive, Scope, Send
+from fairway._types import ASGIApplication, Finished, Receive, Scope, Send
 from fairway.delivery import Mailbox
 
 #: Seconds that sockets have for their ``disconnect()`` when another server than ours ends.
@@ -53,7 +53,7 @@ class ProtocolTypeRouter:
         self._lives = 0
         self._sockets: set[asyncio.Task[object]] = set()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Finished:
         """Run the application for this type.
 
         Raises:
@@ -99,7 +99,7 @@ class ChannelNameRouter:
     def __init__(self, application_mapping: Mapping[str, ASGIApplication]) -> None:
         self.application_mapping = application_mapping
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Finished:
         """Run the application for this channel.
 
         Raises:

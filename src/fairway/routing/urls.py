@@ -15,7 +15,7 @@ from django.urls import URLPattern, URLResolver
 from django.urls.exceptions import Resolver404
 from django.urls.resolvers import LocalePrefixPattern, RegexPattern, RoutePattern
 
-from fairway._types import ASGIApplication, Headers, Receive, Scope, Send
+from fairway._types import ASGIApplication, Finished, Headers, Receive, Scope, Send
 from fairway.routing.search import find_routers
 
 logger = logging.getLogger("fairway.routing")
@@ -124,7 +124,7 @@ class URLRouter:
         """The routes as Django's resolver knows them, with nested routers as ``include()``."""
         return [_as_django_has_it(route) for route in self.routes]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Finished:
         """Run the first application whose route matches.
 
         Raises:

@@ -11,7 +11,7 @@ from urllib.parse import ParseResult, urlparse
 
 from django.conf import settings
 
-from fairway._types import ASGIApplication, Headers, Receive, Scope, Send
+from fairway._types import ASGIApplication, Finished, Headers, Receive, Scope, Send
 
 logger = logging.getLogger("fairway.security")
 
@@ -37,7 +37,7 @@ class OriginValidator:
         self.application = application
         self.allowed_origins = allowed_origins
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Finished:
         """Run the application, or refuse the WebSocket with HTTP 403.
 
         Raises:
@@ -131,7 +131,7 @@ class WebsocketDenier:
         """Return the application, as consumers do."""
         return cls()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Finished:
         """Wait for the connection and close it before it is accepted."""
         event = await receive()
         if event["type"] == "websocket.connect":

@@ -115,6 +115,36 @@ class TestPreparing:
             "process runs as 4000000."
         )
 
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+    def test_made_by_another_user_for_root(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Root may write anywhere, but does not trust what somebody else has prepared."""
+        path.mkdir(0o700)
+        os.chown(path, 4_000_000, -1)
+        with pytest.raises(ChannelLayerUnavailable, match="belongs to user 4000000, and this"):
+            Directory(path).prepare()
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+    @pytest.mark.parametrize(
+        ("make", "who"),
+        [
+            (lambda path: path.chmod(0o666), f"of user {user_name()} and mode 666"),
+            (lambda path: os.chown(path, 4_000_000, -1), "of user 4000000 and mode 600"),
+        ],
+    )
+    def test_file_of_another_user(self, path: Path, make: object, who: str) -> None:
+        """A file that others could have made, to read or to forge jobs, is not used."""
+        directory = Directory(path)
+        directory.prepare()
+        file = path / "queues.sqlite3"
+        directory.check_file(file)  # nothing is there
+        file.touch(0o600)
+        directory.check_file(file)
+        make(file)  # type: ignore[operator]  # one of the lambdas
+        with pytest.raises(ChannelLayerUnavailable, match=f"holds queues.sqlite3, {who}, which"):
+            directory.check_file(file)
+
     def test_processes_of_another_user(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:

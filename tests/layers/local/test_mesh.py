@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -137,3 +138,27 @@ async def test_silent_process(
     ]
     listener.close()
     directory.remove(path)
+
+
+async def test_removed_directory(
+    processes: list[Process],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Processes that start after the directory was removed find those that were there before."""
+    monkeypatch.setattr(module, "LOOK_AFTER", 0.01)
+    moved: list[str] = []
+    first, second, third = processes
+    first.moved = lambda: moved.append("first")
+    await first.want("room")
+    await second.want("room")
+    shutil.rmtree(tmp_path / "mesh")
+    while len(list((tmp_path / "mesh").glob("*.sock"))) < 2:  # noqa: ASYNC110  nothing tells of it
+        await asyncio.sleep(0.001)
+    await third.start()
+    assert third.publish("room", b"x") == 2
+    assert moved == ["first"]
+    assert [message.partition(" was")[0] for message in caplog.messages] == [
+        f"The directory {tmp_path / 'mesh'} of the local channel layer"
+    ] * 2

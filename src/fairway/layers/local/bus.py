@@ -73,7 +73,7 @@ class LocalBus(Bus):
         self._directory = directory
         self._expiry = expiry
         self._pid = os.getpid()
-        self._mesh = Mesh(directory, self._deliver, self._missed, self._read_members)
+        self._mesh = Mesh(directory, self._deliver, self._missed, self._read_members, self._reopen)
         self._begin()
 
     def _begin(self) -> None:
@@ -189,6 +189,11 @@ class LocalBus(Bus):
             self._members = self._looking.members()
         except sqlite3.Error as error:
             logger.error("Cannot read %s: %s", self._looking.path, error)
+
+    def _reopen(self) -> None:
+        """The directory was made again: what is open is a file that nobody finds any more."""
+        self._looking.close()
+        self._storing.submit(self._store.close)
 
     async def _read_members_here(self) -> None:
         self._read_members()

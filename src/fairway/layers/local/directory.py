@@ -94,9 +94,9 @@ class Directory:
         self._check_owner(self.path.lstat())
         self._warn_of_others()
 
-    def new_socket(self) -> tuple[socket.socket, Path]:
-        """A listening socket of a new name; nobody finds it before it listens."""
-        path = self.path / f"{secrets.token_hex(8)}{SOCKET_SUFFIX}"
+    def new_socket(self, name: str | None = None) -> tuple[socket.socket, Path]:
+        """A listening socket, by default of a new name; nobody finds it before it listens."""
+        path = self.path / f"{name or secrets.token_hex(8)}{SOCKET_SUFFIX}"
         hidden = path.with_suffix(".new")
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -115,9 +115,34 @@ class Directory:
         """The sockets of other processes, those of killed ones included."""
         return self.path.glob(f"*{SOCKET_SUFFIX}")
 
+    def is_socket(self, path: Path) -> bool:
+        """Whether a socket is still to be found."""
+        try:
+            return stat.S_ISSOCK(path.lstat().st_mode)
+        except FileNotFoundError:
+            return False
+
     def remove(self, path: Path) -> None:
         """Remove a socket's file, of this process or of one that was killed."""
         path.unlink(missing_ok=True)
+
+    def check_file(self, path: Path) -> None:
+        """See that a file in it was made by nobody else, and is as private as it should be.
+
+        Raises:
+            ChannelLayerUnavailable: It was not, or is not.
+        """
+        try:
+            status = path.lstat()
+        except FileNotFoundError:
+            return
+        trusted = {0, os.geteuid(), self.path.stat().st_uid}
+        too_open = stat.S_IMODE(status.st_mode) & ~self.file_mode & 0o777
+        if not stat.S_ISREG(status.st_mode) or status.st_uid not in trusted or too_open:
+            raise self._unusable(
+                f"holds {path.name}, of user {user_name(status.st_uid)} and mode "
+                f"{stat.S_IMODE(status.st_mode):o}, which others could have made; remove it"
+            )
 
     def may_speak(self, connection: socket.socket) -> bool:
         """Whether the process at the other end is one that this directory is for.
@@ -148,7 +173,8 @@ class Directory:
         if not stat.S_ISDIR(status.st_mode):
             raise self._unusable("is no directory")
         owner = user_name(status.st_uid)
-        if status.st_uid != os.geteuid() and os.geteuid() != 0:
+        if status.st_uid != os.geteuid():
+            # Root may write anywhere, but whoever owns the directory decides what is in it.
             if not self._shared:
                 raise self._unusable(f"belongs to user {owner}, and this process is {user_name()}")
             logger.warning(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
 
+from fairway.exceptions import ChannelLayerUnavailable
 from fairway.layers.local.directory import SOCKET_SUFFIX, Directory
 from fairway.layers.local.frames import Say, numbered
 from fairway.layers.local.link import Link, Publisher, Subscriber
@@ -18,6 +19,8 @@ logger = logging.getLogger("fairway.layers.local")
 
 #: Seconds in which another process has to answer, before it is gone on without.
 PATIENCE: Final = 2.0
+#: Seconds between two looks whether the own socket is still to be found.
+LOOK_AFTER: Final = 10.0
 #: Seconds that a process which wants no topic stays connected after it last published.
 LINGER: Final = 10.0
 
@@ -33,6 +36,7 @@ class Mesh:
         deliver: Takes what others published to a topic of this process.
         missed: Called when some of it was lost.
         changed: Called when another process says that more than topics has changed.
+        moved: Called when the directory had been removed and was made again.
 
     Attributes:
         name: The name of this process, by its socket; empty until it is started.
@@ -48,8 +52,10 @@ class Mesh:
         deliver: Callable[[str, bytes], None],
         missed: Callable[[], None],
         changed: Callable[[], None],
+        moved: Callable[[], None] = lambda: None,
     ) -> None:
         self.directory = directory
+        self.moved = moved
         self.deliver = deliver
         self.missed = missed
         self.changed = changed
@@ -71,6 +77,7 @@ class Mesh:
         self._number = 0
         self._confirming: list[tuple[int, concurrent.futures.Future[None]]] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._look: asyncio.TimerHandle | None = None
         self._busy = False
 
     @property
@@ -116,6 +123,7 @@ class Mesh:
         await asyncio.gather(*(self._connect(path) for path in self.directory.sockets()))
         self.started = True
         self._linger()
+        self._look_later()
         logger.info(
             "Local channel layer: %d other process%s found in %s.",
             len(self._publishers),
@@ -130,12 +138,10 @@ class Mesh:
             with contextlib.suppress(Exception):
                 await asyncio.shield(starting)
         self.started = False
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._listener is not None:
-            asyncio.get_running_loop().remove_reader(self._listener)
-            self._listener.close()
-            self._listener = None
+        for timer in (self._timer, self._look):
+            if timer is not None:
+                timer.cancel()
+        self._close_listener()
         if self._path is not None:
             self.directory.remove(self._path)
         for task in self._connecting.values():
@@ -152,6 +158,39 @@ class Mesh:
         self.wanting.clear()
         self.confirm()
 
+    def _close_listener(self) -> None:
+        if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
+
+    def _look_later(self) -> None:
+        self._look = asyncio.get_running_loop().call_later(LOOK_AFTER, self._look_after_socket)
+
+    def _look_after_socket(self) -> None:
+        """See that processes which start now can find this one: what is in /tmp may be removed."""
+        if not self.started:
+            return
+        self._look_later()
+        if self._path is not None and self.directory.is_socket(self._path):
+            return
+        try:
+            self.directory.prepare()
+            self._close_listener()
+            self._listener, self._path = self.directory.new_socket(self.name)
+        except ChannelLayerUnavailable as error:
+            logger.error("%s Processes that start now do not find this one.", error)
+            return
+        asyncio.get_running_loop().add_reader(self._listener, self._accept)
+        logger.warning(
+            "The directory %s of the local channel layer was removed while it was in use, and made "
+            "again. Messages that waited in named channels are lost.",
+            self.directory.path,
+        )
+        self.moved()
+        for path in self.directory.sockets():
+            self._spawn(self._connect(path))
+
     def forget_parent(self) -> None:
         """Begin anew in a forked child: what is connected is the parent."""
         links: list[Link] = [*self._publishers.values(), *self._subscribers]
@@ -159,7 +198,12 @@ class Mesh:
             link.drop()
         if self._listener is not None:
             self._listener.close()
-        self._inherited = (links, self._listener, self._timer)  # never finalised: not ours to end
+        self._inherited = (
+            links,
+            self._listener,
+            self._timer,
+            self._look,
+        )  # never finalised: not ours to end
         self._begin()
 
     def _accept(self) -> None:

@@ -59,13 +59,19 @@ class Store:
     Args:
         path: The file; made by the first message.
         file_mode: Its permissions.
+        check: Called with the path before it is opened; raises what is wrong with it.
         clock: Seconds since the epoch.
     """
 
     def __init__(
-        self, path: Path, file_mode: int = 0o600, clock: Callable[[], float] = time.time
+        self,
+        path: Path,
+        file_mode: int = 0o600,
+        clock: Callable[[], float] = time.time,
+        check: Callable[[Path], None] = lambda path: None,
     ) -> None:
         self.path = path
+        self._check = check
         self._file_mode = file_mode
         self._clock = clock
         self._database: sqlite3.Connection | None = None
@@ -83,6 +89,7 @@ class Store:
 
     def _open(self) -> sqlite3.Connection:
         if self._database is None:
+            self._check(self.path)
             self.path.touch(self._file_mode)
             database = sqlite3.connect(
                 self.path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
