@@ -156,6 +156,7 @@ async def test_many_threads_and_loops(coast: Coast) -> None:
         thread.start()
     for thread in threads:
         await asyncio.to_thread(thread.join)
+    assert len(await here.people()) == 8  # asked after all of them have left
     coast.clock.now += 2.0
     await here.sees()
     assert here.tracker._channels == {}

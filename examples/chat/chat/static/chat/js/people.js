@@ -2,7 +2,7 @@
 
 import { conversation, fromTemplate, paintAvatar } from "./dom.js";
 
-const FADE = 1500; // ms that a person stays, faded: whoever reloads the page is back by then
+const FADE = 600; // ms that a person is seen to leave; whoever reloads the page never left
 
 export function showPeople(aside, toggle, socket, me) {
   const list = aside.querySelector("ul");
