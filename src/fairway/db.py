@@ -79,6 +79,10 @@ class DatabaseSyncToAsync(SyncToAsync[_P, _R]):
 
     async def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """Run the function in a thread, and return what it returns."""
+        if self._anywhere and (_keepers or _sync_code_waits()):
+            # A test's data are in its own thread. And a thread of the pool that waits for this does
+            # it itself: if all of them asked for another one, none would ever get it.
+            return await DatabaseSyncToAsync(self.func)(*args, **kwargs)
         pool = _current_pool() if self._anywhere else None
         if pool is None:
             return await super().__call__(*args, **kwargs)
@@ -202,6 +206,14 @@ def _current_pool() -> ThreadPool | None:
     return executor.pool if isinstance(executor, LentThread) else None
 
 
+def _sync_code_waits() -> bool:
+    """Whether a sync caller waits for the code that runs here (``async_to_sync``)."""
+    return (
+        getattr(AsyncToSync.executors, "current", None) is not None
+        or asyncio.get_running_loop() in AsyncToSync.loop_thread_executors
+    )
+
+
 def connection_thread() -> contextlib.AbstractAsyncContextManager[object]:
     """Let the sync code of one connection run in threads that are lent to it, in this context.
 
@@ -214,8 +226,7 @@ def connection_thread() -> contextlib.AbstractAsyncContextManager[object]:
     if (
         SyncToAsync.thread_sensitive_context.get(None) is not None
         or _keepers
-        or getattr(AsyncToSync.executors, "current", None) is not None
-        or asyncio.get_running_loop() in AsyncToSync.loop_thread_executors
+        or _sync_code_waits()
     ):
         return contextlib.nullcontext()
     loan: contextlib.AbstractAsyncContextManager[object] = ThreadLoan(LentThread(_process_pool()))

@@ -112,7 +112,16 @@ class TestEvents:
         async with connect(Recorder()) as client:
             client.put({"type": "something.else"})
             with pytest.raises(ValueError, match=r"No handler for message type something\.else"):
-                await client.sent()
+                await client.task
+
+
+async def test_foreign_servers_may_cut(layer: InMemoryChannelLayer) -> None:
+    """A server that just cuts the connection when we raise is told to close it before."""
+    async with connected(Recorder(), ours=False) as client:
+        client.put({"type": "something.else"})
+        assert await client.sent() == {"type": "websocket.close", "code": 1011}
+        with pytest.raises(ValueError, match="No handler"):
+            await client.task
 
 
 async def test_no_lifespan(connect: Connect, layer: InMemoryChannelLayer) -> None:

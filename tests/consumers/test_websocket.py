@@ -93,7 +93,7 @@ async def test_nothing_to_send(connect: Connect, layer: InMemoryChannelLayer, sc
     async with connect(script()) as client:
         client.text(json.dumps(("send", {})))
         with pytest.raises(ValueError, match="You must pass one of bytes_data or text_data"):
-            await client.sent()
+            await client.task
 
 
 @SCRIPTS

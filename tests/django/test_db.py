@@ -329,3 +329,28 @@ async def test_views_in_tests_use_the_tests_connection(settings: Settings) -> No
     settings.ROOT_URLCONF = (path("", lambda request: HttpResponse(threading.get_ident())),)
     answer = await HttpCommunicator(ASGIHandler(), "GET", "/").get_response()
     assert int(answer["body"]) == sensitive
+
+
+async def test_a_thread_that_waits_does_the_work_itself() -> None:
+    """Sync code that asks for another thread of a pool that has no more gets its answer."""
+    pool = ThreadPool(1)
+    inside = database_sync_to_async(threading.get_ident, thread_sensitive=False)
+
+    def view() -> tuple[int, int]:
+        return threading.get_ident(), async_to_sync(inside)()
+
+    async with ThreadLoan(LentThread(pool)):
+        outer, inner = await asyncio.wait_for(sync_to_async(view)(), DEADLINE)
+    assert inner == outer
+
+
+async def test_any_thread_in_tests_is_the_tests_own() -> None:
+    """What a test has not committed is seen in one thread only."""
+    running: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    db.keep_connections(running)
+    try:
+        sensitive = await database_sync_to_async(threading.get_ident)()
+        anywhere = await database_sync_to_async(threading.get_ident, thread_sensitive=False)()
+    finally:
+        running.set_result(None)
+    assert anywhere == sensitive

@@ -173,6 +173,8 @@ class Serving:
                 raise
         except Exception as error:
             error.add_note(f"In {name_that_thing(self)}, serving {scope.get('path', '')!r}")
+            if mailbox is not receive and "asgi" in scope and self._fw_accepted:
+                await self._fw_say_goodbye(send)
             raise
         finally:
             try:
@@ -338,6 +340,13 @@ class Serving:
         if self._fw_leaving is None:
             self._fw_leaving = self._fw_mailbox.loop.create_task(self._fw_leave_early())
         return describe(self, self._fw_mailbox, self._fw_event, self._fw_lanes)
+
+    async def _fw_say_goodbye(self, send: Send) -> None:
+        """Close with 1011 where the server might just cut the connection when we raise."""
+        if not self._fw_closing:
+            self._fw_closing = True
+            code = int(CloseCode.INTERNAL_ERROR)
+            await _send_quietly(send, {"type": "websocket.close", "code": code})
 
     def _fw_overflowed(self, send: Send) -> None:
         """Too many layer messages wait: end the connection, whatever its handler is doing."""
