@@ -246,3 +246,13 @@ class TestFormats:
         """Bytes that are no message are a ValueError."""
         with pytest.raises(ValueError):  # noqa: PT011  the libraries' texts
             serializer.deserialize(payload)
+
+
+@pytest.mark.parametrize(("key", "kind"), [(1, "int"), (None, "NoneType"), (True, "bool")])
+def test_keys_that_json_would_change(key: object, kind: str) -> None:
+    """What would arrive as something else is refused at the sender, with its place."""
+    with pytest.raises(MessageNotSerializable) as caught:
+        JSONSerializer().as_bytes({"type": "x", "list": [{key: 2}]})
+    assert str(caught.value).startswith(
+        f"A value of type {kind} at $.list[0][{key!r}] cannot cross a channel layer."
+    )

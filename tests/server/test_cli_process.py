@@ -79,6 +79,13 @@ class TestHelp:
 class TestRefusals:
     """What cannot be served is said in one line."""
 
+    @pytest.mark.parametrize("name", ["WEB_CONCURRENCY", "ASGI_THREADS"])
+    async def test_environment(self, here: Path, name: str) -> None:
+        """A number in the environment that is none is not just passed over."""
+        ended = await outcome("app:path", directory=here, environment={name: "many"})
+        message = f"fairway: The environment variable {name} is 'many', which is no number.\n"
+        assert ended == Ended(1, "", message)
+
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [

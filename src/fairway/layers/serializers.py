@@ -162,9 +162,17 @@ class JSONSerializer(BaseMessageSerializer):
     """JSON as UTF-8: text, numbers, booleans, None, lists and dictionaries with texts as keys."""
 
     def as_bytes(self, message: Event) -> bytes:
-        """Encode a message."""
+        """Encode a message.
+
+        Raises:
+            MessageNotSerializable: It holds what JSON cannot carry; other keys than text it would
+                turn into text.
+        """
         try:
+            _refuse_strange_keys(message, "$")
             return json.dumps(message).encode()
+        except MessageNotSerializable:
+            raise
         except (TypeError, ValueError, RecursionError) as error:
             raise MessageNotSerializable(*_culprit(message, "$")) from error
 
@@ -174,6 +182,16 @@ class JSONSerializer(BaseMessageSerializer):
         if not isinstance(found, dict):
             raise ValueError(f"A layer message must be a dictionary, not {type(found).__name__}.")
         return found
+
+
+def _refuse_strange_keys(value: object, path: str) -> None:
+    if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str):
+                raise MessageNotSerializable(f"{path}[{key!r}]", key)
+    for place, item in _items(value, path):
+        if isinstance(item, (dict, list, tuple)):
+            _refuse_strange_keys(item, place)
 
 
 def _culprit(value: object, path: str) -> tuple[str, object]:

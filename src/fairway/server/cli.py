@@ -87,6 +87,7 @@ def run(argv: Sequence[str]) -> int:
     try:
         # What was typed is complained about at once; the project's settings are not known yet.
         typed = Config.from_mapping(arguments)
+        _check_environment()
         configure_logging(typed)
         if typed.workers and assignment is None:
             return supervise(argv, typed)
@@ -101,6 +102,18 @@ def run(argv: Sequence[str]) -> int:
     except (ApplicationNotFound, ConfigError) as error:
         return _complain(str(error))
     return _complain_if(lambda: serve(application, config, assignment))
+
+
+def _check_environment() -> None:
+    """Refuse numbers in the environment that are none, instead of going on with another.
+
+    Raises:
+        ConfigError: One is not.
+    """
+    for name in ("WEB_CONCURRENCY", "ASGI_THREADS"):
+        text = os.environ.get(name, "")
+        if text and not text.isdecimal():
+            raise ConfigError(f"The environment variable {name} is {text!r}, which is no number.")
 
 
 def supervise(argv: Sequence[str], config: Config) -> int:
