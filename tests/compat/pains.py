@@ -17,6 +17,7 @@ PAINS: dict[int, str] = {
     12: "Tests and the database do not mix.",
     13: "Test tools are brittle.",
     15: "Authentication is frozen at connect.",
+    16: "No presence: who is in a group is not to be had.",
     18: "The pub/sub layer is a beta, and off the specification.",
     19: "Redis Cluster does not work, and sharding is half broken.",
     20: "Streaming HTTP consumers do not work as documented.",

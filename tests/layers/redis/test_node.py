@@ -23,6 +23,7 @@ def test_shard_of() -> None:
     assert shard_of("room", 2) == shard_of("room", 2)
 
 
+@pytest.mark.row("7 15")
 @pytest.mark.pain(19)
 @pytest.mark.row("3.1 send", "3.1 Sharding")
 async def test_direct_sends(make_layer: MakeLayer, shards: list[RedisServer]) -> None:

@@ -38,7 +38,7 @@ async def test_woken(make_layer: MakeLayer, shared: RedisServer, prefix: str) ->
 
 
 @pytest.mark.usefixtures("never_asks_again")
-@pytest.mark.row("3.2 receive")
+@pytest.mark.row("3.2 receive", "7 16")
 async def test_one_is_woken(make_layer: MakeLayer, shared: RedisServer, prefix: str) -> None:
     """Of several waiting processes each message wakes one: who has waited longest."""
     layers = [make_layer(shared) for _ in range(3)]
