@@ -16,6 +16,7 @@ from websockets.exceptions import InvalidStatus
 
 __all__ = [
     "all_four_ways_bring_the_news",
+    "crew_comes_and_goes",
     "everyone_hears_everyone",
     "it_is_healthy",
     "it_serves",
@@ -30,7 +31,11 @@ __all__ = [
 ]
 
 #: Those that drive a real browser.
-IN_A_BROWSER = {"all_four_ways_bring_the_news", "page_answers_what_one_types"}
+IN_A_BROWSER = {
+    "all_four_ways_bring_the_news",
+    "crew_comes_and_goes",
+    "page_answers_what_one_types",
+}
 
 
 @contextlib.asynccontextmanager
@@ -124,6 +129,24 @@ def untrusting() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
+
+
+async def crew_comes_and_goes(address: str) -> None:
+    """Two pages show who is there, whichever process they are at, and so does a view."""
+    async with chromium() as browser, httpx.AsyncClient(base_url=address) as client:
+        ada, mei, again = [await browser.new_page() for _ in range(3)]
+        for page, name in ((ada, "Ada"), (mei, "Mei"), (again, "Mei")):
+            await page.goto(f"{address}/?name={name}")
+        for page in (ada, mei, again):
+            await expect(page.locator("li")).to_have_count(2, timeout=60_000)
+        assert (await client.get("/count/")).json() == {"count": 2}
+        await again.close()
+        await mei.reload()
+        await expect(mei.locator("#count")).to_have_text("2")
+        await mei.close()
+        await expect(ada.locator("li")).to_have_text(["Ada"], timeout=60_000)
+        while (await client.get("/count/")).json() != {"count": 1}:  # the other process's view
+            await ada.wait_for_timeout(100)
 
 
 async def it_serves(address: str) -> None:

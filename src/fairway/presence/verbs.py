@@ -130,9 +130,10 @@ class Presence:
         await self._do(lambda each: each.leave(group, channel_name, seconds), group)
 
     async def list(self, group: str) -> People:
-        """Who is in a group, in the order of their coming: keys and the metas of their channels.
+        """Who is in a group: keys, and the metas of their channels.
 
-        Of somebody with many channels, the latest 20 metas.
+        In the order in which this process has heard of them. Of somebody with many channels, the
+        latest 20 metas.
 
         Raises:
             TypeError: The group's name is not valid.
