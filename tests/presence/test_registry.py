@@ -7,6 +7,7 @@ from fairway.layers import InMemoryChannelLayer
 from fairway.layers.io import io
 from fairway.presence.registry import Trackers, trackers
 from fairway.testing import isolated_channel_layers, use_channel_layer
+from tests.presence.places import until
 
 
 async def test_one_for_each_layer() -> None:
@@ -60,3 +61,14 @@ async def test_isolated_tests() -> None:
     await layer.close()
     trackers.forget_the_gone(layer)
     trackers.forget_the_gone(InMemoryChannelLayer())
+
+
+async def test_discard() -> None:
+    """The layer of a test that is over is not kept, nor what looks after it."""
+    with use_channel_layer() as layer:
+        assert isinstance(layer, InMemoryChannelLayer)
+        tracker = trackers[layer]
+        await io.run(tracker.start())
+    await until(lambda: tracker.stopped and not layer.channels)
+    assert layer not in trackers._found
+    trackers.discard(layer)

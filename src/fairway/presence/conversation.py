@@ -114,7 +114,7 @@ class Conversation:
     async def _speak(self, now: float) -> bool:
         """Whether anything was said."""
         said = await self._make_contact(now)
-        for delta in list(self.own.deltas()):
+        for delta in self.own.deltas():
             await self._tell_all(messages.from_delta(delta), now)
             said = True
         if (self.own.entries or self._owes_beat) and now >= self._next_beat:

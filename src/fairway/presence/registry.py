@@ -35,6 +35,13 @@ class Trackers:
         if tracker is not None and not tracker.stopped:
             io.run_sync(tracker.forget_the_gone(), 2 * GOODBYE)
 
+    def discard(self, layer: ChannelLayer) -> None:
+        """Forget a layer that nobody uses any more; does not wait."""
+        with self._making:
+            tracker = self._found.pop(layer, None)
+        if tracker is not None:
+            io.submit(tracker.stop())
+
     def stop(self) -> None:
         """Let the other processes know that this one ends."""
         for tracker in list(self._found.values()):

@@ -220,17 +220,22 @@ class Others:
             return
         known, replica.entries = replica.entries, dict(snapshot.entries)
         replica.clock = snapshot.clock
-        come = snapshot.entries.keys() - known.keys()
-        yield from self._show(name, [(number, snapshot.entries[number]) for number in sorted(come)])
-        gone = known.keys() - snapshot.entries.keys()
-        yield from self._hide(name, [(n, known[n], now + known[n].linger) for n in sorted(gone)])
+        yield from self._show(
+            name, (each for each in snapshot.entries.items() if each[0] not in known)
+        )
+        yield from self._hide(
+            name,
+            ((n, e, now + e.linger) for n, e in known.items() if n not in snapshot.entries),
+        )
 
     def take_for_dead(self, name: str, now: float) -> Generator[None, None, None]:
         """A replica has been silent for too long: its people are gone, until it is heard again."""
         replica = self.replicas[name]
         replica.up = False
-        entries = [(n, e, max(now, replica.seen + e.linger)) for n, e in replica.entries.items()]
-        yield from self._hide(name, entries)
+        yield from self._hide(
+            name,
+            ((n, e, max(now, replica.seen + e.linger)) for n, e in replica.entries.items()),
+        )
 
     def forget(self, name: str) -> None:
         """Nothing is to be known any more of a replica that was taken for dead."""

@@ -118,8 +118,10 @@ class Tracker:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(starting, *self._tasks, return_exceptions=True)
-        for channel in list(self._channels):
+        for count, channel in enumerate(list(self._channels), 1):
             self._leave_all(channel)
+            if count % SLICE == 0:
+                await asyncio.sleep(0)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE):
                 await self.conversation.speak()

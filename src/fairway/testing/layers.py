@@ -257,6 +257,8 @@ def use_channel_layer(
             channel_layers.set(alias, old)
         else:
             channel_layers.backends.pop(alias, None)
+        if isinstance(new, InMemoryChannelLayer) and layer is None:
+            trackers.discard(new)
 
 
 @contextlib.contextmanager
