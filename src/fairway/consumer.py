@@ -21,6 +21,7 @@ from fairway.consuming.handlers import (
 )
 from fairway.consuming.outage import tolerates
 from fairway.consuming.parallel import Parallel, is_from_layer
+from fairway.consuming.threads import finished_in_thread
 from fairway.db import database_sync_to_async
 from fairway.layers import get_channel_layer
 from fairway.utils import name_that_thing
@@ -180,6 +181,17 @@ class SyncConsumer(AsyncConsumer):
             ValueError: There is none.
         """
         self._fw_find_handler(message)(message)
+
+    async def _fw_dispatch_late(self, event: Event) -> None:
+        if is_ours(inspect.getattr_static(type(self), "dispatch")):
+            if not await finished_in_thread(lambda: self._fw_find_handler(event)(event)):
+                logger.warning(
+                    "%s: disconnect() did not run, since the thread for it has ended; was a "
+                    "communicator left without disconnect()?",
+                    name_that_thing(self),
+                )
+        else:
+            await self.dispatch(event)
 
     async def _fw_on_error(self, exception: Exception, event: Event) -> None:
         await database_sync_to_async(self.on_error)(exception, event)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from asgiref.sync import ThreadSensitiveContext, sync_to_async
+from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 from django.contrib.auth.models import Group
 from django.test import TestCase
 
@@ -14,6 +14,7 @@ from fairway._types import Event
 from fairway.consuming.threads import (
     calls_in,
     current_executor,
+    finished_in_thread,
     needs_thread,
     returned,
     thread_maker,
@@ -216,3 +217,80 @@ async def test_returned_from_a_closed_pool(pool: ThreadPool) -> None:
     """A pool that has ended is not waited for."""
     pool.close()
     await returned(LentThread(pool))
+
+
+class Left(WebsocketConsumer):
+    """As in many tests, nobody disconnects it."""
+
+    groups = ["everyone"]
+
+    def disconnect(self, code: int) -> None:
+        async_to_sync(self.channel_layer.group_discard)("more", self.channel_name)
+
+
+def leave_open() -> None:
+    async def test() -> None:
+        communicator = WebsocketCommunicator(Left.as_asgi(), "/")
+        await communicator.connect()
+
+    asyncio.run(test())
+
+
+def test_communicators_that_are_left_open() -> None:
+    """The event loop ends, and sync code that waits for it ends, too."""
+
+    async def sync_code() -> int:
+        return await sync_to_async(threading.get_ident)()
+
+    for _ in range(10):
+        thread = threading.Thread(target=leave_open, daemon=True)
+        thread.start()
+        thread.join(60)
+        assert not thread.is_alive()
+        assert asyncio.run(sync_code())  # the thread that all share is free
+
+
+class TestFinishedInThread:
+    """Sync code that ends whatever becomes of the task that waits for it."""
+
+    async def test_cancelled_again(self) -> None:
+        """A task that is cancelled while it waits goes on waiting, and then is cancelled."""
+        began, going_on = threading.Event(), threading.Event()
+        ended: list[str] = []
+
+        def work() -> None:
+            began.set()
+            going_on.wait()
+            ended.append("ended")
+
+        task = asyncio.ensure_future(finished_in_thread(work))
+        await asyncio.to_thread(began.wait)
+        for _ in range(3):
+            task.cancel()
+            await asyncio.sleep(0)
+        assert not task.done()
+        going_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert ended == ["ended"]
+
+    async def test_cancelled_task(self) -> None:
+        """Code of a task that was cancelled before needs no event loop but its own."""
+        loops: list[object] = []
+
+        async def here() -> None:
+            loops.append(asyncio.get_running_loop())
+
+        async def late() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                assert await finished_in_thread(async_to_sync(here))
+
+        task = asyncio.ensure_future(late())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert len(loops) == 1
+        assert loops[0] is not asyncio.get_running_loop()

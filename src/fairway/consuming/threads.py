@@ -9,15 +9,20 @@ a consumer that finds itself in such a place borrows from a pool of the process,
 import asyncio
 import contextlib
 import functools
+import time
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
+from typing import Final
 
 from asgiref.sync import AsyncToSync, SyncToAsync
 
 from fairway._types import Scope
-from fairway.db import FreshThread
+from fairway.db import FreshThread, database_sync_to_async
 from fairway.server.stacks import format_thread
 from fairway.server.threads import LentThread
+
+#: Seconds that sync code has to end when its task was cancelled.
+LAST_WORDS: Final = 10.0
 
 
 def current_executor() -> Executor | None:
@@ -63,3 +68,63 @@ async def returned(executor: Executor) -> None:
     """Wait until the sync code that runs there now has returned."""
     with contextlib.suppress(RuntimeError):  # the pool has ended, and waits for nobody
         await asyncio.wrap_future(executor.submit(int))
+
+
+async def finished_in_thread(function: Callable[[], object]) -> bool:
+    """Run sync code to its end, also if the waiting task has been cancelled, or is meanwhile.
+
+    A task that was cancelled mostly means that the event loop is about to end. Sync code that waits
+    for a coroutine on that loop (``async_to_sync``) would then wait for ever, and with it whatever
+    else has to run in its thread. So it gets an event loop of its own for that.
+
+    Returns:
+        False if the thread that it belongs to has ended already, so that it did not run.
+
+    Raises:
+        asyncio.CancelledError: The task was cancelled meanwhile; the code has ended, or not begun.
+    """
+    task = asyncio.current_task()
+    alone = task is not None and task.cancelling() > 0
+    done: Future[None] = Future()
+
+    def call() -> None:
+        if not done.set_running_or_notify_cancel():
+            return
+        here = SyncToAsync.threadlocal
+        loop = getattr(here, "main_event_loop", None)
+        try:
+            if alone:
+                here.main_event_loop = None
+            function()
+        finally:
+            here.main_event_loop = loop
+            done.set_result(None)
+
+    try:
+        return await _run_in_its_thread(call, done)
+    except asyncio.CancelledError:
+        # asgiref lets go of the thread.
+        until = time.monotonic() + LAST_WORDS
+        while not done.cancel() and not done.done() and time.monotonic() < until:
+            waiting = asyncio.wrap_future(done)
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([waiting], timeout=until - time.monotonic())
+        raise
+
+
+async def _run_in_its_thread(call: Callable[[], None], done: "Future[None]") -> bool:
+    for last_try in (False, True):
+        try:
+            await database_sync_to_async(call)()
+        except RuntimeError:
+            if done.running() or done.done():
+                raise
+            if last_try:
+                done.cancel()
+                return False  # the thread of a sync caller that has waited, and waits no longer
+            # A task that was cancelled while a thread was in async_to_sync may have kept its mark.
+            with contextlib.suppress(AttributeError):
+                del AsyncToSync.executors.current
+        else:
+            break
+    return True
