@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fairway.layers.redis import RedisChannelLayer
-from tests.layers.redis.servers import RedisServer
+from tests.layers.redis.servers import RedisServer, cluster
 from tests.presence.places import QUICK, Clock, Place
 
 MakePlace = Callable[..., Coroutine[Any, Any, Place]]
@@ -60,6 +60,38 @@ async def test_told(make_place: MakePlace, options: dict[str, Any]) -> None:
     await here.hears("Zoë", "mei")
     await here.layer.unbind(channel)
     await there.hears("Zoë", "mei", leaves=("Zoë",))
+
+
+async def see_each_other(clock: Clock, *hosts: object) -> None:
+    """Two processes on these servers know of each other's people."""
+    async with contextlib.AsyncExitStack() as stack:
+        places = []
+        for _ in range(2):
+            place = Place(RedisChannelLayer(hosts=hosts), clock, QUICK)
+            stack.push_async_callback(place.end)
+            await place.begin()
+            places.append(place)
+        here, there = places
+        await here.join("ada")
+        channel = await there.join("mei", linger=0.0)
+        for place in places:
+            await place.hears("ada", "mei")
+        await there.layer.unbind(channel)
+        for place in places:
+            await place.hears(leaves=("mei",))
+
+
+async def test_shards(server: RedisServer, clock: Clock) -> None:
+    """Several servers that share the load are one place."""
+    with RedisServer() as other:
+        await see_each_other(clock, ("127.0.0.1", server.port), ("127.0.0.1", other.port))
+
+
+async def test_cluster(clock: Clock) -> None:
+    """So are the nodes of a cluster."""
+    with cluster() as nodes:
+        address = f"redis://127.0.0.1:{nodes[0].port}"
+        await see_each_other(clock, {"address": address, "cluster": True})
 
 
 async def test_server_restarts(make_place: MakePlace, server: RedisServer, clock: Clock) -> None:
