@@ -237,3 +237,26 @@ class TestTime:
         assert [queue.acknowledge(ticket) for _ in range(2)] == [True, False]
         assert not queue.extend(ticket, 60)
         assert not queue.give_back(ticket)
+
+    async def test_run_out(self) -> None:
+        """A lease that has run out cannot be ended, whether or not somebody looked since."""
+        clock = Clock()
+        queue = new_queue(clock=clock)
+        queue.put_message(b"1")
+        ticket = (await queue.lease(30)).ticket
+        clock.now += 30
+        ended = queue.acknowledge(ticket), queue.extend(ticket, 60), queue.give_back(ticket)
+        assert (ended, await queue.get()) == ((False, False, False), b"1")
+
+    async def test_expired_behind_others(self) -> None:
+        """Expired messages make room also where one in front, that came back, is still wanted."""
+        clock = Clock()
+        queue = new_queue(capacity=2, clock=clock)
+        queue.put_message(b"1")
+        queue.put_message(b"2")
+        lease = await queue.lease(100)
+        clock.now += 50
+        assert queue.give_back(lease.ticket)
+        clock.now += 20
+        assert queue.put_message(b"3")
+        assert [await queue.get() for _ in range(2)] == [b"1", b"3"]

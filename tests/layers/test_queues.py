@@ -98,3 +98,12 @@ async def test_cancelled_reader(queues: Queues, hub: Hub) -> None:
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)
     assert hub.channels == {}
+
+
+async def test_joined_since(queues: Queues, hub: Hub, clock: Clock) -> None:
+    """A queue stays in a group that it joined after messages had expired in it, unnoticed."""
+    queues.put("one", b"1")
+    clock.now += 200
+    queues.join("room", "one")
+    assert queues.sweep() == []
+    assert list(hub.groups["room"]) == ["one"]

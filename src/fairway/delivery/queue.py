@@ -61,6 +61,7 @@ class ChannelQueue:
         "_later",
         "_leases",
         "_lock",
+        "_mixed",
         "_numbers",
         "_overflowing",
         "_readers",
@@ -86,6 +87,8 @@ class ChannelQueue:
         self._numbers = itertools.count()
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._lock = threading.Lock()
+        # Whether some wait in front of others that expire before them: they came back, or late.
+        self._mixed = False
         self._overflowing = False
         self._expiring = False
         self._readers = 0
@@ -178,11 +181,13 @@ class ChannelQueue:
     def acknowledge(self, ticket: str) -> bool:
         """Be done with a leased message; False when its lease had run out."""
         with self._lock:
+            self._settle()
             return self._leases.pop(ticket, None) is not None
 
     def extend(self, ticket: str, seconds: float) -> bool:
         """Keep a leased message for ``seconds`` from now; False when its lease had run out."""
         with self._lock:
+            self._settle()
             found = self._leases.get(ticket)
             if found is None:
                 return False
@@ -192,6 +197,7 @@ class ChannelQueue:
     def give_back(self, ticket: str, delay: float = 0.0) -> bool:
         """Put a leased message back to the front, or in for later; False as above."""
         with self._lock:
+            self._settle()
             found = self._leases.pop(ticket, None)
             if found is None:
                 return False
@@ -242,6 +248,7 @@ class ChannelQueue:
         now = self._clock()
         while self._later and self._later[0][0] <= now:
             self._items.append(heapq.heappop(self._later)[2])
+            self._mixed = True
         if self._leases:
             for ticket in [t for t, (deadline, _) in self._leases.items() if deadline <= now]:
                 self._return(self._leases.pop(ticket)[1], 0.0)
@@ -255,6 +262,7 @@ class ChannelQueue:
             heapq.heappush(self._later, (due, next(self._numbers), again))
         else:
             self._items.appendleft(again)
+            self._mixed = True
 
     def _next_due(self) -> float | None:
         times = [deadline for deadline, _ in self._leases.values()]
@@ -267,6 +275,12 @@ class ChannelQueue:
         while self._items and self._items[0].expires <= now:
             self._items.popleft()
             self.expired += 1
+        if self._mixed and any(entry.expires <= now for entry in self._items):
+            kept = [entry for entry in self._items if entry.expires > now]
+            self.expired += len(self._items) - len(kept)
+            self._items = deque(kept)
+        if not self._items:
+            self._mixed = False
         if self.expired == before:
             return False
         if not self._expiring:

@@ -20,7 +20,7 @@ from fairway.layers.job import Job
 from fairway.layers.names import ChannelPattern
 from fairway.layers.prepared import prepare
 from fairway.layers.queues import Queues
-from fairway.layers.remote import Remote, process_of
+from fairway.layers.remote import QUEUE_MARK, Remote, process_of
 from fairway.layers.sync import SyncVerbs
 
 __all__ = ["BaseChannelLayer", "ChannelLayer", "Job", "Reached"]
@@ -105,7 +105,7 @@ class ChannelLayer(BaseChannelLayer):
         Raises:
             TypeError: With this prefix it is no valid name, or too long.
         """
-        name = self._new_name(prefix)
+        name = self._new_name(prefix, QUEUE_MARK)
         self._hub.attach(name, self._new_queue(name))
         confirmed = self._remote.listen()
         if confirmed is not None:
@@ -242,8 +242,8 @@ class ChannelLayer(BaseChannelLayer):
         """Whether this process is the one that receives from a channel whose name has a ``!``."""
         return process_of(channel) == self.process
 
-    def _new_name(self, prefix: str) -> str:
-        name = f"{prefix.rstrip('.')}.{self.process}!{secrets.token_hex(8)}"
+    def _new_name(self, prefix: str, mark: str = "") -> str:
+        name = f"{prefix.rstrip('.')}.{self.process}!{mark}{secrets.token_hex(8)}"
         self.require_valid_channel_name(name)
         return name
 

@@ -82,7 +82,8 @@ class Queues:
     def join(self, group: str, channel: str) -> bool:
         """Put a queue into a group; says whether it is the group's first member here."""
         with self._hub.lock:
-            self.queue(channel)
+            # What has expired before is no reason to leave afterwards.
+            self.queue(channel).drop_expired()
             self._joined[group, channel] = self._clock()
             return self._hub.join(group, channel)
 

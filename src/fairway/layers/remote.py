@@ -27,11 +27,22 @@ logger = logging.getLogger("fairway.layers")
 
 #: Seconds to wait for another process to say that it has done what it was asked for.
 REPLY_TIMEOUT: Final = 3.0
+#: Behind the ``!`` of a channel from ``new_channel()``; other names go on with a hexadecimal digit.
+QUEUE_MARK: Final = "q"
 
 
 def process_of(channel: str) -> str:
     """The process that receives from a channel whose name has a ``!``."""
     return channel.partition("!")[0].rpartition(".")[2]
+
+
+def is_queue(channel: str) -> bool:
+    """Whether a channel whose name has a ``!`` came from ``new_channel()``.
+
+    Such a channel never ends, though nothing is kept of it while nothing waits in it; a consumer's
+    ends with its connection. So the name has to say it.
+    """
+    return channel.partition("!")[2].startswith(QUEUE_MARK)
 
 
 def topic_of(process: str) -> str:
@@ -183,7 +194,7 @@ class Remote:
         confirmed: Confirmation = None
         if kind == Kind.LEAVE:
             self._leave(group, channel)
-        elif channel in self._hub.channels:  # else it is gone, and so are its groups
+        elif channel in self._hub.channels or is_queue(channel):  # else it is gone with its groups
             confirmed = self._join(group, channel)
         reply = for_request(Kind.DONE, number)
 

@@ -433,6 +433,17 @@ class ProcessesConformance(ChannelLayerConformance):
         await layer.send(there, message(3))
         assert await other.call("receive", there) == message(3)
 
+    async def test_membership_of_a_channel_that_was_read(
+        self, layer: BaseChannelLayer, other: Peer
+    ) -> None:
+        """The same for a channel in which nothing waits any more."""
+        there = await other.call("new_channel")
+        await layer.send(there, message(1))
+        assert await other.call("receive", there) == message(1)
+        await layer.group_add("group", there)
+        await layer.group_send("group", message(2))
+        assert await other.call("receive", there) == message(2)
+
     async def test_named_channel_of_another_process(
         self, layer: BaseChannelLayer, other: Peer
     ) -> None:

@@ -245,3 +245,21 @@ async def test_found_at_the_start(
     assert caplog.messages == [
         f"Local channel layer: 1 other process found in {layer.directory.path}."
     ]
+
+
+async def test_woken_by_a_cancelled_reader(layer: LocalChannelLayer) -> None:
+    """What a reader leaves that is cancelled while it takes it, another one gets at once."""
+    for turns in range(40):
+        await layer.send("jobs", {"type": "x", "turns": turns})
+        cancelled = asyncio.ensure_future(layer.receive("jobs"))
+        for _ in range(turns % 8):
+            await asyncio.sleep(0)
+        other = asyncio.ensure_future(layer.receive("jobs"))
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        done = await asyncio.gather(cancelled, return_exceptions=True)
+        if isinstance(done[0], dict):
+            other.cancel()
+            await asyncio.gather(other, return_exceptions=True)
+        else:
+            assert await asyncio.wait_for(other, 20) == {"type": "x", "turns": turns}

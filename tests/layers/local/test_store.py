@@ -192,3 +192,23 @@ def test_memberships(store: Store, clock: Clock) -> None:
     push(store, b"1")
     store.flush()
     assert (store.members(), store.counts()) == ({}, (0, 0))
+
+
+def test_unlease(store: Store) -> None:
+    """Undoing a lease leaves no trace: the next one is the same attempt."""
+    push(store, b"1")
+    for _ in range(2):
+        lease = store.lease("jobs", 30)
+        assert lease is not None
+        assert (lease.payload, lease.attempt) == (b"1", 1)
+        assert store.unlease(lease.ticket)
+
+
+def test_capacity_beside_other_queues(store: Store) -> None:
+    """A queue's capacity is its own, however many messages of others are between its own."""
+    for _ in range(5):
+        store.push("other", b"x", 5, 60)
+        assert store.push("jobs", b"x", 5, 60)
+    assert not store.push("jobs", b"x", 5, 60)
+    assert store.pop("jobs")
+    assert store.push("jobs", b"x", 5, 60)

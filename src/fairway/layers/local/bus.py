@@ -233,7 +233,7 @@ class LocalBus(Bus):
         return await self._take(
             queue,
             lambda: self._store.lease(queue, seconds),
-            lambda lease: self._store.give_back(lease.ticket, self._expiry),
+            lambda lease: self._store.unlease(lease.ticket),
         )
 
     async def extend(self, queue: str, ticket: str, seconds: float) -> bool:
@@ -262,10 +262,17 @@ class LocalBus(Bus):
             await io.run(self._mesh.start())
         reader = _Reader()
         self._readers.setdefault(queue, set()).add(reader)
+
+        def untake(taken: T) -> None:
+            undo(taken)
+            # Others may have looked meanwhile, and found nothing.
+            self._wake(queue)
+            io.call(self._mesh.publish, _WAKE + queue, b"")
+
         try:
             await self._hear_of(queue)
             while True:
-                found = await self._stored(take, undo)
+                found = await self._stored(take, untake)
                 if found is not None:
                     return found
                 due = await self._stored(lambda: self._store.next_due(queue))

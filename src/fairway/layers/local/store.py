@@ -179,6 +179,12 @@ class Store:
             )
         return Lease(ticket, row.payload, row.attempt)
 
+    def unlease(self, ticket: str) -> bool:
+        """Undo :meth:`lease`: nobody has seen the message, so this was no attempt."""
+        return self._change(
+            "UPDATE message SET ticket = NULL, leased = NULL WHERE ticket = ?", (ticket,)
+        )
+
     def extend(self, ticket: str, seconds: float) -> bool:
         """Keep a leased message; False when its lease had run out."""
         return self._change(
