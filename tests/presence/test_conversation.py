@@ -94,6 +94,20 @@ async def test_silent_process(coast: Coast) -> None:
     await here.hears("ada")
 
 
+async def test_crashed_worker(coast: Coast) -> None:
+    """Who is back in another process before a killed one is missed never left."""
+    here, there = await coast.place(), await coast.place()
+    await there.join("ada")
+    await there.join("mei")
+    await here.hears("ada", "mei")
+    there.hang()
+    await here.join("ada")
+    await pass_time(coast, 3.0, here)
+    await pass_time(coast, 1.5, here)
+    await here.hears(leaves=("mei",))
+    assert await here.people() == ["ada"]
+
+
 async def test_asked_in_time(coast: Coast) -> None:
     """A process that misses some signs of life but answers when it is asked is there."""
     here, there = await coast.place(), await coast.place()

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from fairway.delivery import Mailbox
+from fairway.exceptions import ChannelLayerUnavailable
 from fairway.layers.io import io
 from fairway.presence import tracker
 from fairway.presence.state import SLICE, Entry, EntryId
@@ -262,3 +263,5 @@ async def test_end(coast: Coast) -> None:
     assert here.layer.on_close == []
     await here.layer.unbind(channel)
     await here.tracker.stop()
+    with pytest.raises(ChannelLayerUnavailable, match=r"^The channel layer was closed.$"):
+        await io.run(here.tracker.start())

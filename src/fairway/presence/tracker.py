@@ -9,6 +9,7 @@ from contextvars import Context
 from typing import Any, Final
 
 from fairway.delivery import Mailbox, Overflow
+from fairway.exceptions import ChannelLayerUnavailable
 from fairway.layers.base import ChannelLayer
 from fairway.layers.codec import decode
 from fairway.layers.io import io
@@ -74,7 +75,13 @@ class Tracker:
     # ------------------------------------------------------------------ from start to end
 
     async def start(self) -> None:
-        """Meet the other trackers; returns when what they know is known, or soon in any case."""
+        """Meet the other trackers; returns when what they know is known, or soon in any case.
+
+        Raises:
+            ChannelLayerUnavailable: The layer has just been closed.
+        """
+        if self.stopped:
+            raise ChannelLayerUnavailable("The channel layer was closed.")
         if self._starting is None:
             self._starting = asyncio.create_task(self._start())
         await asyncio.shield(self._starting)
