@@ -23,6 +23,7 @@ CHAT = ROOT / "examples" / "chat"
 #: What serves the chat, by name; ``{port}`` is 0 at first, and then the one to come back on.
 COMMANDS = {
     "fairway": ["-m", "fairway", "--port", "{port}", "config.asgi:application"],
+    "workers": ["-m", "fairway", "-w", "2", "--port", "{port}", "config.asgi:application"],
     "runserver": ["manage.py", "runserver", "--noreload", "127.0.0.1:{port}"],
     "uvicorn": ["-m", "uvicorn", "--port", "{port}", "config.asgi:application"],
 }
@@ -146,6 +147,13 @@ class ChatServer:
             if line.startswith("Traceback"):
                 return "".join(self.output[max(0, number - 3) :])
         return ""
+
+    def workers(self) -> list[int]:
+        """The processes that it has started, by their ids."""
+        assert self._running is not None
+        pid = self._running.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        return [int(child) for child in children.split()]
 
     def hang(self) -> None:
         """Let the server do nothing more, and not even refuse."""
