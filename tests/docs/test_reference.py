@@ -117,6 +117,7 @@ def names_of(module: ModuleType) -> list[str]:
         "fairway.testing.conformance",
         "fairway.testing.peer",
         "fairway.testing.plugin",
+        "fairway.transactions",
         "fairway.utils",
         "fairway.worker",
     ],
