@@ -34,7 +34,7 @@ from tests.layers.redis.servers import RedisServer
 T = TypeVar("T")
 
 #: Seconds in which anything happens, however busy the machine is.
-PATIENCE = 60.0
+PATIENCE = 20.0
 
 NAMED = ("jobs", "mail")
 GROUPS = ("news", "room")

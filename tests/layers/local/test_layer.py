@@ -263,3 +263,28 @@ async def test_woken_by_a_cancelled_reader(layer: LocalChannelLayer) -> None:
             await asyncio.gather(other, return_exceptions=True)
         else:
             assert await asyncio.wait_for(other, 20) == {"type": "x", "turns": turns}
+
+
+async def test_senders_on_many_threads(path: Path) -> None:
+    """What several threads send at once, more than a socket takes, arrives whole, each in order."""
+    one = LocalChannelLayer(path=path)
+    other = LocalChannelLayer(path=path, capacity=1000)
+    name = await other.new_channel()
+    await other.group_add("news", name)
+
+    async def send(sender: int) -> None:
+        for number in range(30):
+            text = f"{sender}" * (10 if number % 3 else 200_000)
+            await one.group_send("news", {"type": "x", "number": number, "text": text})
+
+    sending = asyncio.gather(*(asyncio.to_thread(asyncio.run, send(n)) for n in range(4)))
+    found: dict[str, list[int]] = {}
+    for _ in range(4 * 30):
+        message = await asyncio.wait_for(other.receive(name), 60)
+        text = message["text"]
+        assert text == text[0] * (10 if message["number"] % 3 else 200_000)
+        found.setdefault(text[0], []).append(message["number"])
+    assert found == {str(sender): list(range(30)) for sender in range(4)}
+    await sending
+    await one.close()
+    await other.close()

@@ -117,17 +117,12 @@ class LocalBus(Bus):
         wanting = mesh.wanting.get(topic)
         if not wanting:
             return Published(0, queues) if queues else _NOBODY
-        if io.here:
-            reached = mesh.publish(topic, payload)
-            await asyncio.sleep(0)  # written before a process goes on that may be about to end
-            return Published(reached, queues)
-        io.call(mesh.publish, topic, payload)
-        return Published(len(wanting), queues)
+        return Published(mesh.publish(topic, payload), queues)
 
     def tell(self, topic: str, payload: bytes) -> None:
         """Publish without waiting for it."""
         self._use()
-        io.call(self._mesh.publish, topic, payload)
+        self._mesh.publish(topic, payload)
 
     def subscribe(self, topic: str) -> Confirmation:
         """Want a topic."""
@@ -263,19 +258,24 @@ class LocalBus(Bus):
         reader = _Reader()
         self._readers.setdefault(queue, set()).add(reader)
 
-        def untake(taken: T) -> None:
-            undo(taken)
+        def look() -> tuple[T | None, float | None]:
+            found = take()
+            return found, self._store.next_due(queue) if found is None else None
+
+        def untake(looked: tuple[T | None, float | None]) -> None:
+            if looked[0] is None:
+                return
+            undo(looked[0])
             # Others may have looked meanwhile, and found nothing.
             self._wake(queue)
-            io.call(self._mesh.publish, _WAKE + queue, b"")
+            self._mesh.publish(_WAKE + queue, b"")
 
         try:
             await self._hear_of(queue)
             while True:
-                found = await self._stored(take, untake)
+                found, due = await self._stored(look, untake)
                 if found is not None:
                     return found
-                due = await self._stored(lambda: self._store.next_due(queue))
                 await reader.wait(_LOOK_AGAIN if due is None else min(due, _LOOK_AGAIN))
         finally:
             readers = self._readers[queue]
@@ -352,8 +352,8 @@ class LocalBus(Bus):
 
 
 def _undo(doing: "concurrent.futures.Future[Any]", undo: Callable[[Any], object]) -> None:
-    if doing.exception() is None and (result := doing.result()) is not None:
-        undo(result)
+    if doing.exception() is None:
+        undo(doing.result())
 
 
 _NOBODY = Published(0)

@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import socket
+import threading
 from typing import TYPE_CHECKING, Final
 
+from fairway.layers.io import io
 from fairway.layers.local.frames import (
     FrameError,
     FrameReader,
@@ -43,6 +45,10 @@ class Link(asyncio.Protocol):
         self._connection = connection
         self._reader = FrameReader()
         self._transport: asyncio.Transport | None = None
+        # Held by whoever writes: any thread may, and frames must not be mixed.
+        self._writing = threading.RLock()
+        # Bytes on their way to the thread of the transport; nobody may overtake them.
+        self._crossing = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is there."""
@@ -73,9 +79,38 @@ class Link(asyncio.Protocol):
             self.ended.set_result(None)
 
     def say(self, data: bytes) -> None:
-        """Write, if the connection is still there."""
-        if self._transport is not None:
-            self._transport.write(data)
+        """Write, if the connection is still there; on any thread, at once if nothing waits."""
+        with self._writing:
+            if self._transport is None:
+                return
+            if not self.waiting:
+                data = data[self._send(data) :]
+            if not data:
+                return
+            if io.here and not self._crossing:
+                self._transport.write(data)
+            else:
+                self._crossing += len(data)
+                io.call(self._crossed, data)
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that the other end has not taken yet."""
+        assert self._transport is not None
+        return self._crossing + self._transport.get_write_buffer_size()
+
+    def _send(self, data: bytes) -> int:
+        """Give the socket what it takes now; how much that was."""
+        try:
+            return self._connection.send(data)
+        except OSError:  # it takes nothing, or the transport is about to find out why not
+            return 0
+
+    def _crossed(self, data: bytes) -> None:
+        with self._writing:
+            self._crossing -= len(data)
+            if self._transport is not None:
+                self._transport.write(data)
 
     def close(self) -> None:
         """End the connection once everything is written."""
@@ -134,30 +169,36 @@ class Publisher(Link):
                 self.ready.set_result(None)
 
     def publish(self, topic: str, payload: bytes) -> bool:
-        """Send a payload; False if the other one is too far behind to take it."""
-        transport = self._transport
-        if transport is None:
-            return False
-        waiting = transport.get_write_buffer_size()
-        if waiting and waiting + len(payload) > MAX_WAITING:  # one alone is taken, however large
-            self.missed += 1
-            if not self._missing:
-                self._missing = True  # one line per burst: it ends when the other one reads again
-                logger.warning(
-                    "Process %s does not read: %d bytes wait for it. It misses what is sent now.",
-                    self.peer,
-                    waiting,
-                )
-            return False
-        self.resume_writing()
-        transport.write(payload_frame(topic, payload))
+        """Send a payload, on any thread; False if the other one is too far behind to take it."""
+        with self._writing:
+            if self._transport is None:
+                return False
+            waiting = self.waiting
+            if (
+                waiting and waiting + len(payload) > MAX_WAITING
+            ):  # one alone is taken, however large
+                self._miss(waiting)
+                return False
+            self.resume_writing()
+            self.say(payload_frame(topic, payload))
         return True
+
+    def _miss(self, waiting: int) -> None:
+        self.missed += 1
+        if not self._missing:
+            self._missing = True  # one line per burst: it ends when the other one reads again
+            logger.warning(
+                "Process %s does not read: %d bytes wait for it. It misses what is sent now.",
+                self.peer,
+                waiting,
+            )
 
     def resume_writing(self) -> None:
         """The other one reads again: tell it if it has missed something."""
-        if self._missing:
-            self._missing = False
-            self.say(frame(Say.MISSED))
+        with self._writing:
+            if self._missing:
+                self._missing = False
+                self.say(frame(Say.MISSED))
 
     def connection_lost(self, error: Exception | None) -> None:
         """The other process wants nothing any more."""

@@ -391,7 +391,7 @@ class Mesh:
     # ------------------------------------------------------------------ publishing
 
     def publish(self, topic: str, payload: bytes) -> int:
-        """Send a payload to the processes that want it; returns to how many."""
+        """Send a payload to the processes that want it, on any thread; returns to how many."""
         self._busy = True
         return sum(link.publish(topic, payload) for link in self.wanting.get(topic, ()))
 
