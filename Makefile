@@ -32,7 +32,7 @@ chat: $(runtime) ## Run the example chat on http://127.0.0.1:8000/ (HOST=, PORT=
 	@cd examples/chat && \
 	$(bin)/python manage.py migrate --no-input --verbosity 0 && \
 	$(bin)/python manage.py demo && \
-	exec $(bin)/python manage.py runserver $(HOST):$(PORT)
+	exec $(bin)/python -m fairway --workers 2 --bind $(HOST) --port $(PORT) config.asgi:application
 
 test: lint docs pytest ## Check everything: lint, types, imports, docs, then all the tests (ARGS= for pytest)
 

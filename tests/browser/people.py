@@ -8,6 +8,26 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, e
 #: Everything a person does waits for its effect this long at most, in milliseconds.
 PATIENCE = 30_000
 
+# What becomes of the sockets of a page, written where a test can wait for it: on the root element.
+_WATCH = """
+window.WebSocket = class extends WebSocket {
+  constructor(...address) {
+    super(...address);
+    const seen = document.documentElement.dataset;
+    const count = (what) => (seen[what] = Number(seen[what] ?? 0) + 1);
+    count("opened");
+    this.addEventListener("message", ({ data }) => {
+      const event = JSON.parse(data);
+      if (event.type === "worker") seen.worker = event.pid;
+    });
+    this.addEventListener("close", () => {
+      count("closed");
+      delete seen.worker;
+    });
+  }
+};
+"""
+
 
 class Person:
     """One of the demo's people, in a browser of their own, on the home page.
@@ -47,6 +67,24 @@ class Person:
         away = re.search(r"WebSocket connection|ERR_CONNECTION|ERR_EMPTY_RESPONSE", message.text)
         if message.type == "error" and not away:
             self.complaints.append(message.text)
+
+    def watch(self) -> None:
+        """Let the pages that are loaded from now on tell what becomes of their sockets."""
+        self.context.add_init_script(_WATCH)
+
+    @property
+    def worker(self) -> int:
+        """The process that serves the page's socket, of a server that tells; see where.py."""
+        root = self.page.locator("html")
+        expect(root).to_have_attribute("data-worker", re.compile(r"^\d+$"))
+        return int(root.get_attribute("data-worker") or "")
+
+    @property
+    def sockets(self) -> tuple[int, int]:
+        """How many sockets the page has opened since it was loaded, and how many are closed."""
+        root = self.page.locator("html")
+        opened, closed = (root.get_attribute(f"data-{what}") for what in ("opened", "closed"))
+        return int(opened or 0), int(closed or 0)
 
     def enter(self, room: str) -> None:
         """Go into a room of the sidebar, and wait until one is there."""

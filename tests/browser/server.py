@@ -24,6 +24,8 @@ CHAT = ROOT / "examples" / "chat"
 COMMANDS = {
     "fairway": ["-m", "fairway", "--port", "{port}", "config.asgi:application"],
     "workers": ["-m", "fairway", "-w", "2", "--port", "{port}", "config.asgi:application"],
+    # The same, where each page is told which of the two serves it.
+    "telling": ["-m", "fairway", "-w", "2", "--port", "{port}", "tests.browser.where:application"],
     "runserver": ["manage.py", "runserver", "--noreload", "127.0.0.1:{port}"],
     "uvicorn": ["-m", "uvicorn", "--port", "{port}", "config.asgi:application"],
 }
@@ -45,8 +47,10 @@ _ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
 
 
 def chat_environment(database: Path) -> dict[str, str]:
-    """The variables of a chat with a database of its own."""
-    return {**environment(), "CHAT_DATABASE": str(database), "CHAT_DEBUG": "1"}
+    """The variables of a chat with a database of its own, and the way to this package."""
+    variables = {**environment(), "CHAT_DATABASE": str(database), "CHAT_DEBUG": "1"}
+    variables.pop("CHAT_REDIS", None)
+    return {**variables, "PYTHONPATH": str(ROOT)}
 
 
 def manage(database: Path, *arguments: str) -> str:
@@ -96,16 +100,20 @@ class ChatServer:
         prepared: What it starts with; the database is copied.
         directory: Where the copy goes.
         command: One of ``COMMANDS``.
+        variables: More of its environment, such as ``CHAT_REDIS``.
 
     Attributes:
         output: All that the server has printed.
     """
 
-    def __init__(self, prepared: Prepared, directory: Path, command: str = "fairway") -> None:
+    def __init__(
+        self, prepared: Prepared, directory: Path, command: str = "fairway", **variables: str
+    ) -> None:
         self.database = directory / "chat.sqlite3"
         shutil.copy(prepared.database, self.database)
         self.output: list[str] = []
         self._command = command
+        self._variables = variables
         self._port = 0
         self._running: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
@@ -121,7 +129,7 @@ class ChatServer:
         self._running = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=CHAT,
-            env=chat_environment(self.database),
+            env={**chat_environment(self.database), **self._variables},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

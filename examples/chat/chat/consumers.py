@@ -15,11 +15,13 @@ What a page sends, and what it hears; both are JSON objects with a `type`:
                              or refused (to the sender alone)
     read                   → unread     a private conversation has been seen
 
-and unasked: `welcome`, `people`, `joined`, `left`, `private`, `unread`, `room`. Anything else is
-`refused`, and who sends too much has to wait; see flood.py.
+and unasked: `welcome`, `people`, `joined`, `left`, `private`, `unread`, `room`, and `missed` when
+the page should load what it may lack. Anything else is `refused`, and who sends too much has to
+wait; see flood.py.
 """
 
 import asyncio
+import random
 import time
 from typing import Any
 from uuid import UUID
@@ -46,6 +48,7 @@ PAGE = 50  # messages in one answer to `load`
 # Close codes; 4000 to 4999 are the application's own. Either way the page loads itself anew.
 SESSION_OVER = 4401  # log in again
 GONE = 4404  # what the page is about was deleted
+SPREAD = 1.0  # seconds over which all pages load what they may have missed, not all at once
 
 
 class SiteConsumer(AsyncJsonWebsocketConsumer):
@@ -93,6 +96,12 @@ class SiteConsumer(AsyncJsonWebsocketConsumer):
                 await self.send_json({"type": "pong"})
             case _:
                 await self.send_json({"type": "refused", "error": "That was not understood."})
+
+    async def layer_gap(self, event: dict[str, Any]) -> None:
+        """Bring the page up to date: other machines, or Redis, were out of reach for a while."""
+        await asyncio.sleep(random.uniform(0, SPREAD))
+        await self.send_json({"type": "missed"})
+        await self.send_json({"type": "unread", "unread": await unread_by(self.me)})
 
     async def session_over(self, event: dict[str, Any]) -> None:
         """Close if it is this page's session that was logged out; see signals.py."""
@@ -231,8 +240,12 @@ class PrivateConsumer(ThreadConsumer):
             author=self.me, recipient=self.other, key=key, defaults={"text": text}
         )
         event = {"type": "private", "message": message.as_event()}
-        for person in (self.me, self.other):
-            await tell(personal_group(person.pk), event)
+        # At once: while other machines are out of reach, `tell` waits for them and then fails, but
+        # who is connected to this process has heard it.
+        await asyncio.gather(
+            tell(personal_group(self.me.pk), event),
+            tell(personal_group(self.other.pk), event),
+        )
         await tell_unread(self.other)
 
     async def mark_read(self) -> None:

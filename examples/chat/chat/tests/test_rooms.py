@@ -9,6 +9,7 @@ from asgiref.sync import sync_to_async
 from django.test import AsyncClient, TestCase
 
 from chat.consumers import GONE, SESSION_OVER
+from chat.live import room_group, send
 from chat.models import MAX_TEXT, Room, RoomMessage
 from chat.people import User, describe
 from fairway.presence import presence
@@ -189,6 +190,18 @@ class PresenceTests(RoomTestCase):
                     pass
                 await page.hears_nothing_of("joined", "left")
             await page.next("left")
+
+
+class GapTests(RoomTestCase):
+    """Processes that could not reach each other for a while."""
+
+    async def test_pages_load_what_they_may_have_missed(self) -> None:
+        """A page is told to, and learns what is unread."""
+        async with open_page(self.mei, self.path) as page:
+            await page.next("people")
+            await send(room_group(self.room.pk), {"type": "layer.gap"})
+            await page.next("missed")
+            assert (await page.next("unread"))["unread"] == []
 
 
 class DoorTests(RoomTestCase):

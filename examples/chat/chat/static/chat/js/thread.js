@@ -63,6 +63,7 @@ export class Thread {
     });
     new ResizeObserver(() => this.#following && this.#toEnd()).observe(scroller);
     socket.addEventListener("up", () => this.#catchUp());
+    socket.on("missed", () => this.#catchUp());
     socket.on("messages", (event) => this.#loaded(event));
   }
 

@@ -1,0 +1,78 @@
+"""The chat over Redis, which goes away and comes back while people talk."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Visit
+from tests.browser.server import ChatServer, Prepared
+from tests.browser.test_workers import enter_apart
+from tests.layers.redis.servers import PATIENCE, RedisServer
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    """A Redis of this test's own."""
+    with RedisServer() as redis:
+        yield redis
+
+
+@pytest.fixture
+def server(redis: RedisServer, prepared: Prepared, tmp_path: Path) -> Iterator[ChatServer]:
+    """The chat in two processes, which reach each other by Redis alone."""
+    address = f"redis://127.0.0.1:{redis.port}"
+    server = ChatServer(prepared, tmp_path, "telling", CHAT_REDIS=address)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+    assert server.errors() == ""
+
+
+@pytest.mark.pain(1)
+def test_redis_is_shut_down_and_started_again(
+    visit: Visit, redis: RedisServer, server: ChatServer
+) -> None:
+    """No socket closes, nobody leaves, and what was said meanwhile is caught up with."""
+    ada, mei = visit("Ada"), visit("Mei")
+    enter_apart(ada, mei)
+    ada.say("before")
+    expect(mei.message("before")).to_be_visible()
+
+    shut_down(redis)
+    ada.say("from Ada, meanwhile")
+    mei.say("from Mei, meanwhile")
+    # Each process goes on by itself: it keeps what is said, and tells its own people.
+    for speaker, listener in ((ada, mei), (mei, ada)):
+        text = f"from {speaker.name}, meanwhile"
+        expect(speaker.message(text)).to_be_visible()
+        expect(speaker.waiting).to_have_count(0)
+        expect(listener.message(text)).to_have_count(0)
+        expect(speaker.notice).to_be_hidden()
+        expect(speaker.here).to_have_count(2)
+
+    redis.start()
+    for speaker, listener in ((ada, mei), (mei, ada)):
+        expect(listener.message(f"from {speaker.name}, meanwhile")).to_be_visible()
+    for speaker, listener in ((ada, mei), (mei, ada)):
+        speaker.say(f"from {speaker.name}, afterwards")
+        expect(listener.message(f"from {speaker.name}, afterwards")).to_be_visible()
+    assert [server.count(f"from {name}, meanwhile") for name in ("Ada", "Mei")] == [1, 1]
+    for person in (ada, mei):
+        expect(person.here).to_have_count(2)
+        texts = person.messages.all_text_contents()
+        assert len(texts) == len(set(texts))
+        assert person.sockets == (1, 0)
+
+
+def shut_down(redis: RedisServer) -> None:
+    """Send what `redis-cli shutdown` sends, and wait until the server has ended."""
+    with pytest.raises(ConnectionError):
+        redis.ask("SHUTDOWN")
+    assert redis.process is not None
+    assert redis.process.wait(PATIENCE) == 0
