@@ -3,7 +3,7 @@
 import pytest
 
 from fairway._types import Receive, Scope, Send
-from fairway.routing import ProtocolTypeRouter
+from fairway.consumer import AsyncConsumer
 from fairway.server.lifespan import LifespanFailed
 from fairway.testing import HttpCommunicator, LifespanCommunicator
 
@@ -94,5 +94,5 @@ async def test_an_end_that_fails() -> None:
 
 async def test_an_application_without_lifespan_says_so() -> None:
     """What a server takes for "go on without" is the test's mistake here."""
-    with pytest.raises(ValueError, match=r"^No application configured for scope type 'lifespan'$"):
-        await LifespanCommunicator(ProtocolTypeRouter({})).startup()
+    with pytest.raises(ValueError, match=r"^No handler for message type lifespan\.startup$"):
+        await LifespanCommunicator(AsyncConsumer.as_asgi()).startup()

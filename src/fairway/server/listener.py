@@ -102,16 +102,17 @@ def _plan(config: Config) -> list[tuple[Endpoint, ssl.SSLContext | None]]:
 
 
 def open_more_listeners(listeners: Sequence[Listener]) -> list[Listener]:
-    """The same for another process: more sockets for the same ports, and the same Unix sockets.
+    """The same for another process: more sockets for the same ports, where that is possible.
 
-    Raises:
-        OSError: One cannot be bound.
+    Unix sockets are shared, and so is a port that another user's process has bound, such as one
+    that systemd passes: the system would not let this one share it by itself.
     """
     more: list[Listener] = []
     for listener in listeners:
         sock = listener.sock
         if not _is_unix(sock) and sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT):
-            sock = _bind_address(sock.family, sock.getsockname(), shared=True)
+            with contextlib.suppress(OSError):
+                sock = _bind_address(sock.family, sock.getsockname(), shared=True)
         more.append(dataclasses.replace(listener, sock=sock))
     return more
 

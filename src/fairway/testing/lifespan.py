@@ -20,7 +20,7 @@ class LifespanCommunicator(ApplicationCommunicator):
 
     Args:
         application: The ASGI application. One that does not know the protocol, such as a
-            ``ProtocolTypeRouter`` without a ``"lifespan"``, raises what it raises.
+            consumer, raises what it raises.
 
     Attributes:
         state: What the application put into ``scope["state"]``.

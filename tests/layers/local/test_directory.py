@@ -176,6 +176,21 @@ class TestSockets:
         directory.remove(where)
         assert list(directory.sockets()) == []
 
+    def test_left(self, path: Path) -> None:
+        """The last one to leave removes it, unless messages wait in it; the next makes it again."""
+        directory = Directory(path)
+        directory.prepare()
+        file = path / "queues.sqlite3"
+        file.touch()
+        directory.leave()
+        assert file.exists()
+        file.unlink()
+        directory.leave()
+        assert not path.exists()
+        listener, where = directory.new_socket()
+        assert list(directory.sockets()) == [where]
+        listener.close()
+
     def test_who_is_there(self) -> None:
         """The system tells which user is at the other end."""
         here, there = socket.socketpair(socket.AF_UNIX)

@@ -1,5 +1,6 @@
 """The private directory in which the processes of one machine find each other."""
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -96,6 +97,13 @@ class Directory:
 
     def new_socket(self, name: str | None = None) -> tuple[socket.socket, Path]:
         """A listening socket, by default of a new name; nobody finds it before it listens."""
+        try:
+            return self._bind(name)
+        except FileNotFoundError:  # whoever was here last has just removed the directory
+            self.prepare()
+            return self._bind(name)
+
+    def _bind(self, name: str | None) -> tuple[socket.socket, Path]:
         path = self.path / f"{name or secrets.token_hex(8)}{SOCKET_SUFFIX}"
         hidden = path.with_suffix(".new")
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -105,6 +113,9 @@ class Directory:
             listener.listen(1024)
             listener.setblocking(False)
             hidden.rename(path)
+        except FileNotFoundError:
+            listener.close()
+            raise
         except OSError as error:
             listener.close()
             hidden.unlink(missing_ok=True)
@@ -125,6 +136,15 @@ class Directory:
     def remove(self, path: Path) -> None:
         """Remove a socket's file, of this process or of one that was killed."""
         path.unlink(missing_ok=True)
+
+    def leave(self) -> None:
+        """Remove the directory, if this process was the last one and no message waits in it.
+
+        Not one that somebody has chosen, and perhaps made.
+        """
+        if not self._shared:
+            with contextlib.suppress(OSError):
+                self.path.rmdir()
 
     def check_file(self, path: Path) -> None:
         """See that a file in it was made by nobody else, and is as private as it should be.

@@ -144,6 +144,7 @@ class Mesh:
         self._close_listener()
         if self._path is not None:
             self.directory.remove(self._path)
+            self.directory.leave()
         for task in self._connecting.values():
             task.cancel()
         links: list[Link] = [*self._publishers.values(), *self._subscribers]
