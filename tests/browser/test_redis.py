@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import Visit
 from tests.browser.server import ChatServer, Prepared
-from tests.browser.test_workers import enter_apart
+from tests.browser.test_workers import enter_apart, part
 from tests.layers.redis.servers import PATIENCE, RedisServer
 
 pytestmark = pytest.mark.browser
@@ -68,6 +68,28 @@ def test_redis_is_shut_down_and_started_again(
         texts = person.messages.all_text_contents()
         assert len(texts) == len(set(texts))
         assert person.sockets == (1, 0)
+
+
+def test_private_messages_while_redis_is_away(visit: Visit, redis: RedisServer) -> None:
+    """They are announced when it is back, and both see them in the end."""
+    mei, kofi = visit("Mei"), visit("Kofi")
+    for person in (mei, kofi):
+        person.watch()
+    kofi.write_to("Mei")
+    mei.enter("Harbour")
+    part(kofi, mei)
+    shut_down(redis)
+    kofi.say("Are you there?")
+    expect(kofi.message("Are you there?")).to_be_visible()
+    expect(mei.unread("Kofi")).to_be_hidden()
+    redis.start()
+    expect(mei.unread("Kofi")).to_have_text("1")
+    for person in (mei, kofi):
+        assert person.sockets == (1, 0)
+    mei.write_to("Kofi")
+    expect(mei.message("Are you there?")).to_be_visible()
+    mei.say("I am")
+    expect(kofi.message("I am")).to_be_visible()
 
 
 def shut_down(redis: RedisServer) -> None:

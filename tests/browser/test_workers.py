@@ -17,22 +17,27 @@ telling = pytest.mark.parametrize("server", ["telling"], indirect=True)
 
 
 def enter_apart(first: Person, *others: Person, room: str = "Harbour") -> None:
-    """Let people into a room, the first on one worker and the others on another one.
-
-    The system chooses the worker by the number of the connection's port, so one who came to the
-    wrong one loads the page anew.
-    """
+    """Let people into a room, the first on one worker and the others on another one."""
     for person in (first, *others):
         person.watch()
         person.enter(room)
     for other in others:
-        for _ in range(100):
-            if other.worker != first.worker:
-                break
-            other.page.reload()
-            expect(other.here.filter(has_text="(you)")).to_have_count(1)
-        else:
-            raise AssertionError("All of a hundred connections came to the same worker.")
+        part(first, other)
+
+
+def part(first: Person, other: Person) -> None:
+    """Have another worker for the other one.
+
+    The system chooses the worker by the number of the connection's port, so one who came to the
+    wrong one loads the page anew.
+    """
+    for _ in range(100):
+        if other.worker != first.worker:
+            break
+        other.page.reload()
+    else:
+        raise AssertionError("All of a hundred connections came to the same worker.")
+    expect(other.here.filter(has_text="(you)")).to_have_count(1)
 
 
 @telling
