@@ -18,7 +18,7 @@ from django.core.checks import CheckMessage
 from django.db import connections
 
 from fairway.server.config import Config
-from fairway.server.threads import LentThread, ThreadLoan, ThreadPool
+from fairway.server.threads import LentThread, ThreadLoan, ThreadPool, at_thread_end
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -43,6 +43,21 @@ def close_old_connections() -> None:
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
+
+
+def _close_connections_of_thread() -> None:
+    """Close the database connections of a thread that ends, but for those that are lent to it."""
+    for connection in connections.all(initialized_only=True):
+        if connection.allow_thread_sharing or connection.in_atomic_block:
+            continue
+        with contextlib.suppress(Exception):
+            connection.close()
+            if connection.connection is not None:  # Django never closes those in memory
+                connection.connection.close()
+                connection.connection = None
+
+
+at_thread_end.append(_close_connections_of_thread)
 
 
 def keep_connections(application: "asyncio.Future[Any]") -> None:

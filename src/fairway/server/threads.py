@@ -33,6 +33,11 @@ _STOP: Final = None
 streaming: ContextVar[bool] = ContextVar("fairway_streaming", default=False)
 
 
+#: Called in each thread of a pool before it ends, to close what belongs to the thread; must not
+#: raise.
+at_thread_end: Final[list[Callable[[], None]]] = []
+
+
 class ThreadPool:
     """At most ``size`` threads, started as they are needed and then kept.
 
@@ -110,6 +115,8 @@ class ThreadPool:
         while True:
             job = self._jobs.get()
             if job is _STOP:
+                for last in at_thread_end:
+                    last()
                 return
             job()
             del job  # an idle thread must not keep a connection alive

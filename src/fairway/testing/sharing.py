@@ -53,6 +53,7 @@ class SharedConnection:
         if self._one_for_all or hasattr(original.cursor, "wrapped"):
             return original
         wrapper = original.copy()
+        wrapper.inc_thread_sharing()  # nobody closes it at the end of a thread
         wrapper.get_connection_params()  # it also notes how transactions are to begin
         wrapper.connection = original.connection
         wrapper.autocommit = True
