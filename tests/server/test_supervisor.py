@@ -145,6 +145,52 @@ async def test_replaced(here: Path) -> None:
         assert (await process.stop()).code == 0
 
 
+async def test_stopped_while_starting(here: Path) -> None:
+    """SIGTERM is obeyed at once, also while the code of the workers takes its time."""
+    (here / "app.py").write_text("open('begun', 'w').close()\nimport time\ntime.sleep(3600)")
+    async with launched("-w", "2", "-p", "0", "app:app", directory=here) as process:
+        while not (here / "begun").exists():  # noqa: ASYNC110  nothing else tells
+            await asyncio.sleep(0.01)
+        assert (await process.stop()).code == 0
+
+
+async def test_replaced_while_it_hangs(here: Path) -> None:
+    """A newer SIGHUP ends an attempt whose code never serves, and brings what is there now."""
+    async with launched("-w", "1", "-p", "0", "app:app", directory=here) as process:
+        address = await process.address()
+        (here / "app.py").write_text("open('begun', 'w').close()\nimport time\ntime.sleep(3600)")
+        process.signal(signal.SIGHUP)
+        while not (here / "begun").exists():  # noqa: ASYNC110  nothing else tells
+            await asyncio.sleep(0.01)
+        (here / "app.py").write_text(APPLICATION.replace("VERSION = 1", "VERSION = 2"))
+        process.signal(signal.SIGHUP)
+        await said(process, "Replaced 1 workers")
+        assert (await answer(address))[1] == 2
+        await process.stop()
+
+
+async def test_mended_after_a_crash(here: Path) -> None:
+    """A SIGHUP that brings good code while a crashed worker waits for its turn is enough."""
+    async with launched("-w", "1", "-p", "0", "app:app", directory=here) as process:
+        address = await process.address()
+        (here / "app.py").write_text("raise SystemExit(7)")
+        async with connected(address) as client:
+            await client.get("/die")
+        await said(process, r"ended with code 7 .* starting another in 1 s")
+        (here / "app.py").write_text(APPLICATION.replace("VERSION = 1", "VERSION = 2"))
+        process.signal(signal.SIGHUP)
+        await said(process, "Replaced 1 workers")
+        first, version = await answer(address)
+        assert version == 2
+        (here / "app.py").write_text(APPLICATION.replace("VERSION = 1", "VERSION = 3"))
+        process.signal(signal.SIGHUP)
+        await said(process, "Replaced 1 workers")
+        await gone(first)
+        assert (await answer(address))[1] == 3
+        ended = await process.stop()
+        assert "The supervisor is gone" not in ended.stderr
+
+
 async def test_broken_code_replaces_nothing(here: Path) -> None:
     """If the new code does not start, the old workers go on."""
     async with launched("-w", "1", "-p", "0", "app:app", directory=here) as process:

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import fairway
 from fairway.server.config import Config
@@ -31,6 +31,8 @@ VARIABLE: Final = "FAIRWAY_WORKER"
 PATIENCE: Final = 10.0
 #: A worker that lived shorter than this, in seconds, counts as a crash on its start.
 SHORT_LIFE: Final = 10.0
+#: Seconds after which a worker that does not serve yet is mentioned, and again each time.
+SLOW_START: Final = 30.0
 #: Seconds before a worker that crashed on its start is started again: the first time, at most.
 FIRST_DELAY: Final = 0.5
 MAX_DELAY: Final = 30.0
@@ -106,11 +108,20 @@ class _Worker:
     async def ready(self) -> bool:
         """Wait until it serves; False if it has ended before."""
         hearing = asyncio.create_task(self._loop.sock_recv(self._line, 1))
-        await asyncio.wait([hearing, self.ended], return_when=asyncio.FIRST_COMPLETED)
-        if not hearing.done():
+        try:
+            while not (hearing.done() or self.ended.done()):
+                done, _ = await asyncio.wait(
+                    [hearing, self.ended],
+                    timeout=SLOW_START,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if not done:
+                    logger.warning(
+                        "Worker %d does not serve yet, after %.0f s", self.process.pid, self.age
+                    )
+            return hearing.done() and not hearing.exception() and hearing.result() == b"!"
+        finally:
             hearing.cancel()
-            return False
-        return not hearing.exception() and hearing.result() == b"!"
 
     def send(self, number: int) -> None:
         if self.process.returncode is None:
@@ -139,6 +150,8 @@ class _Place:
         self.listeners = listeners
         self.worker: _Worker | None = None
         self.crashes = 0
+        #: Held while a worker is started for it.
+        self.starting = asyncio.Lock()
 
 
 class Supervisor:
@@ -168,6 +181,7 @@ class Supervisor:
         self._stops = 0
         self._code = 0
         self._restarting: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
 
     def run(self) -> int:
         """Serve until a signal; returns the exit code.
@@ -197,36 +211,41 @@ class Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._restart_soon)
-        starts = await asyncio.gather(*(self._start(place) for place in self._places))
-        if not all(starts) and not self._stopping.is_set():
+        stopped = asyncio.create_task(self._stopping.wait())
+        starting = asyncio.gather(*(self._start(place) for place in self._places))
+        either: list[asyncio.Future[Any]] = [starting, stopped]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        keeping: list[asyncio.Task[None]] = []
+        if not starting.done():
+            starting.cancel()
+        elif all(starting.result()):
+            self._announce()
+            keeping = [asyncio.create_task(self._keep(place)) for place in self._places]
+            await stopped
+        else:
             # What is wrong at the very start is wrong with the command or the code.
-            self._code = next(
-                code
-                for place in self._places
-                if place.worker is not None
-                and place.worker.ended.done()
-                and (code := place.worker.ended.result() or 1)
-            )
-            self._stopping.set()
-        elif not self._stopping.is_set():
-            for listener in self._places[0].listeners:
-                logger.info(
-                    "Fairway %s serves %s with %d workers",
-                    fairway.__version__,
-                    listener.address,
-                    self._count,
-                )
-        keeping = [asyncio.create_task(self._keep(place)) for place in self._places]
-        await self._stopping.wait()
-        if self._restarting is not None:
-            self._restarting.cancel()
-            await asyncio.wait([self._restarting])
-        for task in keeping:
+            ended = [w.ended.result() for w in self._workers() if w.ended.done()]
+            self._code = next((code for code in ended if code > 0), 1)
+        tasks = [*keeping, stopped] + ([self._restarting] if self._restarting else [])
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(starting, *tasks, return_exceptions=True)
+        await asyncio.gather(*(w.end(self._patience) for w in self._workers()), *self._ending)
+
+    def _announce(self) -> None:
+        for listener in self._places[0].listeners:
+            logger.info(
+                "Fairway %s serves %s with %d workers",
+                fairway.__version__,
+                listener.address,
+                self._count,
+            )
+
+    @property
+    def _patience(self) -> float:
+        """Seconds that a worker has to end; 0 for as long as it likes."""
         timeout = self._config.graceful_timeout
-        patience = timeout + PATIENCE if timeout > 0 else 0.0
-        await asyncio.gather(*(w.end(patience) for w in self._workers()))
-        await asyncio.gather(*keeping, return_exceptions=True)
+        return timeout + PATIENCE if timeout > 0 else 0.0
 
     def _workers(self) -> list[_Worker]:
         return [place.worker for place in self._places if place.worker is not None]
@@ -239,14 +258,9 @@ class Supervisor:
                 worker.send(signal.SIGTERM)  # again means: at once
 
     async def _start(self, place: _Place) -> bool:
-        """Start a worker in a place, beside the one that is there; says whether it serves."""
-        worker = await self._spawn(place)
-        if place.worker is None:
-            place.worker = worker
-        if not await worker.ready():
-            return False
-        place.worker = worker
-        return True
+        """Start a worker in a place that has none; says whether it serves."""
+        place.worker = await self._spawn(place)
+        return await place.worker.ready()
 
     async def _spawn(self, place: _Place) -> _Worker:
         ours, theirs = socket.socketpair()
@@ -284,37 +298,63 @@ class Supervisor:
                 f"starting another in {delay:g} s" if delay else "starting another",
             )
             await asyncio.sleep(delay)
-            place.worker = None
-            await self._start(place)
+            async with place.starting:
+                while place.worker is worker:  # else SIGHUP has brought another
+                    try:
+                        await self._start(place)
+                    except OSError as error:
+                        logger.error("Cannot start a worker: %s", error)
+                        await asyncio.sleep(MAX_DELAY)
 
     def _restart_soon(self) -> None:
-        if self._restarting is not None and not self._restarting.done():
-            logger.warning("The workers are being replaced already")
-            return
-        self._restarting = asyncio.create_task(self._restart())
+        # A newer one ends an attempt that is still going on: it may bring what that one lacks.
+        attempt = self._restarting
+        if attempt is not None:
+            attempt.cancel()
+        self._restarting = asyncio.create_task(self._restart(attempt))
 
-    async def _restart(self) -> None:
+    async def _restart(self, attempt: "asyncio.Task[None] | None") -> None:
         """Replace every worker by one that runs what is on the disk now, one after the other."""
+        if attempt is not None:
+            await asyncio.wait([attempt])
         logger.info("Replacing %d workers", self._count)
         for place in self._places:
-            old = place.worker
-            new = await self._spawn(place)
-            try:
-                serves = await new.ready()
-            except asyncio.CancelledError:
-                await new.end(PATIENCE)
-                raise
-            if not serves:
-                logger.error(
-                    "The new worker %d %s before it served; the old ones go on",
-                    new.process.pid,
-                    describe_exit(await new.ended),
-                )
-                return
-            place.worker, place.crashes = new, 0
+            async with place.starting:
+                old = place.worker
+                if not await self._replace(place):
+                    return
             if old is not None:
-                await old.end(self._config.graceful_timeout + PATIENCE)
+                await asyncio.shield(self._end(old))
         logger.info("Replaced %d workers", self._count)
+
+    async def _replace(self, place: _Place) -> bool:
+        """Put a new worker in a place once it serves; False if it never does."""
+        try:
+            new = await self._spawn(place)
+        except OSError as error:
+            logger.error("Cannot start a worker: %s; the old ones go on", error)
+            return False
+        try:
+            serves = await new.ready()
+        except asyncio.CancelledError:
+            self._end(new)
+            raise
+        if not serves:
+            logger.error(
+                "The new worker %d %s before it served; the old ones go on",
+                new.process.pid,
+                describe_exit(await new.ended),
+            )
+            return False
+        place.worker, place.crashes = new, 0
+        return True
+
+    def _end(self, worker: _Worker) -> "asyncio.Task[None]":
+        """Let a worker end that has no place any more, whatever else happens meanwhile."""
+        task = asyncio.create_task(worker.end(self._patience))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        return task
 
 
 def describe_exit(code: int) -> str:
