@@ -41,9 +41,17 @@ def project_of(alias: str) -> str:
 
 
 def _in_tests() -> bool:
-    """Whether Django has set up its test environment."""
+    """Whether this process runs tests.
+
+    Django's test environment is set up after much of a project has been imported, which may ask for
+    a layer at once; so whoever is about to set it up counts, too.
+    """
     utils = sys.modules.get("django.test.utils")
-    return utils is not None and hasattr(utils._TestState, "saved_data")  # noqa: SLF001  no other way
+    if utils is not None and hasattr(utils._TestState, "saved_data"):  # noqa: SLF001  no other way
+        return True
+    return "_pytest.config" in sys.modules or (
+        sys.argv[1:2] == ["test"] and "django.core.management" in sys.modules
+    )
 
 
 def _directory_of_settings() -> str:

@@ -1,6 +1,7 @@
 """LocalBus: a mesh for topics, a store for queues."""
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -70,7 +71,13 @@ async def test_given_back(bus: LocalBus) -> None:
 async def test_broken_file(bus: LocalBus, tmp_path: Path) -> None:
     """A file that cannot be used is an error that says which."""
     await bus.publish("room", b"x")  # makes the directory
-    (tmp_path / "mesh" / "queues.sqlite3").write_bytes(b"no database" * 100)
+    file = tmp_path / "mesh" / "queues.sqlite3"
+    file.write_bytes(b"no database" * 100)
+    with pytest.raises(
+        ChannelLayerUnavailable, match=r"queues\.sqlite3, .* mode 644, which others"
+    ):
+        await bus.push("jobs", b"1", capacity=1, expiry=60)
+    file.chmod(0o600)
     with pytest.raises(ChannelLayerUnavailable, match=r"Cannot use .*queues\.sqlite3: ") as caught:
         await bus.push("jobs", b"1", capacity=1, expiry=60)
     assert isinstance(caught.value.__cause__, sqlite3.Error)
@@ -83,3 +90,42 @@ async def test_stats(bus: LocalBus, tmp_path: Path) -> None:
     await bus.publish("room", b"x")
     assert bus.stats() == {"peers": 1, "missed": 0}
     await other.close()
+
+
+async def test_reader_of_a_file_that_cannot_be_used(
+    bus: LocalBus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who waits for a message waits for the file, too; the log says so once."""
+    monkeypatch.setattr("fairway.layers.local.bus._STORE_AGAIN", 0.01)
+    await bus.publish("room", b"x")  # makes the directory
+    file = tmp_path / "mesh" / "queues.sqlite3"
+    file.touch(0o644)
+    reader = asyncio.ensure_future(bus.pop("jobs"))
+    while not caplog.records:  # noqa: ASYNC110  the log is what is looked at
+        await asyncio.sleep(0.001)
+    file.chmod(0o600)
+    await push(bus, b"1")
+    assert await asyncio.wait_for(reader, 60) == b"1"
+    assert len(caplog.records) == 1
+
+
+async def test_fork(bus: LocalBus) -> None:
+    """SQLite's connections are closed before a fork: in the child they would lose messages."""
+    await push(bus, b"1")
+    before = bus._store._database
+    child = os.fork()
+    if child == 0:
+        try:
+            asyncio.run(_push_from_the_child(bus))
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert bus._store._database is None is not before
+    status = await asyncio.to_thread(os.waitpid, child, 0)
+    assert os.waitstatus_to_exitcode(status[1]) == 0
+    assert [await bus.pop("jobs") for _ in range(2)] == [b"1", b"2"]
+
+
+async def _push_from_the_child(bus: LocalBus) -> None:
+    await push(bus, b"2")
+    await bus.close()

@@ -126,18 +126,29 @@ async def test_silent_process(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A process that does not answer is gone on without, and named in the log."""
+    """A process that does not answer is gone on without, from then on, and named in the log."""
     monkeypatch.setattr(module, "PATIENCE", 0.05)
     directory = Directory(tmp_path / "mesh")
     directory.prepare()
     listener, path = directory.new_socket()  # and nobody accepts
     await processes[0].want("room")
     assert caplog.messages == [
-        "Another process did not confirm within 0.05 s that it knows the topics of this one "  # noqa: ISC004
-        "(it has not connected); what it publishes now may be missed."
+        "Other processes did not confirm within 0.05 s that they know the topics of this one "  # noqa: ISC004
+        f"({path.stem}); what they publish now may be missed. They are not waited for until they "
+        "answer."
     ]
+    monkeypatch.setattr(module, "PATIENCE", 3600)
+    await asyncio.wait_for(processes[0].want("another"), 60)
     listener.close()
     directory.remove(path)
+
+
+async def test_many_at_once(processes: list[Process]) -> None:
+    """However many topics are wanted at once, all are confirmed."""
+    first, second, _ = processes
+    await second.start()
+    await asyncio.gather(*(first.want(f"user-{number}") for number in range(500)))
+    assert second.publish("user-499", b"x") == 1
 
 
 async def test_removed_directory(

@@ -2,10 +2,13 @@
 
 import asyncio
 import concurrent.futures
+import functools
 import logging
 import os
 import sqlite3
+import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -28,6 +31,8 @@ _WAKE: Final = "?"
 _LOOK_AGAIN: Final = 30.0
 #: Seconds before a place to meet that could not be used is tried again.
 _TRY_AGAIN: Final = 30.0
+#: Seconds before a reader looks again into a file that could not be used.
+_STORE_AGAIN: Final = 1.0
 
 
 class _Reader:
@@ -75,6 +80,7 @@ class LocalBus(Bus):
         self._pid = os.getpid()
         self._mesh = Mesh(directory, self._deliver, self._missed, self._read_members, self._reopen)
         self._begin()
+        _buses.add(self)
 
     def _begin(self) -> None:
         self._members: dict[str, dict[str, float]] = {}
@@ -82,28 +88,45 @@ class LocalBus(Bus):
         # talks, with a connection of their own: in WAL mode reading waits for nobody.
         self._store = self._new_store()
         self._looking = self._new_store()
+        # Held while they are used: a process is not to fork then.
+        self._store_used, self._looking_used = threading.Lock(), threading.Lock()
         self._storing = concurrent.futures.ThreadPoolExecutor(1, "fairway-queues")
         self._readers: dict[str, set[_Reader]] = {}
         self._heard: dict[str, Confirmation] = {}
-        self._unusable_until = 0.0
+        self._unusable_until = self._quiet_until = 0.0
         self._closed = True
 
     def _new_store(self) -> Store:
-        return Store(
-            self._directory.path / "queues.sqlite3", self._directory.file_mode, self._clock
-        )
+        directory = self._directory
+        path = directory.path / "queues.sqlite3"
+        return Store(path, directory.file_mode, self._clock, directory.check_file)
 
     def _use(self) -> None:
         """To be called first by whatever may be called from outside."""
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self._mesh.forget_parent()
-            # Never closed: SQLite's connections are not to be touched on this side of a fork.
-            self._inherited = (self._store, self._looking)
             self._begin()
         if self._closed:
             self._closed = False
             io.at_exit(self._goodbye)
+
+    def before_fork(self) -> None:
+        """Close the files: SQLite's connections, and its locks, do not survive a fork."""
+        if self._pid != os.getpid():
+            return
+        for used, store in self._stores():
+            used.acquire()
+            store.close()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on; the files are opened again when they are needed."""
+        if self._pid == os.getpid():
+            for used, _ in self._stores():
+                used.release()
+
+    def _stores(self) -> list[tuple[threading.Lock, Store]]:
+        return [(self._store_used, self._store), (self._looking_used, self._looking)]
 
     # ------------------------------------------------------------------ topics
 
@@ -181,14 +204,16 @@ class LocalBus(Bus):
     def _read_members(self) -> None:
         """Know which queues are members of which topics; another process may have changed it."""
         try:
-            self._members = self._looking.members()
-        except sqlite3.Error as error:
+            with self._looking_used:
+                self._members = self._looking.members()
+        except (sqlite3.Error, ChannelLayerUnavailable) as error:
             logger.error("Cannot read %s: %s", self._looking.path, error)
 
     def _reopen(self) -> None:
         """The directory was made again: what is open is a file that nobody finds any more."""
-        self._looking.close()
-        self._storing.submit(self._store.close)
+        with self._looking_used:
+            self._looking.close()
+        self._submit(self._store.close)
 
     async def _read_members_here(self) -> None:
         self._read_members()
@@ -273,7 +298,12 @@ class LocalBus(Bus):
         try:
             await self._hear_of(queue)
             while True:
-                found, due = await self._stored(look, untake)
+                try:
+                    found, due = await self._stored(look, untake)
+                except ChannelLayerUnavailable as error:
+                    # As with every bus: who waits for a message waits for the transport, too.
+                    self._complain(str(error))
+                    found, due = None, _STORE_AGAIN
                 if found is not None:
                     return found
                 await reader.wait(_LOOK_AGAIN if due is None else min(due, _LOOK_AGAIN))
@@ -282,6 +312,11 @@ class LocalBus(Bus):
             readers.discard(reader)
             if not readers:
                 del self._readers[queue]
+
+    def _complain(self, text: str) -> None:
+        if time.monotonic() >= self._quiet_until:
+            self._quiet_until = time.monotonic() + _TRY_AGAIN
+            logger.error("%s Readers of named channels wait until it can be used again.", text)
 
     async def _hear_of(self, queue: str) -> None:
         """Be told of what comes into a queue; for good, since who reads once reads again."""
@@ -301,6 +336,15 @@ class LocalBus(Bus):
             if not reader.wake():
                 readers.discard(reader)
 
+    def _submit(self, work: Callable[[], T]) -> "concurrent.futures.Future[T]":
+        used = self._store_used
+
+        def use() -> T:
+            with used:
+                return work()
+
+        return self._storing.submit(use)
+
     async def _stored(
         self, work: Callable[[], T], undo: Callable[[Any], object] | None = None
     ) -> T:
@@ -309,12 +353,12 @@ class LocalBus(Bus):
         Raises:
             ChannelLayerUnavailable: The file cannot be used.
         """
-        doing = self._storing.submit(work)
+        doing = self._submit(work)
         try:
             result: T = await asyncio.wrap_future(doing)
         except asyncio.CancelledError:
             if undo is not None and not doing.cancel():
-                self._storing.submit(_undo, doing, undo)
+                self._submit(functools.partial(_undo, doing, undo))
             raise
         except sqlite3.Error as error:
             raise ChannelLayerUnavailable(f"Cannot use {self._store.path}: {error}") from error
@@ -357,3 +401,18 @@ def _undo(doing: "concurrent.futures.Future[Any]", undo: Callable[[Any], object]
 
 
 _NOBODY = Published(0)
+
+_buses: "weakref.WeakSet[LocalBus]" = weakref.WeakSet()
+
+
+def _before_fork() -> None:
+    for bus in list(_buses):
+        bus.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for bus in list(_buses):
+        bus.after_fork_in_parent()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent)

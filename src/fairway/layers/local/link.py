@@ -36,10 +36,12 @@ class Link(asyncio.Protocol):
     Attributes:
         peer: The name of the process at the other end; empty until it is known.
         ended: Resolved when the connection has ended.
+        silent: The other process does not answer, and is not waited for until it does.
     """
 
     def __init__(self, mesh: "Mesh", connection: socket.socket, peer: str = "") -> None:
         self.peer = peer
+        self.silent = False
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._mesh = mesh
         self._connection = connection
@@ -142,6 +144,14 @@ class Publisher(Link):
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.missed = 0
         self._missing = False
+        self._note: int | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Read frames, and confirm the last of them."""
+        super().data_received(data)
+        if self._note is not None:
+            self.say(numbered(Say.NOTED, self._note))
+            self._note = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say who is there."""
@@ -156,7 +166,7 @@ class Publisher(Link):
             number, topic = read_numbered(body)
             self.wanted.add(topic)
             self._mesh.wanted(topic, self)
-            self.say(numbered(Say.NOTED, number))
+            self._note = number
         elif say == Say.WANT_NOT:
             _, topic = read_numbered(body)
             self.wanted.discard(topic)
@@ -164,7 +174,7 @@ class Publisher(Link):
         elif say == Say.KNOW:
             number, _ = read_numbered(body)
             self._mesh.changed()
-            self.say(numbered(Say.NOTED, number))
+            self._note = number
             if not self.ready.done():
                 self.ready.set_result(None)
 
@@ -227,6 +237,7 @@ class Subscriber(Link):
             self._mesh.deliver(*read_payload(body))
         elif say == Say.NOTED:
             self.noted, _ = read_numbered(body)
+            self.silent = False
             self._mesh.confirm()
         elif say == Say.HELLO:
             version, self.peer = read_numbered(body)

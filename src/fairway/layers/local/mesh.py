@@ -6,9 +6,10 @@ import contextlib
 import errno
 import logging
 import socket
+from collections import deque
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fairway.exceptions import ChannelLayerUnavailable
 from fairway.layers.local.directory import SOCKET_SUFFIX, Directory
@@ -23,6 +24,17 @@ PATIENCE: Final = 2.0
 LOOK_AFTER: Final = 10.0
 #: Seconds that a process which wants no topic stays connected after it last published.
 LINGER: Final = 10.0
+
+
+class _Waiting(NamedTuple):
+    number: int
+    confirmed: "concurrent.futures.Future[None]"
+    until: float
+
+
+def _resolve(confirmed: "concurrent.futures.Future[None]") -> None:
+    if not confirmed.done():
+        confirmed.set_result(None)
 
 
 class Mesh:
@@ -75,7 +87,8 @@ class Mesh:
         self._connecting: dict[str, asyncio.Task[None]] = {}
         self._subscribers: set[Subscriber] = set()
         self._number = 0
-        self._confirming: list[tuple[int, concurrent.futures.Future[None]]] = []
+        self._confirming: deque[_Waiting] = deque()
+        self._patience: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._look: asyncio.TimerHandle | None = None
         self._busy = False
@@ -138,7 +151,7 @@ class Mesh:
             with contextlib.suppress(Exception):
                 await asyncio.shield(starting)
         self.started = False
-        for timer in (self._timer, self._look):
+        for timer in (self._timer, self._look, self._patience):
             if timer is not None:
                 timer.cancel()
         self._close_listener()
@@ -328,53 +341,69 @@ class Mesh:
         self._confirm_later(confirmed)
 
     def confirm(self) -> None:
-        """Resolve what every process that is there has confirmed."""
+        """Resolve what every process that is there, and not silent, has confirmed."""
         if not self._confirming:
             return
-        known = min(
-            (subscriber.noted for subscriber in self._subscribers if subscriber.peer),
-            default=self._number,
-        )
-        # Who is published to has not always connected back yet: it may publish, too.
-        publishing = {subscriber.peer for subscriber in self._subscribers}
-        everybody = self.started and publishing >= set(self._publishers)
-        done = [c for c in self._confirming if everybody and c[0] <= known]
+        known = self._known() if self.started else -1
         if not self.started and self._starting is None:
-            done = self._confirming
-        self._confirming = [c for c in self._confirming if c not in done]
-        for _, confirmed in done:
-            if not confirmed.done():
-                confirmed.set_result(None)
+            known = self._number  # there is nobody to wait for
+        while self._confirming and self._confirming[0].number <= known:
+            _resolve(self._confirming.popleft().confirmed)
+
+    def _known(self) -> int:
+        """The number up to which all others have confirmed what this process wants."""
+        heard = {subscriber.peer for subscriber in self._subscribers}
+        # Who is published to has not always connected back yet: it may publish, too.
+        if any(p.peer not in heard and not p.silent for p in self._publishers.values()):
+            return -1
+        return min(
+            (s.noted for s in self._subscribers if s.peer and not s.silent), default=self._number
+        )
 
     def _confirm_later(self, confirmed: "concurrent.futures.Future[None]") -> None:
-        waiting = (self._number, confirmed)
-        self._confirming.append(waiting)
-        self._spawn(self._confirm_in_time(waiting))
+        loop = asyncio.get_running_loop()
+        self._confirming.append(_Waiting(self._number, confirmed, loop.time() + PATIENCE))
+        if not self.started:
+            if self._starting is None:
+                self._spawn(self._start_for_others())
+            return
+        self.confirm()
+        self._be_patient()
 
-    async def _confirm_in_time(
-        self, waiting: tuple[int, "concurrent.futures.Future[None]"]
-    ) -> None:
+    async def _start_for_others(self) -> None:
         try:
             await self.start()
         except Exception as error:  # noqa: BLE001  who joins a group is not to fail: it is alone
             logger.error("%s", error)
-            self._confirming.remove(waiting)
-            waiting[1].set_result(None)
-            return
         self.confirm()
-        if waiting not in self._confirming:
-            return
-        await asyncio.wait([asyncio.wrap_future(waiting[1])], timeout=PATIENCE)
-        if waiting in self._confirming:
-            silent = [s.peer for s in self._subscribers if s.noted < waiting[0]]
+        self._be_patient()
+
+    def _be_patient(self) -> None:
+        """Look again when the first who waits has waited long enough."""
+        if self._confirming and self._patience is None:
+            loop = asyncio.get_running_loop()
+            self._patience = loop.call_at(self._confirming[0].until, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        """Go on without the processes that do not answer, until they do."""
+        self._patience = None
+        now = asyncio.get_running_loop().time()
+        if self._confirming and self._confirming[0].until <= now:
+            number = self._confirming[0].number
+            heard = {subscriber.peer for subscriber in self._subscribers}
+            silent: list[Link] = [s for s in self._subscribers if s.noted < number]
+            silent += [p for p in self._publishers.values() if p.peer not in heard]
+            for link in silent:
+                link.silent = True
             logger.warning(
-                "Another process did not confirm within %g s that it knows the topics of this one "
-                "(%s); what it publishes now may be missed.",
+                "Other processes did not confirm within %g s that they know the topics of this one "
+                "(%s); what they publish now may be missed. They are not waited for until they "
+                "answer.",
                 PATIENCE,
-                ", ".join(silent) or "it has not connected",
+                ", ".join(link.peer or "one without a name" for link in silent),
             )
-            self._confirming.remove(waiting)
-            waiting[1].set_result(None)
+            self.confirm()
+        self._be_patient()
 
     def wanted(self, topic: str, publisher: Publisher) -> None:
         """Another process wants a topic."""
