@@ -129,3 +129,15 @@ async def test_fork(bus: LocalBus) -> None:
 async def _push_from_the_child(bus: LocalBus) -> None:
     await push(bus, b"2")
     await bus.close()
+
+
+async def test_closed_while_somebody_waits(bus: LocalBus) -> None:
+    """Who waits for a message is told that the layer was closed; it can be used again."""
+    reader = asyncio.ensure_future(bus.pop("jobs"))
+    while "jobs" not in bus._heard:  # noqa: ASYNC110  nothing else tells that it waits
+        await asyncio.sleep(0.001)
+    await bus.close()
+    with pytest.raises(ChannelLayerUnavailable, match=r"^The channel layer was closed\.$"):
+        await asyncio.wait_for(reader, 60)
+    await push(bus, b"1")
+    assert await bus.pop("jobs") == b"1"

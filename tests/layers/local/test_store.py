@@ -1,5 +1,6 @@
 """Store: named channels as rows, which outlive processes."""
 
+import os
 import stat
 import threading
 from collections.abc import Iterator
@@ -62,6 +63,18 @@ def test_private(store: Store) -> None:
     push(store, b"1")
     modes = {stat.S_IMODE(path.stat().st_mode) for path in store.path.parent.iterdir()}
     assert modes == {0o600}
+
+
+def test_for_a_group(tmp_path: Path) -> None:
+    """The permissions are what was asked for, whatever the umask is."""
+    store = Store(tmp_path / "queues.sqlite3", 0o660)
+    old = os.umask(0o022)
+    try:
+        push(store, b"1")
+    finally:
+        os.umask(old)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o660}
+    store.close()
 
 
 def test_outlives_its_process(store: Store, clock: Clock) -> None:

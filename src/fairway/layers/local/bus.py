@@ -280,8 +280,8 @@ class LocalBus(Bus):
         self._use()
         if not self._mesh.started:
             await io.run(self._mesh.start())
-        reader = _Reader()
-        self._readers.setdefault(queue, set()).add(reader)
+        reader, everyone = _Reader(), self._readers
+        everyone.setdefault(queue, set()).add(reader)
 
         def look() -> tuple[T | None, float | None]:
             found = take()
@@ -307,11 +307,13 @@ class LocalBus(Bus):
                 if found is not None:
                     return found
                 await reader.wait(_LOOK_AGAIN if due is None else min(due, _LOOK_AGAIN))
+                if self._readers is not everyone:
+                    raise ChannelLayerUnavailable("The channel layer was closed.")
         finally:
-            readers = self._readers[queue]
+            readers = everyone.get(queue, set())
             readers.discard(reader)
             if not readers:
-                del self._readers[queue]
+                everyone.pop(queue, None)
 
     def _complain(self, text: str) -> None:
         if time.monotonic() >= self._quiet_until:
@@ -360,7 +362,7 @@ class LocalBus(Bus):
             if undo is not None and not doing.cancel():
                 self._submit(functools.partial(_undo, doing, undo))
             raise
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise ChannelLayerUnavailable(f"Cannot use {self._store.path}: {error}") from error
         return result
 
@@ -392,7 +394,11 @@ class LocalBus(Bus):
         self._storing.shutdown()
         self._store.close()
         self._looking.close()
+        waiting = self._readers
         self._begin()
+        for readers in waiting.values():
+            for reader in readers:
+                reader.wake()  # to be told that there is nothing to wait for
 
 
 def _undo(doing: "concurrent.futures.Future[Any]", undo: Callable[[Any], object]) -> None:

@@ -1,6 +1,7 @@
 """Named channels, which outlive processes: rows in an SQLite file, beside the sockets."""
 
 import logging
+import os
 import secrets
 import sqlite3
 import time
@@ -87,10 +88,25 @@ class Store:
             self._database.close()
             self._database = None
 
+    def _make(self) -> None:
+        """Make the file if there is none, with its permissions whatever the umask is.
+
+        SQLite gives those that it makes beside it the same.
+        """
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        try:
+            descriptor = os.open(self.path, flags, self._file_mode)
+        except FileExistsError:
+            return
+        try:
+            os.fchmod(descriptor, self._file_mode)
+        finally:
+            os.close(descriptor)
+
     def _open(self) -> sqlite3.Connection:
         if self._database is None:
             self._check(self.path)
-            self.path.touch(self._file_mode)
+            self._make()
             database = sqlite3.connect(
                 self.path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
             )
