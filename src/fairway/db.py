@@ -238,11 +238,7 @@ def connection_thread() -> contextlib.AbstractAsyncContextManager[object]:
     thread, such as a sync caller that waits (``async_to_sync``), and while a test runs an
     application: it is to use the test's own connections.
     """
-    if (
-        SyncToAsync.thread_sensitive_context.get(None) is not None
-        or _keepers
-        or _sync_code_waits()
-    ):
+    if SyncToAsync.thread_sensitive_context.get(None) is not None or _keepers or _sync_code_waits():
         return contextlib.nullcontext()
     loan: contextlib.AbstractAsyncContextManager[object] = ThreadLoan(LentThread(_process_pool()))
     return loan

@@ -1,8 +1,11 @@
 """How many layer messages may wait for a WebSocket, and what becomes of those beyond."""
 
+import logging
+
 import pytest
 
 from fairway._types import Event
+from fairway.consuming import budget
 from fairway.consuming.budget import Budget, make_budget
 from fairway.delivery import Overflow
 from fairway.generic.websocket import AsyncWebsocketConsumer
@@ -106,3 +109,23 @@ def test_mistakes(attributes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=r"^Wrong\.") as caught:
         type("Wrong", (AsyncWebsocketConsumer,), attributes)
     assert str(caught.value) == message
+
+
+class Mistaken(Slow):
+    overflow = "latest"
+
+    def latest_key(self, message: Event) -> object:
+        if message["of"] == "a":
+            raise KeyError(message)
+        return [message["of"]]  # no key
+
+
+async def test_mistaken_key(
+    layer: InMemoryChannelLayer, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A consumer's mistake is logged once, and whoever has sent the message does not meet it."""
+    assert await sent(layer, connect, Mistaken) == texts("b3", "a4", "c5")
+    assert [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR] == [
+        "Mistaken.latest_key() failed; such messages make room when they have waited longest."
+    ]
+    budget._mistaken.clear()

@@ -1,10 +1,19 @@
 """How many layer messages may wait for a consumer, and what happens to those beyond."""
 
-from typing import Any, NamedTuple
+import functools
+import logging
+import weakref
+from collections.abc import Hashable
+from typing import Any, Final, NamedTuple
 
 from fairway.delivery import Mailbox, Overflow
 from fairway.delivery.mailbox import MAX_MESSAGE_BYTES, MAX_MESSAGES
 from fairway.layers.codec import decode
+
+logger = logging.getLogger("fairway.consumer")
+
+#: Classes whose mistake the log knows.
+_mistaken: Final["weakref.WeakSet[type]"] = weakref.WeakSet()
 
 
 class Budget(NamedTuple):
@@ -24,7 +33,24 @@ class Budget(NamedTuple):
         """Give a consumer's mailbox this budget."""
         mailbox.set_budget(self.overflow, self.max_messages, self.max_bytes)
         if self.overflow is Overflow.LATEST:
-            mailbox.key_of = lambda payload: consumer.latest_key(decode(payload))
+            mailbox.key_of = functools.partial(_key_of, consumer)
+
+
+def _key_of(consumer: Any, payload: bytes) -> Hashable:
+    """What a message is about; a mistake of the consumer's is not to be met by who has sent it."""
+    try:
+        key: Hashable = consumer.latest_key(decode(payload))
+        hash(key)
+    except Exception:
+        kind = type(consumer)
+        if kind not in _mistaken:
+            _mistaken.add(kind)
+            logger.exception(
+                "%s.latest_key() failed; such messages make room when they have waited longest.",
+                kind.__qualname__,
+            )
+        return object()  # like no other
+    return key
 
 
 def make_budget(consumer_class: Any) -> Budget | None:

@@ -225,3 +225,18 @@ def test_capacity_beside_other_queues(store: Store) -> None:
     assert not store.push("jobs", b"x", 5, 60)
     assert store.pop("jobs")
     assert store.push("jobs", b"x", 5, 60)
+
+
+def test_removed_file(store: Store) -> None:
+    """A file that nobody else finds any more is noticed; one in use never looks old."""
+    assert store.look_after()
+    push(store, b"1")
+    os.utime(store.path, (0, 0))
+    assert store.look_after()
+    assert store.path.stat().st_mtime > 0
+    store.path.unlink()
+    assert not store.look_after()
+    store.close()
+    assert store.look_after()
+    push(store, b"2")
+    assert popped(store) == [b"2"]

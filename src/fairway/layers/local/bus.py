@@ -78,7 +78,9 @@ class LocalBus(Bus):
         self._directory = directory
         self._expiry = expiry
         self._pid = os.getpid()
-        self._mesh = Mesh(directory, self._deliver, self._missed, self._read_members, self._reopen)
+        self._mesh = Mesh(
+            directory, self._deliver, self._missed, self._read_members, self._look_after
+        )
         self._begin()
         _buses.add(self)
 
@@ -209,11 +211,17 @@ class LocalBus(Bus):
         except (sqlite3.Error, ChannelLayerUnavailable) as error:
             logger.error("Cannot read %s: %s", self._looking.path, error)
 
-    def _reopen(self) -> None:
-        """The directory was made again: what is open is a file that nobody finds any more."""
-        with self._looking_used:
-            self._looking.close()
-        self._submit(self._store.close)
+    def _look_after(self) -> None:
+        """See now and then that the files are those that other processes find."""
+        for used, store in self._stores():
+            if store.look_after():
+                continue
+            logger.warning(
+                "%s was removed while it was in use. Messages that waited in it are lost.",
+                store.path,
+            )
+            with used:
+                store.close()
 
     async def _read_members_here(self) -> None:
         self._read_members()
@@ -396,8 +404,8 @@ class LocalBus(Bus):
         self._looking.close()
         waiting = self._readers
         self._begin()
-        for readers in waiting.values():
-            for reader in readers:
+        for readers in list(waiting.values()):
+            for reader in list(readers):
                 reader.wake()  # to be told that there is nothing to wait for
 
 

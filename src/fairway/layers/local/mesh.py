@@ -48,7 +48,7 @@ class Mesh:
         deliver: Takes what others published to a topic of this process.
         missed: Called when some of it was lost.
         changed: Called when another process says that more than topics has changed.
-        moved: Called when the directory had been removed and was made again.
+        look_after: Called now and then, to see after what else is in the directory.
 
     Attributes:
         name: The name of this process, by its socket; empty until it is started.
@@ -64,10 +64,10 @@ class Mesh:
         deliver: Callable[[str, bytes], None],
         missed: Callable[[], None],
         changed: Callable[[], None],
-        moved: Callable[[], None] = lambda: None,
+        look_after: Callable[[], None] = lambda: None,
     ) -> None:
         self.directory = directory
-        self.moved = moved
+        self.look_after = look_after
         self.deliver = deliver
         self.missed = missed
         self.changed = changed
@@ -186,6 +186,7 @@ class Mesh:
         if not self.started:
             return
         self._look_later()
+        self.look_after()
         if self._path is not None and self.directory.is_socket(self._path):
             return
         try:
@@ -198,10 +199,9 @@ class Mesh:
         asyncio.get_running_loop().add_reader(self._listener, self._accept)
         logger.warning(
             "The directory %s of the local channel layer was removed while it was in use, and made "
-            "again. Messages that waited in named channels are lost.",
+            "again.",
             self.directory.path,
         )
-        self.moved()
         for path in self.directory.sockets():
             self._spawn(self._connect(path))
 

@@ -76,14 +76,33 @@ class Store:
         self._file_mode = file_mode
         self._clock = clock
         self._database: sqlite3.Connection | None = None
+        self._opened: tuple[int, int] | None = None
 
     @property
     def exists(self) -> bool:
         """Whether anybody has used it."""
         return self._database is not None or self.path.exists()
 
+    def look_after(self) -> bool:
+        """See that what is open is still the file that others find; False if it is not.
+
+        A file that is in use is not to look old to what tidies up directories.
+        """
+        opened = self._opened
+        if opened is None:
+            return True
+        try:
+            status = self.path.stat()
+            if (status.st_dev, status.st_ino) != opened:
+                return False
+            os.utime(self.path)
+        except OSError:
+            return False
+        return True
+
     def close(self) -> None:
         """Let go of the file."""
+        self._opened = None
         if self._database is not None:
             self._database.close()
             self._database = None
@@ -115,6 +134,8 @@ class Store:
             database.execute("PRAGMA journal_mode = WAL")
             database.executescript(_SCHEMA)
             self._database = database
+            status = self.path.stat()
+            self._opened = (status.st_dev, status.st_ino)
         return self._database
 
     @contextmanager
