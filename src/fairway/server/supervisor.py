@@ -7,6 +7,7 @@ they stay open here, so that the next worker in a place finds what waits to be a
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import logging
@@ -85,8 +86,9 @@ class Line:
         threading.Thread(target=self._watch, name="fairway-supervisor", daemon=True).start()
 
     def _watch(self) -> None:
-        while self._socket.recv(1):
-            pass
+        with contextlib.suppress(OSError):  # reset is as good as closed
+            while self._socket.recv(1):
+                pass
         logger.error("The supervisor is gone: this worker ends, too")
         self._stop()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import functools
 import logging
 import os
@@ -326,7 +327,7 @@ class LocalBus(Bus):
     def _complain(self, text: str) -> None:
         if time.monotonic() >= self._quiet_until:
             self._quiet_until = time.monotonic() + _TRY_AGAIN
-            logger.error("%s Readers of named channels wait until it can be used again.", text)
+            logger.error("%s. Readers of named channels wait until it can be used again.", text)
 
     async def _hear_of(self, queue: str) -> None:
         """Be told of what comes into a queue; for good, since who reads once reads again."""
@@ -399,7 +400,8 @@ class LocalBus(Bus):
 
     async def _goodbye(self) -> None:
         await self._mesh.stop()
-        self._storing.shutdown()
+        with contextlib.suppress(RuntimeError):  # Python ends, and has seen to it
+            await asyncio.to_thread(self._storing.shutdown)  # which may wait for another process
         self._store.close()
         self._looking.close()
         waiting = self._readers

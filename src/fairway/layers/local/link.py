@@ -111,8 +111,11 @@ class Link(asyncio.Protocol):
     def _crossed(self, data: bytes) -> None:
         with self._writing:
             self._crossing -= len(data)
-            if self._transport is not None:
-                self._transport.write(data)
+            if self._transport is None:
+                return
+            self._transport.write(data)
+            if not self.waiting:
+                self.resume_writing()  # the transport says so only if it had to wait itself
 
     def close(self) -> None:
         """End the connection once everything is written."""
@@ -157,7 +160,7 @@ class Publisher(Link):
         """Say who is there."""
         super().connection_made(transport)
         assert self._transport is not None
-        self._transport.set_write_buffer_limits(high=MAX_WAITING // 2)
+        self._transport.set_write_buffer_limits(high=0)  # it says when everything is written
         self.say(numbered(Say.HELLO, VERSION, self._mesh.name))
 
     def heard(self, say: int, body: bytes) -> None:
