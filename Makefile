@@ -73,7 +73,7 @@ bench: $(runtime) ## Measure Fairway beside Channels on uvicorn, in one run (ARG
 
 interop: $(runtime) ## Prove on the real packages that Fairway works with them (ARGS="-k daphne", ARGS=--help)
 	@tools/system-packages redis postgresql nginx
-	@$(bin)/python interop/run.py $(ARGS)
+	@$(bin)/python interop/prove.py $(ARGS)
 
 system:
 	@tools/system-packages chromium redis

@@ -1,6 +1,7 @@
 """Pumps: into a mailbox from a foreign server's receive and a foreign layer's channel."""
 
 import asyncio
+from collections.abc import Iterator
 
 import pytest
 
@@ -85,7 +86,9 @@ async def test_failing_layer(
     """A layer that fails is logged and tried again; what it brings then arrives."""
     monkeypatch.setattr("fairway.delivery.pump.FIRST_DELAY", 0.0)
     mailbox = new_mailbox()
-    answers = iter([ConnectionError("down"), TimeoutError("still"), {"type": "chat.message"}])
+    answers: Iterator[Event | Exception] = iter(
+        [ConnectionError("down"), TimeoutError("still"), {"type": "chat.message"}]
+    )
 
     async def receive() -> Event:
         answer = next(answers)
