@@ -63,9 +63,6 @@ SERVERS = (
         packages=("granian",),
         command="granian --interface asgi --host {host} --port {port} {application}",
         workers="--workers 2",
-        finishes=False,
-        limits="On SIGTERM it tells the consumers that their clients are gone and ends without"
-        " waiting for them: a `disconnect()` that has to wait for something is cut off.",
     ),
     Server(
         name="Gunicorn with uvicorn's worker",

@@ -13,7 +13,7 @@ from proving.proofs.chat import (
     somebody,
     stay_outside,
 )
-from proving.proofs.layers import CORE, Maker, local, over_redis
+from proving.proofs.layers import Maker, local, over_redis
 from proving.rows import CHAT, Row, Stage, as_environ
 from proving.services import nginx
 
@@ -54,13 +54,8 @@ def prove(make: Maker, stage: Stage) -> str:
 
 
 ROWS = [
-    Row(
-        group=GROUP,
-        name="over channels_redis",
-        packages=("gunicorn", "channels-redis"),
-        environment="servers",
-        prove=partial(prove, partial(over_redis, CORE)),
-    ),
+    # Not over channels_redis: the chat's lists of people come from fairway.presence, which needs a
+    # layer of Fairway's.
     Row(
         group=GROUP,
         name="over LocalChannelLayer",
