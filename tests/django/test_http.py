@@ -309,11 +309,17 @@ async def test_atomic_requests(
     async def async_view(request: HttpRequest) -> HttpResponse:
         raise AssertionError
 
+    def elsewhere() -> int:
+        try:
+            return database()
+        finally:
+            connections["file"].close()
+
     site(view)
     running = await serve(handler(), threads=1)
     assert await status(running, "/") == 200
     assert await status(running, "/?fail") == 500
-    assert await asyncio.to_thread(database) == 1
+    assert await asyncio.to_thread(elsewhere) == 1
     site(async_view)
     running = await serve(handler(), threads=1)
     assert await status(running, "/") == 500
