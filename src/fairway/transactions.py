@@ -58,12 +58,7 @@ def group_send_on_commit(
     """
     found = _layer(layer)
     found.require_valid_group_name(group)
-    verb, message = _verb(found, "group_send"), _copy(found, message)
-
-    def send() -> None:
-        verb(group, message)
-
-    transaction.on_commit(send, using=using, robust=robust)
+    _send_later(found, "group_send", group, message, {}, using=using, robust=robust)
 
 
 def send_on_commit(
@@ -93,12 +88,7 @@ def send_on_commit(
     found = _layer(layer)
     found.require_valid_channel_name(channel)
     options = {"delay": delay} if delay else {}
-    verb, message = _verb(found, "send"), _copy(found, message)
-
-    def send() -> None:
-        verb(channel, message, **options)
-
-    transaction.on_commit(send, using=using, robust=robust)
+    _send_later(found, "send", channel, message, options, using=using, robust=robust)
 
 
 async def agroup_send_on_commit(group: str, message: Event, **options: Any) -> None:
@@ -120,6 +110,24 @@ def _layer(alias: str) -> Any:
     if layer is None:
         raise InvalidChannelLayerError(f"There is no {alias!r} in CHANNEL_LAYERS.")
     return layer
+
+
+def _send_later(
+    layer: Any,
+    name: str,
+    to: str,
+    message: Event,
+    options: dict[str, float],
+    *,
+    using: str | None,
+    robust: bool,
+) -> None:
+    verb, message = _verb(layer, name), _copy(layer, message)
+
+    def send() -> None:  # a function, whose name Django logs
+        verb(to, message, **options)
+
+    transaction.on_commit(send, using=using, robust=robust)
 
 
 def _verb(layer: Any, name: str) -> Any:

@@ -75,6 +75,29 @@ class InputOutput:
             future.cancel()
             raise
 
+    def run_verb(
+        self,
+        owner: str,
+        verb: str,
+        coroutine: Coroutine[Any, Any, T],
+        timeout: float | None,
+    ) -> T:
+        """The same for ``<owner>.sync.<verb>()``, which is refused where it would stop a loop.
+
+        Raises:
+            RuntimeError: An event loop runs in this thread; the message says what to write.
+            TimeoutError: As for :meth:`run_sync`.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return self.run_sync(coroutine, timeout)
+        coroutine.close()
+        raise RuntimeError(
+            f"{owner}.sync.{verb}() was called in an event loop, which it would stop. "
+            f"Use: await {owner}.{verb}(…)"
+        )
+
     def call(self, function: Callable[..., object], *arguments: object) -> None:
         """Call a function there, soon; in the order of calls."""
         self.loop.call_soon_threadsafe(function, *arguments)

@@ -1,7 +1,7 @@
 """The queues of one process: channels that are read with ``layer.receive()``, not by a consumer."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from fairway.delivery import ChannelQueue, Hub
@@ -49,25 +49,24 @@ class Queues:
 
     async def get(self, channel: str) -> bytes:
         """Take the next message, waiting for one if need be."""
-        self.sweep()
-        try:
-            with ExitStack() as stack:
-                with self._hub.lock:
-                    queue = self.queue(channel)
-                    stack.enter_context(queue.reading())
-                return await queue.get()
-        finally:
-            self._drop_if_idle(channel)
+        with self._reading(channel) as queue:
+            return await queue.get()
 
     async def lease(self, channel: str, seconds: float) -> Lease:
         """Take the next message for ``seconds``."""
+        with self._reading(channel) as queue:
+            return await queue.lease(seconds)
+
+    @contextmanager
+    def _reading(self, channel: str) -> Iterator[ChannelQueue]:
+        """The queue of that name, which nobody forgets as idle meanwhile."""
         self.sweep()
         try:
             with ExitStack() as stack:
                 with self._hub.lock:
                     queue = self.queue(channel)
                     stack.enter_context(queue.reading())
-                return await queue.lease(seconds)
+                yield queue
         finally:
             self._drop_if_idle(channel)
 

@@ -1,6 +1,5 @@
 """A channel layer's verbs for code that runs in no event loop: a view, Celery, the shell."""
 
-import asyncio
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -69,12 +68,4 @@ class SyncVerbs:
     def _run(
         self, verb: str, coroutine: Coroutine[Any, Any, T], timeout: float | None = TIMEOUT
     ) -> T:
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return io.run_sync(coroutine, timeout)
-        coroutine.close()
-        raise RuntimeError(
-            f"layer.sync.{verb}() was called in an event loop, which it would stop. "
-            f"Use: await layer.{verb}(…)"
-        )
+        return io.run_verb("layer", verb, coroutine, timeout)

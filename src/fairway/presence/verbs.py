@@ -1,6 +1,5 @@
 """Presence as consumers and views use it."""
 
-import asyncio
 import functools
 import json
 import uuid
@@ -202,15 +201,7 @@ class SyncPresence:
 
 
 def _run(verb: str, coroutine: Coroutine[Any, Any, T]) -> T:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return io.run_sync(coroutine, TIMEOUT)
-    coroutine.close()
-    raise RuntimeError(
-        f"presence.sync.{verb}() was called in an event loop, which it would stop. "
-        f"Use: await presence.{verb}(…)"
-    )
+    return io.run_verb("presence", verb, coroutine, TIMEOUT)
 
 
 def _checked_key(key: Key) -> str:
