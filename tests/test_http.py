@@ -38,7 +38,7 @@ from pytest_django.fixtures import Settings
 
 from fairway._types import ASGIApplication, Event, Scope
 from fairway.http import ASGIHandler, get_asgi_application
-from fairway.server.threads import LentThread, ThreadPool
+from fairway.server.application.threads import LentThread, ThreadPool
 
 # ---------------------------------------------------------------------- views
 

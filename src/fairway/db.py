@@ -17,8 +17,8 @@ from django.core import checks
 from django.core.checks import CheckMessage
 from django.db import connections
 
+from fairway.server.application.threads import LentThread, ThreadLoan, ThreadPool, at_thread_end
 from fairway.server.config import Config
-from fairway.server.threads import LentThread, ThreadLoan, ThreadPool, at_thread_end
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

@@ -30,7 +30,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, set_script_prefix
 
 from fairway._types import ASGIApplication, Event, Receive, Scope, Send
 from fairway.db import connection_thread, connection_turns
-from fairway.server.threads import streaming
+from fairway.server.application.threads import streaming
 
 #: Paths whose guess is remembered, so that most requests are resolved once only, by Django.
 _MAX_GUESSES: Final = 4096

@@ -26,7 +26,7 @@ from fairway.generic.websocket import (
     WebsocketConsumer,
 )
 from fairway.layers import InMemoryChannelLayer
-from fairway.server.threads import LentThread, ThreadPool
+from fairway.server.application.threads import LentThread, ThreadPool
 from fairway.testing import WebsocketCommunicator
 from tests.consumers.servers import SERVERS, served, websocket
 from tests.server.running import DEADLINE

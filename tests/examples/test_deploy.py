@@ -20,7 +20,7 @@ from websockets.asyncio.client import connect
 
 from fairway.server.cli import make_parser
 from fairway.server.config import Config
-from fairway.server.supervisor import PATIENCE as SUPERVISORS_PATIENCE
+from fairway.server.workers.supervisor import PATIENCE as SUPERVISORS_PATIENCE
 from tests.docs.snippets import ROOT
 from tests.docs.story import PATIENCE, environment, serving
 

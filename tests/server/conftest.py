@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -12,21 +13,20 @@ from fairway._types import ASGIApplication
 from fairway.server import Config, Server
 from tests.server.running import DEADLINE, Logs, Running
 
+HERE = Path(__file__).parent
+
 #: Test modules that run on both kinds of event loop: they depend on how transports behave.
 ON_BOTH_LOOPS = {
-    "test_connection",
-    "test_http_flow",
-    "test_http_stream",
-    "test_listener",
+    "application/test_threads",
+    "http/test_connection",
+    "http/test_stream",
+    "listening/test_listener",
+    "listening/test_tls",
     "test_memory",
     "test_server",
-    "test_threads",
-    "test_tls",
-    "test_websocket_clock",
-    "test_websocket_flow",
-    "test_websocket_opening",
-    "test_websocket_states",
-    "test_websocket_stream",
+    "websocket/test_clock",
+    "websocket/test_opening",
+    "websocket/test_stream",
 }
 
 
@@ -42,7 +42,7 @@ def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """The event loops on which a test runs."""
-    if item.path.stem in ON_BOTH_LOOPS:
+    if str(item.path.relative_to(HERE).with_suffix("")) in ON_BOTH_LOOPS:
         return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
     return {"asyncio": asyncio.new_event_loop}
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 import h11
 
 from fairway.server import AccessRecord, Server
-from fairway.server.connection import Connection
 from fairway.server.context import Context
-from fairway.server.websocket_stream import WebSocketStream
+from fairway.server.http.connection import Connection
+from fairway.server.websocket.stream import WebSocketStream
 from tests.wire import client as frames
 
 #: Seconds after which a test has failed: nothing that is awaited takes long.

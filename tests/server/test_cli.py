@@ -15,6 +15,7 @@ import pytest
 import fairway
 from fairway._types import Receive, Scope, Send
 from fairway.server import Config
+from fairway.server.application.lifespan import LifespanFailed
 from fairway.server.cli import (
     ApplicationNotFound,
     configure_logging,
@@ -27,7 +28,6 @@ from fairway.server.cli import (
     serve,
 )
 from fairway.server.config import ConfigError, Option, options
-from fairway.server.lifespan import LifespanFailed
 from tests.server import applications
 
 

@@ -12,17 +12,17 @@ from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from fairway.delivery import Mailbox
 from fairway.server import AccessRecord, Config
 from fairway.server import context as context_module
+from fairway.server.application.stacks import format_stack
+from fairway.server.application.threads import LentThread
 from fairway.server.config import ConfigError
-from fairway.server.connection import Connection
 from fairway.server.context import Context
 from fairway.server.deadlines import RESOLUTION
-from fairway.server.stacks import format_stack
-from fairway.server.threads import LentThread
+from fairway.server.http.connection import Connection
 from fairway.wire.http1 import HTTP1Connection, Request
 from tests.server import applications
+from tests.server.application.test_threads import Gate
 from tests.server.clock import Clock
 from tests.server.running import DEADLINE, Logs, until
-from tests.server.test_threads import Gate
 
 
 class Loop(Clock):

@@ -11,12 +11,12 @@ from asgiref.sync import sync_to_async
 
 from fairway._types import ASGIApplication, Event, Receive, Scope, Send
 from fairway.delivery import Mailbox, Outbox
-from fairway.server.connection import Connection
-from fairway.server.http_stream import HTTPStream
-from fairway.server.threads import LentThread
-from fairway.server.websocket_clock import WebSocketClock
-from fairway.server.websocket_opening import Opening
-from fairway.server.websocket_stream import WebSocketStream
+from fairway.server.application.threads import LentThread
+from fairway.server.http.connection import Connection
+from fairway.server.http.stream import HTTPStream
+from fairway.server.websocket.clock import WebSocketClock
+from fairway.server.websocket.opening import Opening
+from fairway.server.websocket.stream import WebSocketStream
 from fairway.wire.http1 import HTTP1Connection, Request, Response
 from fairway.wire.websocket import WebSocketConnection
 from tests.server.applications import body, echo_body, path, start

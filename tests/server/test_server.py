@@ -16,8 +16,8 @@ from asgiref.sync import sync_to_async
 
 from fairway._types import ASGIApplication, Event, Receive, Scope, Send
 from fairway.server import AccessRecord, Config, ConfigError, LifespanFailed, Server
-from fairway.server import lifespan as lifespan_module
 from fairway.server import server as server_module
+from fairway.server.application import lifespan as lifespan_module
 from fairway.server.server import loop_factory
 from tests.server.applications import Held, body, path, responds, start
 from tests.server.conftest import Serve

@@ -4,7 +4,7 @@ import pytest
 
 from fairway._types import Receive, Scope, Send
 from fairway.consumer import AsyncConsumer
-from fairway.server.lifespan import LifespanFailed
+from fairway.server.application.lifespan import LifespanFailed
 from fairway.testing import HttpCommunicator, LifespanCommunicator
 
 UNEXPECTED = (

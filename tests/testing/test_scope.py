@@ -3,7 +3,7 @@
 import pytest
 
 from fairway._types import Receive, Scope, Send
-from fairway.server.scope import http_scope, websocket_scope
+from fairway.server.application.scope import http_scope, websocket_scope
 from fairway.testing import HttpCommunicator, WebsocketCommunicator
 from fairway.testing.scope import connection_scope
 from fairway.wire.http1 import HTTP1Connection, Request

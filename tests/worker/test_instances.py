@@ -7,7 +7,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from fairway._types import ASGIApplication, Event, Receive, Scope, Send
-from fairway.server.threads import ThreadPool
+from fairway.server.application.threads import ThreadPool
 from fairway.worker import CurrentJob, current_job
 from fairway.worker.instances import Instance, Instances
 from tests.worker.tools import PATIENCE, Recorder

@@ -8,7 +8,7 @@ from fairway._types import Event
 from fairway.consuming.lanes import Lanes
 from fairway.consuming.threads import calls_in
 from fairway.delivery import Mailbox
-from fairway.server.stacks import format_stack
+from fairway.server.application.stacks import format_stack
 from fairway.utils import name_that_thing
 
 logger = logging.getLogger("fairway.consumer")

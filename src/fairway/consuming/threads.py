@@ -18,8 +18,8 @@ from asgiref.sync import AsyncToSync, SyncToAsync
 
 from fairway._types import Scope
 from fairway.db import FreshThread, database_sync_to_async
-from fairway.server.stacks import format_thread
-from fairway.server.threads import LentThread
+from fairway.server.application.stacks import format_thread
+from fairway.server.application.threads import LentThread
 
 #: Seconds that sync code has to end when its task was cancelled.
 LAST_WORDS: Final = 10.0

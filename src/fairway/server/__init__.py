@@ -4,9 +4,9 @@ It knows ASGI and not Django. The protocols themselves are in :mod:`fairway.wire
 timers and tasks.
 """
 
-from fairway.server.access import AccessLog, AccessRecord
+from fairway.server.application.lifespan import LifespanFailed
 from fairway.server.config import Config, ConfigError
-from fairway.server.lifespan import LifespanFailed
+from fairway.server.observing.access import AccessLog, AccessRecord
 from fairway.server.server import Server
 
 __all__ = ["AccessLog", "AccessRecord", "Config", "ConfigError", "LifespanFailed", "Server"]

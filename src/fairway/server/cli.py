@@ -18,12 +18,12 @@ from typing import Any, Final, NoReturn, TextIO
 
 import fairway
 from fairway._types import ASGIApplication
-from fairway.server.access import AccessLogStream
+from fairway.server.application.lifespan import LifespanFailed
 from fairway.server.config import Config, ConfigError, Option, options
-from fairway.server.lifespan import LifespanFailed
-from fairway.server.listener import adopt_listeners
+from fairway.server.listening.listener import adopt_listeners
+from fairway.server.observing.access import AccessLogStream
 from fairway.server.server import Server
-from fairway.server.supervisor import Assignment, Line, Supervisor
+from fairway.server.workers.supervisor import Assignment, Line, Supervisor
 
 logger = logging.getLogger("fairway.server")
 

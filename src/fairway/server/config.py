@@ -6,83 +6,19 @@ reference page in the documentation are all made from the fields of :class:`Conf
 
 import dataclasses
 import difflib
-import math
 import os
-import types
 import typing
 from collections.abc import Mapping
 from typing import Any, Final
 
-from fairway.server.endpoints import EndpointError, parse_endpoint
+from fairway.server.listening.endpoints import EndpointError, parse_endpoint
+from fairway.server.options import ConfigError, Option, check, check_header, describe, option
+
+__all__ = ["Config", "ConfigError", "Option", "options"]
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 HOURS: Final = 3600.0
-
-
-class ConfigError(ValueError):
-    """An option does not exist, or its value cannot be used."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
-    """One option as people meet it.
-
-    Attributes:
-        name: The field of :class:`Config`, and the key in the ``FAIRWAY`` setting.
-        flags: How it is spelt on the command line.
-        default: What applies when nobody says anything.
-        type: ``str``, ``int``, ``float``, ``bool`` or ``tuple`` (of texts).
-        optional: Whether it may be None (on the command line: left out).
-        unit: What its number counts.
-        metavar: What ``--help`` calls its value.
-        group: The heading under which ``--help`` and the reference list it.
-        help: One or two sentences.
-        choices: The values it may take, where they can be listed.
-        minimum: The smallest number it may be.
-        maximum: The largest.
-        repeated: Whether its flag is given once for each text, instead of one list with commas.
-    """
-
-    name: str
-    flags: tuple[str, ...]
-    default: Any
-    type: type
-    optional: bool
-    unit: str
-    metavar: str
-    group: str
-    help: str
-    choices: tuple[str, ...]
-    minimum: float | None
-    maximum: float | None
-    repeated: bool
-
-
-def _option(
-    default: Any,
-    *flags: str,
-    group: str,
-    help: str,  # noqa: A002  the word that argparse uses
-    unit: str = "",
-    metavar: str = "",
-    choices: tuple[str, ...] = (),
-    minimum: float | None = None,
-    maximum: float | None = None,
-    repeated: bool = False,
-) -> Any:
-    metadata = {
-        "flags": flags,
-        "group": group,
-        "help": help,
-        "unit": unit,
-        "metavar": metavar,
-        "choices": choices,
-        "minimum": minimum,
-        "maximum": maximum,
-        "repeated": repeated,
-    }
-    return dataclasses.field(default=default, metadata=metadata)
 
 
 def _default_threads() -> int:
@@ -112,194 +48,208 @@ class Config:
         ConfigError: A value has the wrong type or is out of range; the message names the option.
     """
 
-    host: str | None = _option(
+    host: str | None = option(
         None, "-b", "--bind", group=_BIND, metavar="HOST",
         help="Address to listen on; 127.0.0.1 if neither a socket nor a descriptor is named.",
     )  # fmt: skip
-    port: int | None = _option(
+    port: int | None = option(
         None, "-p", "--port", group=_BIND, metavar="PORT", minimum=0, maximum=65535,
         help="Port to listen on, 8000 unless named; 0 takes any free one.",
     )  # fmt: skip
-    unix_socket: str | None = _option(
+    unix_socket: str | None = option(
         None, "-u", "--unix-socket", group=_BIND, metavar="PATH",
         help="Listen on a Unix socket at this path, beside or instead of a port.",
     )  # fmt: skip
-    file_descriptor: int | None = _option(
+    file_descriptor: int | None = option(
         None, "--fd", group=_BIND, metavar="N", minimum=0,
         help="Listen on a socket that was inherited as this file descriptor.",
     )  # fmt: skip
-    endpoints: tuple[str, ...] = _option(
+    endpoints: tuple[str, ...] = option(
         (), "-e", "--endpoint", group=_BIND, metavar="ENDPOINT", repeated=True,
         help="Listen on an endpoint, such as unix:/run/site.sock:mode=660, systemd:domain=INET:"
         "index=0 or ssl:443:privateKey=key.pem:certKey=chain.pem; may be given several times.",
     )  # fmt: skip
-    tls_certificate: str | None = _option(
+    tls_certificate: str | None = option(
         None, "--tls-certificate", group=_BIND, metavar="PATH",
         help="Speak TLS where --bind, --port and --fd listen, with the certificate (and those "
         "behind it) in this PEM file.",
     )  # fmt: skip
-    tls_key: str | None = _option(
+    tls_key: str | None = option(
         None, "--tls-key", group=_BIND, metavar="PATH",
         help="The PEM file with the certificate's private key, if it is another one.",
     )  # fmt: skip
-    tls_key_password: str | None = _option(
+    tls_key_password: str | None = option(
         None, "--tls-key-password", group=_BIND, metavar="PASSWORD",
         help="What the private key is encrypted with. Other users of the machine can read command "
         "lines: the setting is the better place.",
     )  # fmt: skip
-    backlog: int = _option(
+    backlog: int = option(
         2048, "--backlog", group=_BIND, unit="connections", minimum=1,
         help="Connections that may wait to be accepted.",
     )  # fmt: skip
 
-    http_timeout: float | None = _option(
+    http_timeout: float | None = option(
         None, "-t", "--http-timeout", group=_HTTP, unit="seconds",
+        answer="503",
         help="How long the application may take for a response; then 503, or the end of a "
         "response that has begun.",
     )  # fmt: skip
-    header_timeout: float = _option(
+    header_timeout: float = option(
         20.0, "--header-timeout", group=_HTTP, unit="seconds",
+        answer="408",
         help="How long a client may take to complete its request line and headers; then 408.",
     )  # fmt: skip
-    keep_alive_timeout: float = _option(
+    keep_alive_timeout: float = option(
         75.0, "--keep-alive-timeout", group=_HTTP, unit="seconds",
+        answer="the connection is closed",
         help="How long an idle connection is kept for a next request.",
     )  # fmt: skip
-    max_request_line: int = _option(
+    max_request_line: int = option(
         8 * KIB, "--max-request-line", group=_HTTP, unit="bytes", minimum=0,
+        answer="414",
         help="Longest request line; beyond it 414.",
     )  # fmt: skip
-    max_header_size: int = _option(
+    max_header_size: int = option(
         64 * KIB, "--max-header-size", group=_HTTP, unit="bytes", minimum=0,
+        answer="431",
         help="Most bytes in all header fields of a request together; beyond it 431.",
     )  # fmt: skip
-    max_header_count: int = _option(
+    max_header_count: int = option(
         128, "--max-header-count", group=_HTTP, unit="fields", minimum=0,
+        answer="431",
         help="Most header fields in a request; beyond it 431.",
     )  # fmt: skip
-    max_body_size: int = _option(
+    max_body_size: int = option(
         0, "--max-body-size", group=_HTTP, unit="bytes", minimum=0,
+        answer="413",
         help="Largest request body; beyond it 413. Off by default: Django has limits of its own.",
     )  # fmt: skip
-    server_name: str = _option(
+    server_name: str = option(
         "fairway", "-s", "--server-name", group=_HTTP, metavar="NAME",
         help="What the Server header says; empty to send none.",
     )  # fmt: skip
 
-    ping_interval: float = _option(
+    ping_interval: float = option(
         20.0, "--ping-interval", group=_WEBSOCKET, unit="seconds",
         help="A WebSocket that was silent this long gets a Ping.",
     )  # fmt: skip
-    ping_timeout: float = _option(
+    ping_timeout: float = option(
         30.0, "--ping-timeout", group=_WEBSOCKET, unit="seconds",
+        answer="the connection is cut (1006)",
         help="A WebSocket that does not answer a Ping this long is dropped (1006).",
     )  # fmt: skip
-    websocket_timeout: float = _option(
+    websocket_timeout: float = option(
         24 * HOURS, "--websocket-timeout", "--websocket_timeout", group=_WEBSOCKET, unit="seconds",
+        answer="close 1000",
         help="How long a WebSocket may stay open; then it is closed with 1000.",
     )  # fmt: skip
-    websocket_connect_timeout: float = _option(
+    websocket_connect_timeout: float = option(
         5.0, "--websocket-connect-timeout", "--websocket_connect_timeout", group=_WEBSOCKET,
         unit="seconds",
+        answer="503",
         help="How long the application may take to accept or refuse a WebSocket; then 503.",
     )  # fmt: skip
-    websocket_close_timeout: float = _option(
+    websocket_close_timeout: float = option(
         5.0, "--websocket-close-timeout", group=_WEBSOCKET, unit="seconds",
+        answer="the connection is cut",
         help="How long a client may take to answer a Close; then the connection is cut.",
     )  # fmt: skip
-    websocket_max_message_size: int = _option(
+    websocket_max_message_size: int = option(
         1 * MIB, "--websocket-max-message-size", group=_WEBSOCKET, unit="bytes", minimum=0,
+        answer="close 1009",
         help="Largest message that a client may send; beyond it close code 1009.",
     )  # fmt: skip
-    websocket_max_frame_size: int = _option(
+    websocket_max_frame_size: int = option(
         1 * MIB, "--websocket-max-frame-size", group=_WEBSOCKET, unit="bytes", minimum=0,
+        answer="close 1009",
         help="Largest frame that a client may send; beyond it close code 1009.",
     )  # fmt: skip
-    application_close_timeout: float = _option(
+    application_close_timeout: float = option(
         10.0, "--application-close-timeout", group=_WEBSOCKET, unit="seconds",
+        answer="the application is cancelled",
         help="How long the application may go on after its client has gone; then it is cancelled "
         "and the log shows where it hung.",
     )  # fmt: skip
 
-    root_path: str = _option(
+    root_path: str = option(
         "", "--root-path", group=_PROXY, metavar="PATH",
         help="The path under which the application is mounted (ASGI root_path), such as /app.",
     )  # fmt: skip
-    proxy_headers: bool = _option(
+    proxy_headers: bool = option(
         False, "--proxy-headers", group=_PROXY,
         help="Take the client's address and scheme from the headers of a trusted proxy.",
     )  # fmt: skip
-    proxy_headers_host: str = _option(
+    proxy_headers_host: str = option(
         "X-Forwarded-For", "--proxy-headers-host", group=_PROXY, metavar="HEADER",
         help="The header that names the client's address.",
     )  # fmt: skip
-    proxy_headers_port: str = _option(
+    proxy_headers_port: str = option(
         "X-Forwarded-Port", "--proxy-headers-port", group=_PROXY, metavar="HEADER",
         help="The header that names the client's port.",
     )  # fmt: skip
-    trusted_proxies: tuple[str, ...] = _option(
+    trusted_proxies: tuple[str, ...] = option(
         ("127.0.0.0/8", "::1"), "--trusted-proxies", group=_PROXY, metavar="NETWORKS",
         help="Addresses or networks, separated by commas, whose proxy headers are believed; "
         "* for all. A Unix socket is trusted.",
     )  # fmt: skip
 
-    workers: int = _option(
+    workers: int = option(
         _default_workers(), "-w", "--workers", group=_PROCESS, unit="processes", minimum=0,
         help="Processes that serve, started and replaced by one that does not; 0 serves in this "
         "one. SIGHUP replaces them, one after the other. For the command line, or the environment "
         "variable WEB_CONCURRENCY.",
     )  # fmt: skip
-    threads: int = _option(
+    threads: int = option(
         _default_threads(), "--threads", group=_PROCESS, unit="threads", minimum=1,
         help="Threads that run sync code, and so database connections, at once. The environment "
         "variable ASGI_THREADS sets the default.",
     )  # fmt: skip
-    stream_threads: int = _option(
+    stream_threads: int = option(
         0, "--stream-threads", group=_PROCESS, unit="threads", minimum=0,
         help="Of these threads, how many may be in sync iterators of Django's streaming responses "
         "at once, so that iterators that wait leave some for everything else; 0 for half of them.",
     )  # fmt: skip
-    graceful_timeout: float = _option(
+    graceful_timeout: float = option(
         15.0, "--graceful-timeout", group=_PROCESS, unit="seconds",
         help="How long requests and WebSockets may take to end after SIGTERM.",
     )  # fmt: skip
-    write_buffer_size: int = _option(
+    write_buffer_size: int = option(
         64 * KIB, "--write-buffer-size", group=_PROCESS, unit="bytes", minimum=1,
         help="Bytes that may wait for a slow reader before send() waits too.",
     )  # fmt: skip
-    lifespan: str = _option(
+    lifespan: str = option(
         "auto", "--lifespan", group=_PROCESS, choices=("auto", "on", "off"),
         help="Whether to run the ASGI lifespan protocol: auto goes on without an application that "
         "does not know it.",
     )  # fmt: skip
-    loop: str = _option(
+    loop: str = option(
         "auto", "--loop", group=_PROCESS, choices=("auto", "uvloop", "asyncio"),
         help="The event loop; auto takes uvloop where it is installed.",
     )  # fmt: skip
 
-    verbosity: int = _option(
+    verbosity: int = option(
         1, "-v", "--verbosity", group=_LOG, metavar="0-3", minimum=0,
         help="0 warnings, 1 also what happens, 2 also details, 3 also asyncio's debug mode.",
     )  # fmt: skip
-    access_log: str | None = _option(
+    access_log: str | None = option(
         None, "--access-log", group=_LOG, metavar="PATH",
         help="Where the access log goes: a file, or - for standard output, which is also the "
         "default unless verbosity is 0.",
     )  # fmt: skip
-    access_log_format: str = _option(
+    access_log_format: str = option(
         "common", "--access-log-format", group=_LOG, choices=("common", "django"),
         help="common: the common log format; django: lines as runserver prints them.",
     )  # fmt: skip
-    log_fmt: str = _option(
+    log_fmt: str = option(
         "%(asctime)-15s %(levelname)-8s %(message)s", "--log-fmt", group=_LOG, metavar="FORMAT",
         help="The format of log records, in the words of Python's logging.",
     )  # fmt: skip
 
     def __post_init__(self) -> None:
-        for option in options():
-            _check(option, getattr(self, option.name))
+        for known in options():
+            check(known, getattr(self, known.name))
         for name in ("server_name", "proxy_headers_host", "proxy_headers_port"):
-            _check_header(name, getattr(self, name))
+            check_header(name, getattr(self, name))
         for text in self.endpoints:
             try:
                 parse_endpoint(text)
@@ -313,7 +263,7 @@ class Config:
         Raises:
             ConfigError: A name is unknown (the message suggests the nearest) or a value is wrong.
         """
-        known = {option.name: option for option in options()}
+        known = {each.name: each for each in options()}
         values: dict[str, Any] = {}
         for name, value in mapping.items():
             if name not in known:
@@ -333,62 +283,8 @@ def options() -> tuple[Option, ...]:
     global _options  # noqa: PLW0603  made on first use, when Config exists
     if not _options:
         hints = typing.get_type_hints(Config)
-        _options = tuple(
-            _describe(field, hints[field.name]) for field in dataclasses.fields(Config)
-        )
+        _options = tuple(describe(field, hints[field.name]) for field in dataclasses.fields(Config))
     return _options
 
 
 _options: tuple[Option, ...] = ()
-
-
-def _describe(field: "dataclasses.Field[Any]", hint: Any) -> Option:
-    optional = isinstance(hint, types.UnionType)
-    kind = (
-        next(arg for arg in typing.get_args(hint) if arg is not types.NoneType)
-        if optional
-        else hint
-    )
-    return Option(
-        name=field.name,
-        default=field.default,
-        type=typing.get_origin(kind) or kind,
-        optional=optional,
-        **field.metadata,
-    )
-
-
-def _check(option: Option, value: object) -> None:
-    if value is None and option.optional:
-        return
-    if not _has_type(option.type, value):
-        wanted = {"str": "text", "int": "a whole number", "float": "a number of seconds",
-                  "bool": "True or False", "tuple": "a list of texts"}  # fmt: skip
-        raise ConfigError(f"{option.name} must be {wanted[option.type.__name__]}, not {value!r}.")
-    if option.choices and value not in option.choices:
-        raise ConfigError(
-            f"{option.name} must be one of {', '.join(option.choices)}, not {value!r}."
-        )
-    if isinstance(value, (int, float)):
-        if option.minimum is not None and value < option.minimum:
-            raise ConfigError(f"{option.name} must be at least {option.minimum:g}, not {value!r}.")
-        if option.maximum is not None and value > option.maximum:
-            raise ConfigError(f"{option.name} must be at most {option.maximum:g}, not {value!r}.")
-
-
-def _has_type(kind: type, value: object) -> bool:
-    if isinstance(value, bool) or kind is bool:
-        return isinstance(value, bool) and kind is bool
-    if kind is float:  # what is not finite is no moment: 0 stands for "no limit"
-        return isinstance(value, (int, float)) and math.isfinite(value)
-    if kind is tuple:
-        return isinstance(value, tuple) and all(isinstance(item, str) for item in value)
-    return isinstance(value, kind)
-
-
-def _check_header(name: str, value: str) -> None:
-    """Refuse what would break every response, or match no request."""
-    if not (value.isascii() and (value.isprintable() or not value)):
-        raise ConfigError(
-            f"{name} must be printable ASCII, as it stands in headers, not {value!r}."
-        )

@@ -9,12 +9,14 @@ from email.utils import formatdate
 from typing import Any, Final, Protocol
 
 from fairway._types import ASGIApplication
-from fairway.server.access import AccessLog, AccessRecord, path_of
+from fairway.server.application.stacks import format_stack, format_thread
+from fairway.server.application.threads import LentThread, ThreadPool
 from fairway.server.config import Config
 from fairway.server.deadlines import Deadlines
-from fairway.server.proxy import Address, TrustedProxies
-from fairway.server.stacks import format_stack, format_thread
-from fairway.server.threads import LentThread, ThreadPool
+from fairway.server.listening.proxy import Address, TrustedProxies
+from fairway.server.observing.access import AccessLog, AccessRecord, path_of
+from fairway.server.observing.counters import Counters
+from fairway.server.observing.refusals import Refusals
 from fairway.wire.http1 import HTTP1Limits, Request
 
 logger = logging.getLogger("fairway.server")
@@ -54,6 +56,8 @@ class Context:
         access_log: Told what happened, or None. Tell it through :meth:`log`.
         proxies: Whose headers are believed, or None without ``--proxy-headers``.
         state: What the lifespan left for every connection.
+        counters: What is counted.
+        refusals: Told whenever a limit refuses something.
         connections: Every open HTTP connection and WebSocket.
         tasks: Every application task with the executor of its sync code, which is labelled with
             what the task serves, such as ``"GET /"``.
@@ -86,6 +90,8 @@ class Context:
         )
         self.server_header = config.server_name.encode("latin-1") or None
         self.state: dict[str, Any] = {}
+        self.counters = Counters()
+        self.refusals = Refusals(self.counters, loop.time)
         self.connections: set[Client] = set()
         self.tasks: dict[asyncio.Task[None], LentThread] = {}
         self.draining = False
@@ -115,7 +121,7 @@ class Context:
         """Tell the access log; that it cannot be written is logged once and harms no request.
 
         Args:
-            action: As in :class:`~fairway.server.access.AccessRecord`, like the others.
+            action: As in :class:`~fairway.server.observing.access.AccessRecord`, like the others.
             status: As there.
             request: What was asked.
             client: Who asked.

@@ -12,12 +12,12 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final
 
 from fairway._types import ASGIApplication
-from fairway.server.access import AccessLog
+from fairway.server.application.lifespan import LAST_WORDS, Lifespan
 from fairway.server.config import Config, ConfigError
-from fairway.server.connection import Connection
 from fairway.server.context import Client, Context
-from fairway.server.lifespan import LAST_WORDS, Lifespan
-from fairway.server.listener import Listener, SocketFile, adopt_sockets, open_listeners
+from fairway.server.http.connection import Connection
+from fairway.server.listening.listener import Listener, SocketFile, adopt_sockets, open_listeners
+from fairway.server.observing.access import AccessLog
 
 logger = logging.getLogger("fairway.server")
 

@@ -4,7 +4,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from fairway._types import ASGIApplication
-from fairway.server.lifespan import LifespanFailed
+from fairway.server.application.lifespan import LifespanFailed
 from fairway.testing.application import DEFAULT_TIMEOUT, ApplicationCommunicator
 
 
@@ -38,7 +38,7 @@ class LifespanCommunicator(ApplicationCommunicator):
             timeout: Seconds to wait; ``None`` waits for ever.
 
         Raises:
-            fairway.server.lifespan.LifespanFailed: It says that it cannot.
+            fairway.server.application.lifespan.LifespanFailed: It says that it cannot.
             TimeoutError: As for ``receive_output``.
         """
         await self._ask("startup", timeout)
@@ -50,7 +50,7 @@ class LifespanCommunicator(ApplicationCommunicator):
             timeout: Seconds to wait for the answer, and for the end; ``None`` waits for ever.
 
         Raises:
-            fairway.server.lifespan.LifespanFailed: It says that it did not end cleanly.
+            fairway.server.application.lifespan.LifespanFailed: It says that it did not end cleanly.
             TimeoutError: As for ``receive_output``.
         """
         await self._ask("shutdown", timeout)

@@ -97,7 +97,8 @@ class LiveServer:
 
         Raises:
             OSError: It cannot listen on its host.
-            fairway.server.lifespan.LifespanFailed: The application says that it cannot start.
+            fairway.server.application.lifespan.LifespanFailed: The application says that it
+                cannot start.
         """
         self._thread.start()
         try:

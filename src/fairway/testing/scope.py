@@ -6,7 +6,7 @@ from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
 from fairway._types import Scope
-from fairway.server.scope import ASGI
+from fairway.server.application.scope import ASGI
 
 #: The host that tests ask for, as Django's test client does; Django's test runners allow it.
 HOST: Final = "testserver"

@@ -11,8 +11,8 @@ from asgiref.sync import ThreadSensitiveContext
 
 from fairway._types import ASGIApplication, Event, Scope
 from fairway.delivery import Mailbox
-from fairway.server.stacks import format_stack, format_thread
-from fairway.server.threads import LentThread, ThreadPool
+from fairway.server.application.stacks import format_stack, format_thread
+from fairway.server.application.threads import LentThread, ThreadPool
 
 logger = logging.getLogger("django.channels.worker")
 

@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from fairway._types import ASGIApplication, Event, Scope
 from fairway.consumer import AsyncConsumer
-from fairway.server.threads import ThreadPool
+from fairway.server.application.threads import ThreadPool
 from fairway.worker.instances import ApplicationDetails, Instances
 from fairway.worker.jobs import FAREWELL, Jobs, briefly
 from fairway.worker.lanes import Lane

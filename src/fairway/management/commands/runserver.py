@@ -23,8 +23,8 @@ from fairway._types import ASGIApplication
 from fairway.http import StaticFilesHandler
 from fairway.routing import get_default_application
 from fairway.server import AccessRecord, Config, ConfigError, Server
-from fairway.server.access import format_django
-from fairway.server.listener import open_sockets
+from fairway.server.listening.listener import open_sockets
+from fairway.server.observing.access import format_django
 
 if apps.is_installed("django.contrib.staticfiles"):
     from django.contrib.staticfiles.management.commands.runserver import Command as RunserverCommand

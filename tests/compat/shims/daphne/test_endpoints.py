@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fairway.compat.shims.daphne.endpoints import build_endpoint_description_strings
-from fairway.server.endpoints import TCPEndpoint, parse_endpoint
+from fairway.server.listening.endpoints import TCPEndpoint, parse_endpoint
 
 
 @pytest.mark.row("2.5 build_endpoint_description_strings")

@@ -50,7 +50,7 @@ def parse_x_forwarded_for(
     """The address and the scheme that a request's headers claim.
 
     It believes everybody, and of several addresses the leftmost, which the client may have made up.
-    Fairway's server does not use it; see ``fairway.server.proxy``.
+    Fairway's server does not use it; see ``fairway.server.listening.proxy``.
 
     Args:
         headers: By name.

@@ -1,0 +1,1 @@
+"""Running the application: its lifespan, its scopes, its threads, and where it hangs."""

@@ -1,0 +1,1 @@
+"""HTTP: connections, and the requests and responses on them."""

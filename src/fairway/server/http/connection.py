@@ -1,0 +1,375 @@
+"""The I/O shell of a TCP connection that speaks HTTP/1.1.
+
+Above this module: sockets, timers, tasks. Below it (:mod:`fairway.wire.http1`): all the meaning.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable
+from typing import Final, cast
+
+from fairway.server.context import LINGER, Context, end_writing
+from fairway.server.http.stream import HTTPStream
+from fairway.server.listening.proxy import Address
+from fairway.server.websocket.stream import WebSocketStream
+from fairway.wire.http1 import (
+    END_OF_MESSAGE,
+    Event,
+    HTTP1Connection,
+    Refusal,
+    Request,
+    error_response,
+)
+
+logger = logging.getLogger("fairway.server")
+
+#: Seconds without progress after which a client that does not read our last words is given up.
+STALLED: Final = 60.0
+#: Seconds in which a client that has closed its sending side can still get its answer, unless more
+#: of it goes out all the time. A killed client looks the same at first, so the application learns
+#: of its disconnect this much later.
+HALF_CLOSED: Final = 1.0
+#: Seconds in which the first request of a connection, perhaps on its way already, is still served
+#: when the server ends.
+LAST_REQUEST: Final = 0.3
+
+#: For SO_LINGER: no time to send what is left.
+_RESET: Final = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+
+
+class Connection(asyncio.Protocol):
+    """One client connection: parses requests, runs them one after the other, times out.
+
+    Requests are answered in the order in which they came (RFC 9112 §9.3.2): while one is being
+    served, what follows it waits and the socket is not read.
+    """
+
+    __slots__ = (
+        "_backlog",
+        "_deadline",
+        "_discarding",
+        "_eof",
+        "_expire",
+        "_http",
+        "_paused",
+        "_progress",
+        "_writing_paused",
+        "client",
+        "context",
+        "scheme",
+        "server",
+        "slot",
+        "stream",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.slot = 0
+        self.client: Address | None = None
+        self.server: tuple[str, int | None] | None = None
+        self.scheme = "http"
+        self.stream: HTTPStream | None = None
+        self._http = HTTP1Connection(context.limits)
+        self._backlog: deque[Event] = deque()
+        self._discarding = False
+        self._eof = False
+        self._paused = False
+        self._writing_paused = False
+        self._progress = 0  # how far writing was when the deadline was set
+        self._deadline: float | None = None
+        self._expire: Callable[[], None] = _nothing
+
+    # ------------------------------------------------------------------ asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client is there; the clock for its first request runs."""
+        # uvloop's transports are what asyncio.Transport describes, but do not inherit from it.
+        self.transport = transport = cast("asyncio.Transport", transport)
+        transport.set_write_buffer_limits(high=self.context.config.write_buffer_size)
+        self.client = _address(transport.get_extra_info("peername"))
+        self.server = _server_address(transport.get_extra_info("sockname"))
+        if transport.get_extra_info("sslcontext") is not None:
+            self.scheme = "https"
+        self.context.register(self)
+        if self.context.draining:
+            self._set_deadline(LAST_REQUEST, self.close)
+        else:
+            self._set_deadline(self.context.config.header_timeout, self._refuse_slow)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came and hand it on."""
+        if self._discarding:
+            return
+        events = self._http.receive_data(data)
+        if self._backlog:
+            self._backlog.extend(events)
+        elif events:
+            self._handle(events)
+        late = self.context.draining or self._expire == self._refuse_slow
+        if self.stream is None and self._http.started and not late:
+            # A next request has begun on a connection that was idle: its head is timed anew.
+            self._set_deadline(self.context.config.header_timeout, self._refuse_slow)
+
+    def eof_received(self) -> bool:
+        """The client sends no more: it has gone, or, rarely, waits for its answer half-closed."""
+        self._eof = True
+        if self._discarding:
+            return False
+        events = self._http.receive_eof()
+        if self._backlog:
+            self._backlog.extend(events)
+        elif events:
+            self._handle(events)
+        if self.stream is None:
+            return False
+        self._watch_half_closed()
+        return self.transport.can_write_eof()  # with TLS there is no half-closed connection
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone, whoever ended it."""
+        self.context.unregister(self)
+        self.context.deadlines.disarm(self)
+        self._deadline = None
+        self._expire = _nothing  # it refers to this object, which need not wait for the collector
+        self._backlog.clear()
+        if self.stream is not None:
+            stream, self.stream = self.stream, None
+            stream.client_lost()
+
+    def pause_writing(self) -> None:
+        """The client reads too slowly: the application's sends wait."""
+        self._writing_paused = True
+        if self.stream is not None:
+            self.stream.pause_writing()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self._writing_paused = False
+        if self.stream is not None:
+            self.stream.resume_writing()
+
+    # ------------------------------------------------------------------ requests
+
+    def _handle(self, events: list[Event]) -> None:
+        for index, event in enumerate(events):
+            if isinstance(event, bytes):
+                if self.stream is not None:
+                    more = index + 1 == len(events) or events[index + 1] is not END_OF_MESSAGE
+                    self.stream.feed(event, more=more)
+                    self._time_application(self.stream)  # not for how slow the upload is
+            elif event is END_OF_MESSAGE:
+                if self.stream is not None:
+                    self.stream.end_of_body()
+            elif self.stream is not None and not (
+                isinstance(event, Refusal) and not self.stream.body_complete
+            ):
+                # The next request, or what is wrong with it, waits for its turn.
+                self._backlog.extend(events[index:])
+                self._pause()
+                return
+            elif isinstance(event, Request):
+                behind = events[index + 1] if index + 1 < len(events) else None
+                if event.upgrade is not None and isinstance(behind, Refusal):
+                    # What it sent ahead of our answer is too much to be kept, and so is lost.
+                    self._refuse(behind.status, behind.detail)
+                    return
+                self._begin(event)
+                if self.stream is None:
+                    return  # the connection became a WebSocket, or refuses to
+            else:
+                assert isinstance(event, Refusal)
+                self._refuse(event.status, event.detail)
+                return
+
+    def _begin(self, request: Request) -> None:
+        client, scheme = self.client, self.scheme
+        if self.context.proxies is not None:
+            client, named = self.context.proxies.resolve(request.headers, client)
+            scheme = named or scheme
+        if request.upgrade == b"websocket":
+            self._upgrade(request, client, scheme)
+            return
+        stream = self.stream = HTTPStream(self, request, client, scheme)
+        self._time_application(stream)
+        if self._writing_paused:
+            stream.pause_writing()
+        if self._eof:
+            self._watch_half_closed()
+        stream.start()
+
+    def _time_application(self, stream: HTTPStream) -> None:
+        self._set_deadline(self.context.config.http_timeout or 0, stream.time_out)
+
+    def _upgrade(self, request: Request, client: Address | None, scheme: str) -> None:
+        stream = WebSocketStream(self.context, self.transport, request, client)
+        self.context.register(stream)
+        self.context.unregister(self)
+        self.context.deadlines.disarm(self)
+        self._expire = _nothing
+        self.transport.set_protocol(stream)
+        if self._writing_paused:
+            stream.pause_writing()
+        stream.start(self._http.upgraded_data, scheme, self.server)
+
+    def stream_ended(self, *, keep_alive: bool) -> None:
+        """The stream's response is complete: go on with the next request or end."""
+        stream, self.stream = self.stream, None
+        if stream is None:
+            return
+        if not stream.body_complete:
+            # What the client still sends belongs to a request that has its answer (RFC 9112 §9.6):
+            # closing at once would reset the connection before the answer was read.
+            self.close(linger=True)
+        elif not keep_alive or self.context.draining or (self._eof and not self._backlog):
+            self.close(linger=self._paused)  # paused: it has sent more, which nobody will read
+        else:
+            self._set_deadline(self.context.config.keep_alive_timeout, self.close)
+            self._resume()
+            if self._backlog:
+                events = list(self._backlog)
+                self._backlog.clear()
+                self._handle(events)
+
+    # ------------------------------------------------------------------ endings
+
+    def _refuse(self, status: int, detail: str) -> None:
+        """Answer input that is no request; the connection cannot be used after it."""
+        # A client that broke off got no answer, and is no news.
+        level = logging.DEBUG if self._eof else logging.INFO
+        logger.log(level, "Refused a request with %d: %s", status, detail)
+        stream, self.stream = self.stream, None
+        if stream is not None:
+            started = stream.response_started
+            stream.client_lost(0 if started else status)
+            if started:
+                self.cut()
+                return
+        context = self.context
+        self.transport.write(
+            error_response(status, detail, server=context.server_header, date=context.date())
+        )
+        self.close(linger=True)
+
+    def _refuse_slow(self) -> None:
+        seconds = self.context.config.header_timeout
+        self._refuse(408, f"The request's headers did not arrive within {seconds:g} seconds.")
+
+    def close(self, *, linger: bool = False) -> None:
+        """End the connection once what was written has been sent.
+
+        Args:
+            linger: The client may still be sending; let it, unread, until it has read our answer.
+        """
+        self._discarding = True
+        self._backlog.clear()
+        self._resume()
+        if linger and not self.transport.is_closing() and self.transport.can_write_eof():
+            end_writing(self.transport)
+        else:
+            self.transport.close()
+        self._watch_end()
+
+    def shut_down(self) -> None:
+        """The server ends: an idle connection closes, a busy one after its response."""
+        if self.stream is not None:
+            self.stream.shut_down()
+        elif self._expire == self._refuse_slow:
+            self._set_deadline(LAST_REQUEST, self.close)  # its request is awaited, or has begun
+        elif not self._discarding:
+            self.close()
+
+    def abort(self) -> None:
+        """End the connection now, whatever was still to be sent."""
+        self.transport.abort()
+
+    def cut(self) -> None:
+        """End it now, and so that the client notices: a response lacks its end.
+
+        Without a length and chunks, as in HTTP/1.0, only a reset tells it from a whole one.
+        """
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.transport.abort()
+
+    # ------------------------------------------------------------------ flow and time
+
+    def pause_reading(self) -> None:
+        """The application is behind with the request's body."""
+        self._pause()
+
+    def resume_reading(self) -> None:
+        """The application has taken what there was."""
+        if not self._backlog:
+            self._resume()
+
+    def _pause(self) -> None:
+        if not self._paused and not self.transport.is_closing():
+            self._paused = True
+            self.transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._paused and not self.transport.is_closing():
+            self._paused = False
+            self.transport.resume_reading()
+
+    def _watch_half_closed(self) -> None:
+        assert self.stream is not None
+        self._progress = self.stream.size
+        self._set_deadline(HALF_CLOSED, self._check_half_closed)
+
+    def _check_half_closed(self) -> None:
+        if self.stream is not None and self.stream.size > self._progress:
+            self._watch_half_closed()
+        else:
+            self.transport.abort()
+
+    def _watch_end(self) -> None:
+        self._progress = unsent = self.transport.get_write_buffer_size()
+        self._set_deadline(STALLED if unsent else LINGER, self._check_end)
+
+    def _check_end(self) -> None:
+        if self.transport.get_write_buffer_size() < self._progress:
+            self._watch_end()
+        else:
+            self.transport.abort()
+
+    def _set_deadline(self, seconds: float, expire: Callable[[], None]) -> None:
+        self._expire = expire
+        if seconds <= 0:
+            self._deadline = None
+            return
+        self._deadline = self.context.loop.time() + seconds
+        self.context.deadlines.arm(self, self._deadline)
+
+    def on_deadline(self, now: float) -> float | None:
+        """Do what the clock says, if its time has come."""
+        if self._deadline is not None and self._deadline <= now:
+            self._deadline = None
+            self._expire()
+        return self._deadline
+
+
+def _nothing() -> None:
+    """What there is to do at a deadline that nobody has set."""
+
+
+def _address(peername: object) -> Address | None:
+    if isinstance(peername, tuple) and len(peername) >= 2:
+        return peername[0], peername[1]
+    return None  # a Unix socket's peer has no address
+
+
+def _server_address(sockname: object) -> tuple[str, int | None] | None:
+    if isinstance(sockname, tuple) and len(sockname) >= 2:
+        return sockname[0], sockname[1]
+    if isinstance(sockname, str) and sockname:
+        return sockname, None  # "or the path of the Unix socket, with None for the port"
+    return None

@@ -1,0 +1,1 @@
+"""Where clients come in: endpoints, sockets, TLS, and proxies that stand in between."""

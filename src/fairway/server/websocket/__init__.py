@@ -1,0 +1,1 @@
+"""WebSockets: opening, messages, time and closing."""

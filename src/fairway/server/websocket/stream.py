@@ -1,0 +1,399 @@
+"""One WebSocket, as ASGI tells it to the application.
+
+See https://asgi.readthedocs.io/en/latest/specs/www.html#websocket.
+"""
+
+import asyncio
+import logging
+from typing import Final
+
+from fairway._types import Event, Headers, Scope
+from fairway.delivery import Mailbox, Outbox
+from fairway.exceptions import ClientDisconnected
+from fairway.server.application.scope import websocket_scope
+from fairway.server.application.threads import LentThread, ThreadLoan
+from fairway.server.context import LINGER, Context, end_writing
+from fairway.server.listening.proxy import Address
+from fairway.server.observing.access import path_of
+from fairway.server.websocket.clock import WebSocketClock
+from fairway.server.websocket.opening import MAX_EARLY_DATA, Opening, refusal
+from fairway.server.websocket.phase import ALIVE, UNDECIDED, Phase, encode_message, refuse_event
+from fairway.wire.frames import CloseCode
+from fairway.wire.handshake import HandshakeRefused
+from fairway.wire.http1 import Request
+from fairway.wire.websocket import Closed, Ping, State, WebSocketConnection
+
+logger = logging.getLogger("fairway.server")
+
+
+# Plain names for the hot path: to read a member from its class takes 70 ns in Python 3.11.
+_OPEN: Final = Phase.OPEN
+_CLOSED: Final = Phase.CLOSED
+
+
+class WebSocketStream(asyncio.Protocol):
+    """Runs the application for one WebSocket and carries messages both ways.
+
+    Takes a connection over from :class:`~fairway.server.http.connection.Connection` when a request
+    asks for the upgrade. What arrives goes into the mailbox; what the application sends goes
+    through the outbox, at once where nothing stands in the way and through :meth:`_send` otherwise.
+
+    Attributes:
+        heard_at: When something came from the client last, by the loop's clock.
+    """
+
+    __slots__ = (
+        "_client",
+        "_clock",
+        "_context",
+        "_drained",
+        "_flooded",
+        "_frames",
+        "_mailbox",
+        "_opening",
+        "_outbox",
+        "_phase",
+        "_request",
+        "_started_at",
+        "_task",
+        "_transport",
+        "_unsent",
+        "heard_at",
+    )
+
+    def __init__(
+        self,
+        context: Context,
+        transport: asyncio.Transport,
+        request: Request,
+        client: Address | None,
+    ) -> None:
+        self._context = context
+        self._transport = transport
+        self._request = request
+        self._client = client
+        config = context.config
+        self._frames = WebSocketConnection(
+            config.websocket_max_message_size, config.websocket_max_frame_size
+        )
+        self._mailbox = Mailbox(context.loop, self)
+        self._outbox = Outbox(transport.write, self._send, self.leave)
+        self._phase = Phase.CONNECTING
+        self._opening: Opening | None = None  # until it is accepted
+        self._drained: asyncio.Event | None = None
+        self._flooded = False  # with Pings whose Pongs are not read
+        self._task: asyncio.Task[None] | None = None
+        self._clock = WebSocketClock(context, self)
+        self._started_at = self.heard_at = context.loop.time()
+        self._unsent = 0  # what was still to be written when its time to end began
+
+    # ------------------------------------------------------------------ opening
+
+    def start(self, early_data: bytes, scheme: str, server: tuple[str, int | None] | None) -> None:
+        """Check the opening handshake and call the application.
+
+        Args:
+            early_data: What the client sent behind its request.
+            scheme: ``"http"`` or ``"https"``.
+            server: The address that the client connected to.
+        """
+        context, request = self._context, self._request
+        try:
+            opening = self._opening = Opening(context, request)
+        except HandshakeRefused as fault:
+            self._refuse(fault.status, fault.detail, fault.headers)
+            return
+        if context.draining:
+            self._refuse(503, "The server is shutting down.")
+            return
+        opening.early = early_data
+        config, offered = context.config, opening.subprotocols
+        scope = websocket_scope(
+            request, scheme, config.root_path, self._client, server, context.state, offered
+        )
+        self._log("connecting", 0)
+        self._mailbox.put_event({"type": "websocket.connect"})
+        self._clock.set(config.websocket_connect_timeout, self._refuse_late)
+        executor = LentThread(context.threads, f"WebSocket {path_of(request)}", self._mailbox)
+        self._task = context.spawn(self._run(scope, executor), executor)
+
+    async def _run(self, scope: Scope, executor: LentThread) -> None:
+        context = self._context
+        code = CloseCode.INTERNAL_ERROR
+        try:
+            async with ThreadLoan(executor):
+                await context.application(scope, self._mailbox, self._outbox)
+        except asyncio.CancelledError as error:
+            if self._mailbox.disconnected or context.draining:
+                self._end(503, CloseCode.SERVICE_RESTART)
+                raise
+            context.log_exception(executor.label, error)
+        except ClientDisconnected as error:
+            if not self._mailbox.disconnected and self._phase is not Phase.LEAVING:
+                context.log_exception(executor.label, error)
+        except GeneratorExit:  # its event loop was closed
+            raise
+        except BaseException as error:  # noqa: BLE001  SystemExit too ends this socket only
+            context.log_exception(executor.label, error)
+        else:
+            code = CloseCode.NORMAL_CLOSURE
+            if self._phase in UNDECIDED:
+                logger.error("The application neither accepted nor refused %s", executor.label)
+        self._end(500, code)
+
+    def _end(self, status: int, code: CloseCode) -> None:
+        """Say goodbye for an application that did not: with a status or with a close code."""
+        if self._phase is Phase.CONNECTING:
+            self._refuse(status, "The application failed.")
+        elif self._phase is Phase.DENYING:
+            self.drop()
+        elif self._phase is _OPEN:
+            self._close(code, "", Phase.CLOSING)
+
+    def _refuse(
+        self, status: int, detail: str, headers: Headers | None = None, phase: Phase = _CLOSED
+    ) -> None:
+        """Answer the opening handshake with an HTTP error."""
+        self._transport.write(refusal(self._context, status, detail, headers or ()))
+        self._reject(status, phase)
+
+    def _reject(self, status: int, phase: Phase) -> None:
+        """The handshake has had its answer, which was no."""
+        self._disconnect(CloseCode.ABNORMAL_CLOSURE, status=status)
+        self._phase = phase
+        self._hang_up()
+
+    # ------------------------------------------------------------------ asyncio.Protocol
+
+    def data_received(self, data: bytes) -> None:
+        """Turn what came into events, and answer what the protocol itself answers."""
+        if self._phase is not _OPEN and self._phase not in ALIVE:
+            # What comes before the acceptance is kept; what comes after a refusal is lost.
+            if self._phase in UNDECIDED and self._opening is not None and self._opening.keep(data):
+                self.pause_reading()
+            return
+        self.heard_at = self._context.time()
+        frames = self._frames
+        put = self._mailbox.put_event
+        for event in frames.receive_data(data):
+            if type(event) is str:
+                put({"type": "websocket.receive", "text": event}, len(event))
+            elif type(event) is bytes:
+                put({"type": "websocket.receive", "bytes": event}, len(event))
+            elif isinstance(event, Closed):
+                self._closed(event)
+                return
+            else:
+                assert isinstance(event, Ping)
+        replies = frames.data_to_send()
+        if replies:
+            self._transport.write(replies)
+            if self._drained is not None:
+                # It sends Pings and does not read the Pongs, which would fill our memory.
+                self._flooded = True
+                self.pause_reading()
+
+    def eof_received(self) -> bool:
+        """The client has gone without a word; asyncio closes the transport."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone, whoever ended it."""
+        self._context.unregister(self)
+        self._clock.close()
+        self._disconnect(CloseCode.ABNORMAL_CLOSURE)
+
+    def pause_writing(self) -> None:
+        """The client reads too slowly: the application's sends wait."""
+        self._outbox.ready = False
+        if self._drained is None:
+            self._drained = asyncio.Event()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self._outbox.ready = self._phase is _OPEN
+        self._release_senders()
+        self._flooded = False
+        if not self._mailbox.paused:
+            self.resume_reading()
+
+    def _release_senders(self) -> None:
+        if self._drained is not None:
+            self._drained.set()
+            self._drained = None
+
+    def pause_reading(self) -> None:
+        """The application is behind with the client's messages."""
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """The application has taken what there was."""
+        if not self._flooded and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    # ------------------------------------------------------------------ the application's events
+
+    async def _send(self, event: Event) -> None:
+        """Handle what the outbox could not write at once."""
+        kind = event["type"]
+        while self._drained is not None and kind != "websocket.close":
+            await self._drained.wait()
+        phase = self._phase
+        if kind not in phase.takes:
+            refuse_event(kind, phase)
+        if kind == "websocket.send":
+            self._transport.write(encode_message(event))
+        elif kind == "websocket.accept":
+            self._accept(event)
+        elif kind == "websocket.close" and phase is _OPEN:
+            code = event.get("code")
+            code = CloseCode.NORMAL_CLOSURE if code is None else code
+            self._close(code, event.get("reason") or "", Phase.CLOSING)
+        elif kind == "websocket.close":
+            # "the server must close the connection with an HTTP 403 error code (Forbidden)"
+            self._refuse(403, "Access denied.", phase=Phase.DENIED)
+        else:
+            self._deny(event)
+
+    def _accept(self, event: Event) -> None:
+        assert self._opening is not None
+        self._transport.write(self._opening.accept(event))
+        early, self._opening = self._opening.early, None
+        self._phase = _OPEN
+        self._outbox.ready = self._drained is None
+        self.heard_at = self._context.loop.time()
+        self._clock.open()
+        self._log("connected", 101)
+        if early:
+            self.data_received(early)
+            if len(early) > MAX_EARLY_DATA and not self._mailbox.paused:
+                self.resume_reading()
+
+    def _deny(self, event: Event) -> None:
+        """Refuse with a response of the application's own."""
+        assert self._opening is not None
+        data, complete = self._opening.deny(event)
+        self._phase = Phase.DENYING
+        self._transport.write(data)
+        if complete:
+            self._reject(self._opening.status, Phase.DENIED)
+
+    # ------------------------------------------------------------------ closing
+
+    def _close(self, code: int, reason: str, phase: Phase) -> None:
+        """Begin the closing handshake; the client has a while to answer."""
+        frame = self._frames.send_close(code, reason)
+        self._outbox.ready = False
+        self._phase = phase
+        self._transport.write(frame)
+        self._flooded = False
+        self.resume_reading()
+        self._watch_end(self._context.config.websocket_close_timeout)
+
+    def _closed(self, event: Closed) -> None:
+        """The client said goodbye, or broke a rule: answer, and hang up."""
+        self._transport.write(self._frames.data_to_send())
+        self._disconnect(event.code, event.reason)
+        self._hang_up(linger=self._frames.state is State.FAILED)
+
+    def _disconnect(self, code: int, reason: str = "", *, status: int = 0) -> None:
+        """Tell the application, once, that the client is gone.
+
+        Args:
+            code: The close code.
+            reason: The text beside it.
+            status: What the client was told instead, if it was not let in.
+        """
+        phase, self._phase = self._phase, _CLOSED
+        self._outbox.ready = False
+        # The application may have been told already, by who ended the connection for it.
+        if phase in ALIVE:
+            self._log("disconnected", code)
+        elif phase in UNDECIDED:
+            self._log("rejected", status)
+        else:
+            return
+        self._mailbox.put_disconnect(
+            {"type": "websocket.disconnect", "code": int(code), "reason": reason}
+        )
+        self._release_senders()
+        if self._task is not None:
+            self._context.reap(self._task)
+
+    def _hang_up(self, *, linger: bool = True) -> None:
+        """End the TCP connection; a client that may still be sending reads why (§7.1.1)."""
+        if self._transport.is_closing():
+            return
+        if linger and self._transport.can_write_eof():
+            self._flooded = False
+            self.resume_reading()  # discarded, but the client's own close has to be noticed
+            end_writing(self._transport)
+        else:
+            self._transport.close()
+        timeout = self._context.config.websocket_close_timeout
+        self._watch_end(timeout if timeout > 0 else LINGER)
+
+    def shut_down(self) -> None:
+        """The server ends: 1012 to an open socket, 503 to one that is still connecting."""
+        self.leave(CloseCode.SERVICE_RESTART, "The server is restarting.")
+
+    def leave(self, code: int, reason: str) -> None:
+        """End the WebSocket from our side, whatever the application is doing.
+
+        Args:
+            code: The close code; a client that was not let in yet gets 503 instead.
+            reason: Beside the code.
+        """
+        if self._phase is Phase.CONNECTING:
+            self._refuse(503, reason)
+        elif self._phase is _OPEN:
+            self._close(code, reason, Phase.LEAVING)
+
+    def abort(self) -> None:
+        """End the connection now, whatever was still to be sent."""
+        self._transport.abort()
+
+    @property
+    def unread(self) -> bool:
+        """Whether the client may have said something that is not being read."""
+        return self._flooded or self._mailbox.paused
+
+    def ping(self) -> None:
+        """Ask the client whether it is there."""
+        self._transport.write(self._frames.send_ping())
+
+    def drop(self) -> None:
+        """End the connection now, for want of an answer; what was still to be sent is lost."""
+        self._disconnect(CloseCode.ABNORMAL_CLOSURE)
+        self._transport.abort()
+
+    def retire(self) -> None:
+        """End the WebSocket because of its age."""
+        self.leave(CloseCode.NORMAL_CLOSURE, "The WebSocket was open for as long as it may be.")
+
+    def _watch_end(self, seconds: float) -> None:
+        """Give the client a while to end the connection, longer while it still reads."""
+        self._unsent = self._transport.get_write_buffer_size()
+        self._clock.set(seconds, self._check_end)
+
+    def _check_end(self) -> None:
+        if self._transport.get_write_buffer_size() < self._unsent:
+            self._watch_end(self._context.config.websocket_close_timeout)
+        else:
+            self.drop()
+
+    def _refuse_late(self) -> None:
+        logger.warning(
+            "The application neither accepted nor refused WebSocket %s within %g s "
+            "(websocket_connect_timeout)",
+            path_of(self._request),
+            self._context.config.websocket_connect_timeout,
+        )
+        if self._phase is Phase.CONNECTING:
+            self._refuse(503, "Application failed to respond within time limit.")
+        else:
+            self.drop()
+
+    def _log(self, action: str, status: int) -> None:
+        self._context.log(action, status, self._request, self._client, self._started_at)

@@ -1,0 +1,220 @@
+"""TLS: which files make a server's certificate, and what is said of those that do not."""
+
+import asyncio
+import contextlib
+import ssl
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import websockets
+
+from fairway._types import Receive, Scope, Send
+from fairway.server.listening.tls import Certificate, TLSError, make_context
+from tests.server.conftest import Serve
+from tests.server.running import DEADLINE, Client, WebSocketClient
+
+HERE = Path(__file__).parents[1] / "certificates"
+
+
+def pem(name: str) -> str:
+    """The path of one of the files beside this one."""
+    return str(HERE / f"{name}.pem")
+
+
+def trusting() -> ssl.SSLContext:
+    """What a client has that knows the root of the test's certificates, and nothing between."""
+    return ssl.create_default_context(cafile=pem("root"))
+
+
+class TestContext:
+    """What is made of files."""
+
+    def test_versions(self) -> None:
+        """TLS 1.2 is the least, and HTTP/1.1 the protocol."""
+        context = make_context(Certificate(certificate=pem("certificate"), key=pem("key")))
+        assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+
+    @pytest.mark.parametrize(
+        "files",
+        [
+            {"certificate": "whole"},
+            {"certificate": "certificate", "key": "key"},
+            {"certificate": "certificate", "key": "encrypted-key", "password": "secret"},
+            {"certificate": "certificate", "key": "key", "chain": "intermediate"},
+            {"certificate": "whole", "dh_parameters": "dh"},
+        ],
+    )
+    def test_files(self, files: dict[str, str]) -> None:
+        """Key and chain may stand in the certificate's file or in files of their own."""
+        make_context(Certificate(**{n: v if n == "password" else pem(v) for n, v in files.items()}))
+
+    @pytest.mark.parametrize(
+        ("files", "message"),
+        [
+            ({"certificate": "{absent}"}, "Cannot read {absent}: no such file or directory."),
+            (
+                {"certificate": "{certificate}", "key": "{absent}"},
+                "Cannot read {absent}: no such file or directory.",
+            ),
+            (
+                {"certificate": "{whole}", "chain": "{absent}"},
+                "Cannot read {absent}: no such file or directory.",
+            ),
+            (
+                {"certificate": "{certificate}", "key": "{other-key}"},
+                "The key in {other-key} is not that of the certificate in {certificate}.",
+            ),
+            (
+                {"certificate": "{certificate}", "key": "{encrypted-key}"},
+                "The password of the key in {encrypted-key} is missing or wrong.",
+            ),
+            (
+                {"certificate": "{certificate}", "key": "{encrypted-key}", "password": "wrong"},
+                "The password of the key in {encrypted-key} is missing or wrong.",
+            ),
+            (
+                {"certificate": "{whole}", "dh_parameters": "{key}"},
+                "There are no DH parameters in {key}.",
+            ),
+        ],
+    )
+    def test_refused(self, files: dict[str, str], message: str) -> None:
+        """What is wrong is said with the name of the file."""
+        names = {path.stem: str(path) for path in HERE.glob("*.pem")} | {"absent": "/no/file"}
+        with pytest.raises(TLSError) as caught:
+            make_context(Certificate(**{n: v.format(**names) for n, v in files.items()}))
+        assert str(caught.value) == message.format(**names)
+
+    @pytest.mark.parametrize("files", [{"certificate": "key"}, {"certificate": "certificate"}])
+    def test_not_a_pair(self, files: dict[str, str]) -> None:
+        """A file without a certificate, or without a key, is named."""
+        path = pem(files["certificate"])
+        with pytest.raises(TLSError) as caught:
+            make_context(Certificate(certificate=path))
+        start = f"There is no certificate in {path}, or no private key in {path} ("
+        assert str(caught.value).startswith(start)
+
+    def test_password_is_not_shown(self) -> None:
+        """A password does not get into logs with the object."""
+        assert "secret" not in repr(Certificate(certificate="a", password="secret"))
+
+    def test_nothing_is_left(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The file in which certificate and chain are joined is removed."""
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        make_context(
+            Certificate(certificate=pem("certificate"), key=pem("key"), chain=pem("intermediate"))
+        )
+        assert list(tmp_path.iterdir()) == []
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Tells its scheme; echoes on a WebSocket."""
+    if scope["type"] == "http":
+        event = await receive()
+        while event.get("more_body"):
+            event = await receive()
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": scope["scheme"].encode()})
+        return
+    await receive()
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.send", "text": scope["scheme"]})
+    while (event := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": event["text"]})
+
+
+OPTIONS: dict[str, Any] = {"tls_certificate": pem("whole")}
+ENDPOINT: dict[str, Any] = {
+    "host": None,
+    "port": None,
+    "endpoints": (
+        (
+            f"ssl:0:interface=127.0.0.1:privateKey={pem('key')}:certKey={pem('certificate')}"
+            f":extraCertChain={pem('intermediate')}"
+        ),
+    ),
+}
+
+
+@pytest.mark.row("2.1 --endpoint", "2.4 Scope")
+@pytest.mark.parametrize("options", [OPTIONS, ENDPOINT], ids=["options", "endpoint"])
+class TestServing:
+    """HTTP and WebSockets over TLS, by the options and by an endpoint string."""
+
+    async def test_https(self, options: dict[str, Any], serve: Serve) -> None:
+        """A client that trusts the root gets its answers; the scheme is https."""
+        running = await serve(app, **options)
+        assert running.url == f"https://127.0.0.1:{running.port}"
+        streams = await asyncio.open_connection(
+            "127.0.0.1", running.port, ssl=trusting(), server_hostname="localhost"
+        )
+        client = Client(*streams)
+        for _ in range(2):
+            assert (await client.fetch()).body == b"https"
+        client.close()
+        await client.writer.wait_closed()
+
+    async def test_wss(self, options: dict[str, Any], serve: Serve) -> None:
+        """WebSockets are served too, with the scheme wss, and closed properly."""
+        running = await serve(app, **options)
+        uri = f"wss://localhost:{running.port}/"
+        async with (
+            asyncio.timeout(DEADLINE),
+            websockets.connect(uri, ssl=trusting(), host="127.0.0.1") as socket,
+        ):
+            assert await socket.recv() == "wss"
+            await socket.send("x" * 100_000)
+            assert await socket.recv() == "x" * 100_000
+
+    async def test_end(self, options: dict[str, Any], serve: Serve) -> None:
+        """A server that ends says goodbye to its sockets over TLS as well."""
+        running = await serve(app, **options)
+        streams = await asyncio.open_connection(
+            "127.0.0.1", running.port, ssl=trusting(), server_hostname="localhost"
+        )
+        client = WebSocketClient(*streams)
+        await client.open()
+        assert await client.text() == "wss"
+        running.stop()
+        code, _ = await client.goodbye()
+        assert code == 1012
+        client.close()
+        await running.ended()
+
+
+async def test_end_of_sending(serve: Serve) -> None:
+    """A client that goes while its request is unanswered ends its request, without a warning."""
+    started = asyncio.Event()
+    events: list[str] = []
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        started.set()
+        events.append((await receive())["type"])
+
+    running = await serve(slow, **OPTIONS)
+    streams = await asyncio.open_connection(
+        "127.0.0.1", running.port, ssl=trusting(), server_hostname="localhost"
+    )
+    client = Client(*streams)
+    await client.get()
+    await started.wait()
+    client.close()
+    await client.writer.wait_closed()
+    running.stop()
+    await running.ended()
+    assert events == ["http.disconnect"]
+
+
+async def test_plain_client(serve: Serve) -> None:
+    """A client that does not speak TLS gets no answer and harms nobody."""
+    running = await serve(app, **OPTIONS)
+    client = Client(*await asyncio.open_connection("127.0.0.1", running.port))
+    await client.get()
+    with contextlib.suppress(ConnectionResetError):
+        assert b"HTTP" not in await client.rest()
+    client.close()
+    with contextlib.suppress(OSError):
+        await client.writer.wait_closed()

@@ -1,0 +1,47 @@
+"""Refusals are counted each and told once for a burst."""
+
+import logging
+
+import pytest
+
+from fairway.server.observing.counters import Counters
+from fairway.server.observing.refusals import Refusals
+from tests.server.running import Logs
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_burst(caplog: pytest.LogCaptureFixture, logs: Logs) -> None:
+    """The first is told with limit, setting, peer and answer; those that follow are counted."""
+    clock, counters = Clock(), Counters()
+    refusals = Refusals(counters, clock)
+    with caplog.at_level(logging.WARNING, "fairway.server.refused"):
+        for _ in range(3):
+            refusals.note("max_body_size", 1024, ("192.0.2.1", 4711), "413")
+        clock.now += 11
+        refusals.note("max_body_size", 1024, None, "413")
+    assert counters.refused == {"max_body_size": 4}
+    first, second = caplog.messages
+    assert first == "The limit max_body_size (1024) refused 192.0.2.1:4711: 413"
+    assert second == (
+        "The limit max_body_size (1024) refused the peer of a Unix socket: 413 "
+        "(2 more since the last line)"
+    )
+    logs.take()
+
+
+def test_long_burst(caplog: pytest.LogCaptureFixture, logs: Logs) -> None:
+    """A burst without an end is told of once a minute."""
+    clock, counters = Clock(), Counters()
+    refusals = Refusals(counters, clock)
+    for _ in range(61):
+        refusals.note("max_connections", 1, ("192.0.2.1", 1), "503")
+        clock.now += 1
+    assert len(caplog.messages) == 2
+    logs.take()
