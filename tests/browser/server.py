@@ -27,6 +27,7 @@ COMMANDS = {
     # The same, where each page is told which of the two serves it.
     "telling": ["-m", "fairway", "-w", "2", "--port", "{port}", "tests.browser.where:application"],
     "runserver": ["manage.py", "runserver", "--noreload", "127.0.0.1:{port}"],
+    "reloading": ["manage.py", "runserver", "127.0.0.1:{port}"],
     "uvicorn": ["-m", "uvicorn", "--port", "{port}", "config.asgi:application"],
 }
 
@@ -100,6 +101,7 @@ class ChatServer:
         prepared: What it starts with; the database is copied.
         directory: Where the copy goes.
         command: One of ``COMMANDS``.
+        folder: Where the chat's own files are.
         variables: More of its environment, such as ``CHAT_REDIS``.
 
     Attributes:
@@ -107,12 +109,18 @@ class ChatServer:
     """
 
     def __init__(
-        self, prepared: Prepared, directory: Path, command: str = "fairway", **variables: str
+        self,
+        prepared: Prepared,
+        directory: Path,
+        command: str = "fairway",
+        folder: Path = CHAT,
+        **variables: str,
     ) -> None:
         self.database = directory / "chat.sqlite3"
         shutil.copy(prepared.database, self.database)
         self.output: list[str] = []
         self._command = command
+        self._folder = folder
         self._variables = variables
         self._port = 0
         self._running: subprocess.Popen[str] | None = None
@@ -128,7 +136,7 @@ class ChatServer:
         arguments = [each.format(port=self._port) for each in COMMANDS[self._command]]
         self._running = subprocess.Popen(
             [sys.executable, *arguments],
-            cwd=CHAT,
+            cwd=self._folder,
             env={**chat_environment(self.database), **self._variables},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -7,8 +7,11 @@ import os
 import socket
 import sys
 import threading
+import time
+from collections.abc import Iterator
 from datetime import datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final
 
 from django.apps import apps
@@ -35,11 +38,33 @@ logger = logging.getLogger("django.channels.server")
 #: Ctrl-C; a reload, or the end without the autoreloader, should not keep anybody waiting either.
 GRACEFUL_TIMEOUT: Final = 1.0
 
+#: Seconds between two looks at the files of a project, at least. Django's own are one second apart.
+LOOK_AFTER: Final = 0.15
+#: How much of a processor looking may take: a project of 20,000 files is looked at less often.
+LOOKING: Final = 0.1
+
 _BIND_ERRORS: Final = {
     errno.EACCES: "You don't have permission to access that port.",
     errno.EADDRINUSE: "That port is already in use.",
     errno.EADDRNOTAVAIL: "That IP address can't be assigned to.",
 }
+
+
+class Reloader(autoreload.StatReloader):
+    """Django's autoreloader with shorter breaks: what was saved is served within a second."""
+
+    _took = 0.0
+
+    @property
+    def SLEEP_TIME(self) -> float:  # type: ignore[override]  # noqa: N802  Django's name
+        """Seconds until the next look."""
+        return max(LOOK_AFTER, self._took / LOOKING)
+
+    def snapshot_files(self) -> Iterator[tuple[Path, float]]:
+        """Each file with the time of its last change."""
+        began = time.process_time()
+        yield from super().snapshot_files()
+        self._took = time.process_time() - began
 
 
 class Command(RunserverCommand):
@@ -98,6 +123,7 @@ class Command(RunserverCommand):
 
     def run(self, **options: Any) -> None:
         """Serve until Ctrl-C, SIGTERM or a changed file, and then say goodbye to every client."""
+        autoreload.StatReloader = Reloader  # type: ignore[misc]  # where Watchman is not installed
         try:
             super().run(**options)
         finally:
