@@ -23,7 +23,7 @@ runtime := $(VENV)/.installed-runtime
 dev := $(VENV)/.installed-dev
 sources := src tests examples benchmarks interop docs tools
 
-.PHONY: help chat test pytest lint style types imports format docs test-matrix bench interop system clean
+.PHONY: help chat test pytest lint style types imports format docs test-matrix bench interop audit system clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -71,6 +71,12 @@ test-matrix: ## Run the tests on every supported Python and Django that this mac
 bench: $(runtime) ## Measure Fairway beside Channels on uvicorn, in one run (ARGS=--help tells more)
 	@$(bin)/python benchmarks/run.py $(ARGS)
 
+audit: $(dev) ## Ask whether what Fairway requires has known vulnerabilities (ARGS=--strict: no answer is an error)
+	@echo "== audit: pip-audit"
+	@[ -x .venv-audit/bin/pip-audit ] || { $(bin)/python -m venv --clear .venv-audit && .venv-audit/bin/pip install -qq pip-audit; } \
+	|| echo "pip-audit cannot be installed."
+	@$(bin)/python tools/audit.py .venv-audit/bin/pip-audit $(ARGS)
+
 interop: $(runtime) ## Prove on the real packages that Fairway works with them (ARGS="-k daphne", ARGS=--help)
 	@tools/system-packages redis postgresql nginx
 	@$(bin)/python interop/prove.py $(ARGS)
@@ -79,7 +85,7 @@ system:
 	@tools/system-packages chromium redis
 
 clean: ## Remove the virtual environments and everything built
-	@rm -rf $(VENV) .venv-matrix docs/_build build dist .mypy_cache examples/chat/.mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) .venv-matrix .venv-audit docs/_build build dist .mypy_cache examples/chat/.mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # The stamps: installed again only when pyproject.toml is newer. The tools include what the example needs.
 $(runtime): pyproject.toml
