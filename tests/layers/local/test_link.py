@@ -2,9 +2,11 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from fairway.layers.local.directory import Directory
 from fairway.layers.local.frames import FrameReader, Say, numbered, read_numbered
@@ -25,7 +27,7 @@ async def test_publisher_says_who_it_is(mesh: Mesh) -> None:
     loop = asyncio.get_running_loop()
     mesh.name = "abc"
     link = Publisher(mesh, here, "def")
-    await loop.create_unix_connection(lambda: link, sock=here)
+    await link.open()
     ((say, body),) = FrameReader().feed(await loop.sock_recv(there, 100))
     assert (say, *read_numbered(body)) == (Say.HELLO, VERSION, "abc")
     there.close()
@@ -48,7 +50,7 @@ async def test_another_language(
     here, there = socket.socketpair(socket.AF_UNIX)
     here.setblocking(False)
     link = Subscriber(mesh, here)
-    await asyncio.get_running_loop().create_unix_connection(lambda: link, sock=here)
+    await link.open()
     there.sendall(data)
     await link.ended
     there.close()
@@ -57,3 +59,32 @@ async def test_another_language(
         f"A process in {mesh.directory.path} does not speak this version's language ({why}); it is "
         "ignored. Run the same version of fairway everywhere."
     )
+
+
+@pytest.mark.parametrize("new_event_loop", [uvloop.new_event_loop, asyncio.new_event_loop])
+def test_gone_at_once(mesh: Mesh, new_event_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """The socket is closed, too, when the other process leaves while the link is being opened."""
+
+    async def open_link() -> None:
+        link = Publisher(mesh, here, "def")
+        await link.open()
+        await link.ended
+
+    here, there = socket.socketpair(socket.AF_UNIX)
+    here.setblocking(False)
+    there.close()
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(open_link())
+    assert here.fileno() == -1
+
+
+async def test_not_taken(mesh: Mesh) -> None:
+    """The socket is closed, too, when the event loop does not take it."""
+    here, there = socket.socketpair(socket.AF_UNIX)
+    here.setblocking(False)
+    opening = asyncio.ensure_future(Subscriber(mesh, here).open())
+    await asyncio.sleep(0)
+    opening.cancel()
+    await asyncio.gather(opening, return_exceptions=True)
+    assert here.fileno() == -1
+    there.close()

@@ -2,7 +2,11 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
+import gc
+import os
 import shutil
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +14,7 @@ import pytest
 
 from fairway.layers.local import mesh as module
 from fairway.layers.local.directory import Directory
+from fairway.layers.local.link import Subscriber
 from fairway.layers.local.mesh import Mesh
 
 
@@ -173,3 +178,79 @@ async def test_removed_directory(
     assert [message.partition(" was")[0] for message in caplog.messages] == [
         f"The directory {tmp_path / 'mesh'} of the local channel layer"
     ] * 2
+
+
+def descriptors() -> int:
+    """How many this process has open; what was dropped without being closed is a warning."""
+    gc.collect()
+    return len(os.listdir("/proc/self/fd"))
+
+
+async def test_leaving_while_connecting(processes: list[Process], tmp_path: Path) -> None:
+    """A process that leaves while it tries to reach another one closes that socket."""
+    directory = Directory(tmp_path / "mesh")
+    directory.prepare()
+    first = processes[0]
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
+        listener.bind(str(directory.path / "deaf.sock"))
+        listener.listen(0)
+        client.connect(listener.getsockname())  # and its backlog is full
+        before = descriptors()
+        starting = asyncio.ensure_future(first.start())
+        while not first.name:  # noqa: ASYNC110  nothing tells of it
+            await asyncio.sleep(0)
+        await first.stop()
+        await starting
+        assert descriptors() == before
+    assert not first.started
+
+
+async def test_greeted_when_it_has_left(processes: list[Process]) -> None:
+    """A process that has left connects with nobody, whoever still speaks to it."""
+    first, second, _ = processes
+    await first.start()
+    await second.start()
+    await first.stop()
+    here, there = socket.socketpair(socket.AF_UNIX)
+    here.setblocking(False)
+    late = Subscriber(first, here)
+    await late.open()
+    late.peer = second.name
+    before = descriptors()
+    first.greeted(late)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert (first.publishers, descriptors()) == ([], before)
+    late.abort()
+    there.close()
+    await late.ended
+
+
+async def test_back_while_leaving(processes: list[Process], tmp_path: Path) -> None:
+    """A process that starts again while it leaves is there again afterwards, and whole."""
+    first, second, _ = processes
+    await first.want("room")
+    await second.start()
+    leaving = asyncio.ensure_future(first.stop())
+    while (tmp_path / "mesh" / f"{first.name}.sock").exists():  # noqa: ASYNC110  nothing tells of it
+        await asyncio.sleep(0)
+    await first.start()
+    await leaving
+    assert [publisher.peer for publisher in first.publishers] == [second.name]
+    assert second.publish("room", b"x") == 1
+    assert await first.got.get() == ("room", b"x")
+
+
+async def test_accepted_while_leaving(processes: list[Process], tmp_path: Path) -> None:
+    """What has just connected when a process leaves is closed with the rest."""
+    first = processes[0]
+    await first.start()
+    (path,) = (tmp_path / "mesh").glob("*.sock")
+    before = descriptors()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        await asyncio.sleep(0)  # accepted, perhaps, and not yet a link
+        await first.stop()
+        with contextlib.suppress(ConnectionResetError):  # not accepted any more
+            assert client.recv(1) == b""
+    assert descriptors() == before - 1  # its listener

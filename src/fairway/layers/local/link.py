@@ -52,6 +52,21 @@ class Link(asyncio.Protocol):
         # Bytes on their way to the thread of the transport; nobody may overtake them.
         self._crossing = 0
 
+    async def open(self) -> None:
+        """Hand the socket to the event loop; whatever happens, it is closed in the end.
+
+        Raises:
+            OSError: The loop does not take it.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            # At both ends: uvloop's create_unix_connection() loses a socket whose other end closes
+            # it while it is being taken, and its number is closed again when it is another's.
+            await loop.connect_accepted_socket(lambda: self, self._connection)
+        except BaseException:
+            self._connection.close()
+            raise
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is there."""
         self._transport = transport  # type: ignore[assignment]  # sockets have transports both ways
@@ -76,7 +91,8 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """The other process has closed it, or is gone."""
-        self._transport = None
+        with self._writing:  # no thread is writing to a socket whose number is about to be free
+            self._transport = None
         if not self.ended.done():
             self.ended.set_result(None)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import concurrent.futures
-import contextlib
 import errno
 import logging
 import socket
@@ -79,12 +78,16 @@ class Mesh:
         self.wanting: dict[str, set[Publisher]] = {}
         self.started = False
         self.payloads_missed = 0
+        # Connections are made from the start until it is left, and at no other time.
+        self._meeting = False
         self._tasks: set[asyncio.Task[object]] = set()
         self._starting: asyncio.Task[None] | None = None
+        self._stopping: asyncio.Task[None] | None = None
         self._listener: socket.socket | None = None
         self._path: Path | None = None
         self._publishers: dict[str, Publisher] = {}
         self._connecting: dict[str, asyncio.Task[None]] = {}
+        self._adopting: set[asyncio.Task[None]] = set()
         self._subscribers: set[Subscriber] = set()
         self._number = 0
         self._confirming: deque[_Waiting] = deque()
@@ -119,19 +122,22 @@ class Mesh:
         """
         if self.started:
             return
-        starting = self._starting
-        if starting is None:
-            starting = self._starting = asyncio.ensure_future(self._start())
-        try:
-            await asyncio.shield(starting)
-        finally:
-            if starting.done():
-                self._starting = None
+        if self._starting is None:
+            self._starting = asyncio.ensure_future(self._start())
+            self._starting.add_done_callback(self._has_started)
+        await asyncio.shield(self._starting)
+
+    def _has_started(self, starting: "asyncio.Task[None]") -> None:
+        if self._starting is starting:
+            self._starting = None
 
     async def _start(self) -> None:
+        if self._stopping is not None:
+            await asyncio.wait([self._stopping])
         self.directory.prepare()
         self._listener, self._path = self.directory.new_socket()
         self.name = self._path.stem
+        self._meeting = True
         asyncio.get_running_loop().add_reader(self._listener, self._accept)
         await asyncio.gather(*(self._connect(path) for path in self.directory.sockets()))
         self.started = True
@@ -145,32 +151,52 @@ class Mesh:
         )
 
     async def stop(self) -> None:
-        """Leave; everything that was published before is written."""
-        starting: asyncio.Task[None] | None = self._starting
-        if starting is not None:
-            with contextlib.suppress(Exception):
-                await asyncio.shield(starting)
+        """Leave; everything that was published before is written, and every socket closed."""
+        if self._stopping is None:
+            self._stopping = asyncio.ensure_future(self._stop(self._starting))
+            self._stopping.add_done_callback(self._has_stopped)
+        await asyncio.shield(self._stopping)
+
+    def _has_stopped(self, stopping: "asyncio.Task[None]") -> None:
+        if self._stopping is stopping:
+            self._stopping = None
+
+    async def _stop(self, starting: "asyncio.Task[None] | None") -> None:
+        if starting is not None:  # one that comes later waits for this to be over
+            self._connect_no_more()
+            await asyncio.wait([starting])
         self.started = False
         for timer in (self._timer, self._look, self._patience):
             if timer is not None:
                 timer.cancel()
+        self._patience = None
+        self._connect_no_more()
         self._close_listener()
         if self._path is not None:
             self.directory.remove(self._path)
             self.directory.leave()
-        for task in self._connecting.values():
-            task.cancel()
-        links: list[Link] = [*self._publishers.values(), *self._subscribers]
-        for link in links:
-            link.close()
-        if links:
-            await asyncio.wait([link.ended for link in links], timeout=PATIENCE)
-        for link in links:
-            link.abort()
-        self._publishers.clear()
-        self._subscribers.clear()
+            self._path = None
+        await self._end_links()
         self.wanting.clear()
         self.confirm()
+
+    def _connect_no_more(self) -> None:
+        self._meeting = False
+        for task in self._connecting.values():
+            task.cancel()
+
+    async def _end_links(self) -> None:
+        opening = [*self._connecting.values(), *self._adopting]
+        if opening:
+            await asyncio.wait(opening)
+        links: list[Link] = [*self._publishers.values(), *self._subscribers]
+        for end in (Link.close, Link.abort):
+            for link in links:
+                end(link)
+            if links:
+                await asyncio.wait([link.ended for link in links], timeout=PATIENCE)
+        self._publishers.clear()
+        self._subscribers.clear()
 
     def _close_listener(self) -> None:
         if self._listener is not None:
@@ -212,12 +238,9 @@ class Mesh:
             link.drop()
         if self._listener is not None:
             self._listener.close()
-        self._inherited = (
-            links,
-            self._listener,
-            self._timer,
-            self._look,
-        )  # never finalised: not ours to end
+        # Never finalised: not ours to end.
+        tasks = [*self._tasks, *self._adopting, *self._connecting.values()]
+        self._inherited = (links, self._listener, self._timer, self._look, tasks)
         self._begin()
 
     def _accept(self) -> None:
@@ -234,49 +257,55 @@ class Mesh:
             if not self.directory.may_speak(connection):
                 connection.close()
                 continue
-            self._spawn(self._adopt(connection))
+            task = asyncio.ensure_future(self._adopt(connection))
+            self._adopting.add(task)
+            task.add_done_callback(self._adopting.discard)
 
     async def _adopt(self, connection: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
         subscriber = Subscriber(self, connection)
         self._subscribers.add(subscriber)
         try:
-            await loop.connect_accepted_socket(lambda: subscriber, connection)
+            await subscriber.open()
         except OSError:
             self._subscribers.discard(subscriber)
-            connection.close()
 
     async def _connect(self, path: Path) -> None:
         """Become a publisher for another process, unless this one is already, or it is gone."""
         name = path.stem
-        if name == self.name or name in self._publishers:
+        if not self._meeting or name == self.name or name in self._publishers:
             return
         if name not in self._connecting:
-            self._connecting[name] = asyncio.ensure_future(self._become_publisher(path))
+            task = self._connecting[name] = asyncio.ensure_future(self._become_publisher(path))
+            task.add_done_callback(lambda _: self._connecting.pop(name, None))
         await asyncio.wait([self._connecting[name]])
 
     async def _become_publisher(self, path: Path) -> None:
         name = path.stem
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.setblocking(False)
-        loop = asyncio.get_running_loop()
         try:
+            publisher = await self._new_publisher(path)
+            if not publisher.ended.done():
+                self._publishers[name] = publisher
+                await asyncio.wait([publisher.ready], timeout=PATIENCE)
+        except ConnectionRefusedError:
+            self.directory.remove(path)  # of a killed process
+        except FileNotFoundError:
+            pass  # it has just left
+        except (OSError, TimeoutError) as error:
+            logger.warning("Cannot reach another process by %s: %s", path, error)
+
+    async def _new_publisher(self, path: Path) -> Publisher:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.setblocking(False)
             await self._open(connection, path)
             if not self.directory.may_speak(connection):
                 raise PermissionError(errno.EPERM, "it belongs to another user")
-            publisher = Publisher(self, connection, name)
-            await loop.create_unix_connection(lambda: publisher, sock=connection)
-            self._publishers[name] = publisher
-            await asyncio.wait([publisher.ready], timeout=PATIENCE)
-        except ConnectionRefusedError:
-            self.directory.remove(path)  # of a killed process
+            publisher = Publisher(self, connection, path.stem)
+        except BaseException:
             connection.close()
-        except (OSError, TimeoutError) as error:
-            connection.close()
-            if not isinstance(error, FileNotFoundError):  # it has just left
-                logger.warning("Cannot reach another process by %s: %s", path, error)
-        finally:
-            self._connecting.pop(name, None)
+            raise
+        await publisher.open()
+        return publisher
 
     async def _open(self, connection: socket.socket, path: Path) -> None:
         loop = asyncio.get_running_loop()
