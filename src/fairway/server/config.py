@@ -7,6 +7,7 @@ reference page in the documentation are all made from the fields of :class:`Conf
 import dataclasses
 import difflib
 import os
+import re
 import typing
 from collections.abc import Mapping
 from typing import Any, Final
@@ -33,6 +34,15 @@ def _default_workers() -> int:
     return int(text) if text.isdecimal() else 0
 
 
+#: Options that stand in headers, or name one.
+_HEADERS: Final = (
+    "server_name",
+    "proxy_headers_host",
+    "proxy_headers_port",
+    "proxy_headers_scheme",
+    "proxy_headers_prefix",
+)
+
 _BIND, _HTTP, _WEBSOCKET = "Where to listen", "HTTP", "WebSocket"
 _PROXY, _PROCESS, _LOG = "Behind a proxy", "Process", "Logging"
 
@@ -50,15 +60,32 @@ class Config:
 
     host: str | None = option(
         None, "-b", "--bind", group=_BIND, metavar="HOST",
-        help="Address to listen on; 127.0.0.1 if neither a socket nor a descriptor is named.",
+        help="Address to listen on, such as 0.0.0.0, or :: for IPv6 and IPv4 together; 127.0.0.1 "
+        "if neither a socket nor a descriptor is named.",
     )  # fmt: skip
     port: int | None = option(
         None, "-p", "--port", group=_BIND, metavar="PORT", minimum=0, maximum=65535,
         help="Port to listen on, 8000 unless named; 0 takes any free one.",
     )  # fmt: skip
+    ipv6_only: bool = option(
+        False, "--ipv6-only", group=_BIND,
+        help="Take only IPv6 where :: is listened on, and so leave IPv4 to others.",
+    )  # fmt: skip
     unix_socket: str | None = option(
         None, "-u", "--unix-socket", group=_BIND, metavar="PATH",
         help="Listen on a Unix socket at this path, beside or instead of a port.",
+    )  # fmt: skip
+    unix_socket_mode: str = option(
+        "666", "--unix-socket-mode", group=_BIND, metavar="MODE",
+        help="The permissions of that socket, in octal digits. Who may write may connect.",
+    )  # fmt: skip
+    unix_socket_user: str | None = option(
+        None, "--unix-socket-user", group=_BIND, metavar="USER",
+        help="Its owner, a name or a number. Only root may give it away.",
+    )  # fmt: skip
+    unix_socket_group: str | None = option(
+        None, "--unix-socket-group", group=_BIND, metavar="GROUP",
+        help="Its group, a name or a number, such as that of the proxy in front.",
     )  # fmt: skip
     file_descriptor: int | None = option(
         None, "--fd", group=_BIND, metavar="N", minimum=0,
@@ -82,6 +109,22 @@ class Config:
         None, "--tls-key-password", group=_BIND, metavar="PASSWORD",
         help="What the private key is encrypted with. Other users of the machine can read command "
         "lines: the setting is the better place.",
+    )  # fmt: skip
+    tls_minimum_version: str = option(
+        "1.2", "--tls-minimum-version", group=_BIND, choices=("1.2", "1.3"),
+        help="The oldest version of TLS that is spoken, here and on ssl: endpoints.",
+    )  # fmt: skip
+    tls_ciphers: str | None = option(
+        None, "--tls-ciphers", group=_BIND, metavar="CIPHERS",
+        help="The cipher suites for TLS 1.2, in the words of OpenSSL; those of Python unless named.",
+    )  # fmt: skip
+    tls_client_ca: str | None = option(
+        None, "--tls-client-ca", group=_BIND, metavar="PATH",
+        help="The PEM file with the authorities that sign certificates of clients.",
+    )  # fmt: skip
+    tls_client_certificates: str = option(
+        "none", "--tls-client-certificates", group=_BIND, choices=("none", "optional", "required"),
+        help="Whether clients show a certificate; one that tls_client_ca did not sign is refused.",
     )  # fmt: skip
     backlog: int = option(
         2048, "--backlog", group=_BIND, unit="connections", minimum=1,
@@ -179,18 +222,37 @@ class Config:
         False, "--proxy-headers", group=_PROXY,
         help="Take the client's address and scheme from the headers of a trusted proxy.",
     )  # fmt: skip
+    proxy_headers_kind: str = option(
+        "x-forwarded", "--proxy-headers-kind", group=_PROXY, choices=("x-forwarded", "forwarded"),
+        help="Which headers those are: X-Forwarded-For and its kin, or Forwarded (RFC 7239). The "
+        "other kind is ignored.",
+    )  # fmt: skip
     proxy_headers_host: str = option(
         "X-Forwarded-For", "--proxy-headers-host", group=_PROXY, metavar="HEADER",
         help="The header that names the client's address.",
     )  # fmt: skip
     proxy_headers_port: str = option(
         "X-Forwarded-Port", "--proxy-headers-port", group=_PROXY, metavar="HEADER",
-        help="The header that names the client's port.",
+        help="The header that names the client's port; empty to read none.",
+    )  # fmt: skip
+    proxy_headers_scheme: str = option(
+        "X-Forwarded-Proto", "--proxy-headers-scheme", group=_PROXY, metavar="HEADER",
+        help="The header that names the scheme, http or https; empty to read none.",
+    )  # fmt: skip
+    proxy_headers_prefix: str = option(
+        "", "--proxy-headers-prefix", group=_PROXY, metavar="HEADER",
+        help="The header, such as X-Forwarded-Prefix, that names the path under which the proxy "
+        "has mounted the application, for both kinds; empty to read none.",
     )  # fmt: skip
     trusted_proxies: tuple[str, ...] = option(
         ("127.0.0.0/8", "::1"), "--trusted-proxies", group=_PROXY, metavar="NETWORKS",
-        help="Addresses or networks, separated by commas, whose proxy headers are believed; "
-        "* for all. A Unix socket is trusted.",
+        help="Addresses or networks, separated by commas, whose proxy headers and PROXY protocol "
+        "are believed; * for all. A Unix socket is trusted.",
+    )  # fmt: skip
+    proxy_protocol: bool = option(
+        False, "--proxy-protocol", group=_PROXY,
+        help="Expect the PROXY protocol, version 1 or 2, at the beginning of every connection to "
+        "what --bind, --port, --fd and --unix-socket name, and refuse connections without it.",
     )  # fmt: skip
 
     workers: int = option(
@@ -212,6 +274,38 @@ class Config:
     graceful_timeout: float = option(
         15.0, "--graceful-timeout", group=_PROCESS, unit="seconds",
         help="How long requests and WebSockets may take to end after SIGTERM.",
+    )  # fmt: skip
+    drain_delay: float = option(
+        0.0, "--drain-delay", group=_PROCESS, unit="seconds",
+        help="How long to go on serving after SIGTERM, no longer ready, so that a load balancer "
+        "looks elsewhere before nobody listens any more; before graceful_timeout begins.",
+    )  # fmt: skip
+    drain_window: float = option(
+        0.0, "--drain-window", group=_PROCESS, unit="seconds",
+        help="Over how long the goodbyes to WebSockets are spread at the end, so that their "
+        "clients do not all come back in one moment; a part of graceful_timeout.",
+    )  # fmt: skip
+    worker_timeout: float = option(
+        60.0, "--worker-timeout", group=_PROCESS, unit="seconds",
+        help="How long the event loop of a worker (-w) may be stuck; then the worker is ended, "
+        "with the stacks of its threads in the log, and another one started.",
+    )  # fmt: skip
+    worker_max_requests: int = option(
+        0, "--worker-max-requests", group=_PROCESS, unit="requests", minimum=0,
+        help="Requests and WebSockets after which a worker is replaced, gracefully; 0 for never.",
+    )  # fmt: skip
+    worker_max_age: float = option(
+        0.0, "--worker-max-age", group=_PROCESS, unit="seconds",
+        help="Age at which a worker is replaced, gracefully; 0 for never.",
+    )  # fmt: skip
+    worker_max_memory: int = option(
+        0, "--worker-max-memory", group=_PROCESS, unit="bytes", minimum=0,
+        help="Resident memory with which a worker is replaced, gracefully; 0 for never.",
+    )  # fmt: skip
+    worker_jitter: int = option(
+        10, "--worker-jitter", group=_PROCESS, unit="percent", minimum=0, maximum=100,
+        help="By how much of itself worker_max_requests and worker_max_age are raised at most, "
+        "for each worker another part, so that they are not all replaced at once.",
     )  # fmt: skip
     write_buffer_size: int = option(
         64 * KIB, "--write-buffer-size", group=_PROCESS, unit="bytes", minimum=1,
@@ -248,8 +342,18 @@ class Config:
     def __post_init__(self) -> None:
         for known in options():
             check(known, getattr(self, known.name))
-        for name in ("server_name", "proxy_headers_host", "proxy_headers_port"):
+        for name in _HEADERS:
             check_header(name, getattr(self, name))
+        if not _is_mode(self.unix_socket_mode):
+            raise ConfigError(
+                "unix_socket_mode must be octal digits from 0 to 777, such as '660', "
+                f"not {self.unix_socket_mode!r}."
+            )
+        if 0 < self.graceful_timeout <= self.drain_window:
+            raise ConfigError(
+                f"drain_window ({self.drain_window:g}) must be shorter than graceful_timeout "
+                f"({self.graceful_timeout:g}), of which it is a part."
+            )
         for text in self.endpoints:
             try:
                 parse_endpoint(text)
@@ -276,6 +380,10 @@ class Config:
     def replace(self, **changes: Any) -> "Config":
         """This configuration with some options changed."""
         return dataclasses.replace(self, **changes)
+
+
+def _is_mode(digits: str) -> bool:
+    return re.fullmatch("0?[0-7]{1,3}", digits) is not None
 
 
 def options() -> tuple[Option, ...]:

@@ -61,7 +61,10 @@ class Context:
         connections: Every open HTTP connection and WebSocket.
         tasks: Every application task with the executor of its sync code, which is labelled with
             what the task serves, such as ``"GET /"``.
+        ready: Whether new clients are welcome: set while the server listens, until it is told to
+            end. What a load balancer should be told.
         draining: Set when the server ends: no connection is kept for another request.
+        served: Requests and WebSockets for which the application was called.
 
     Raises:
         ConfigError: ``trusted_proxies`` names something that is no network.
@@ -94,7 +97,9 @@ class Context:
         self.refusals = Refusals(self.counters, loop.time)
         self.connections: set[Client] = set()
         self.tasks: dict[asyncio.Task[None], LentThread] = {}
+        self.ready = False
         self.draining = False
+        self.served = 0
         self._access_log_broken = False
         self._base = contextvars.copy_context()
         self._quiet = asyncio.Event()
@@ -166,6 +171,7 @@ class Context:
         # Not in the context of whoever caused it, which may be another request of the connection.
         task = self._base.copy().run(self.loop.create_task, coroutine)
         self.tasks[task] = executor
+        self.served += 1
         task.add_done_callback(self._forget)
         return task
 
@@ -181,6 +187,10 @@ class Context:
         """Cancel an application task and log where it hung, in a thread too.
 
         Sync code cannot be cancelled: its task ends when it returns.
+
+        Args:
+            task: One of :attr:`tasks`.
+            why: What it did, such as ``"did not end within 15 s"``.
         """
         executor = self.tasks.get(task)
         if executor is None:
