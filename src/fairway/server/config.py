@@ -41,10 +41,11 @@ _HEADERS: Final = (
     "proxy_headers_port",
     "proxy_headers_scheme",
     "proxy_headers_prefix",
+    "request_id_header",
 )
 
-_BIND, _HTTP, _WEBSOCKET = "Where to listen", "HTTP", "WebSocket"
-_PROXY, _PROCESS, _LOG = "Behind a proxy", "Process", "Logging"
+_BIND, _LIMITS, _HTTP, _WEBSOCKET = "Where to listen", "How many at once", "HTTP", "WebSocket"
+_PROXY, _PROCESS, _SEEN, _LOG = "Behind a proxy", "Process", "Health and metrics", "Logging"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +117,7 @@ class Config:
     )  # fmt: skip
     tls_ciphers: str | None = option(
         None, "--tls-ciphers", group=_BIND, metavar="CIPHERS",
-        help="The cipher suites for TLS 1.2, in the words of OpenSSL; those of Python unless named.",
+        help="The cipher suites for TLS 1.2, in OpenSSL's words; unless named, those of Python.",
     )  # fmt: skip
     tls_client_ca: str | None = option(
         None, "--tls-client-ca", group=_BIND, metavar="PATH",
@@ -129,6 +130,42 @@ class Config:
     backlog: int = option(
         2048, "--backlog", group=_BIND, unit="connections", minimum=1,
         help="Connections that may wait to be accepted.",
+    )  # fmt: skip
+
+    max_connections: int = option(
+        65536, "--max-connections", group=_LIMITS, unit="connections", minimum=0,
+        answer="503",
+        help="Most connections at once, in each worker; beyond it 503, before anything is read or "
+        "encrypted.",
+    )  # fmt: skip
+    max_connections_per_client: int = option(
+        0, "--max-connections-per-client", group=_LIMITS, unit="connections", minimum=0,
+        answer="429",
+        help="Most connections from one address at once (in IPv6 from one /64), in each worker; "
+        "beyond it 429. Not for trusted proxies and Unix sockets. Off by default: a proxy that is "
+        "not named, or a whole office, may be one address.",
+    )  # fmt: skip
+    max_websockets: int = option(
+        0, "--max-websockets", group=_LIMITS, unit="WebSockets", minimum=0,
+        answer="503",
+        help="Most WebSockets at once, in each worker; beyond it 503.",
+    )  # fmt: skip
+    websocket_max_handshakes: float = option(
+        0.0, "--websocket-max-handshakes", group=_LIMITS, unit="per second", minimum=0,
+        answer="503",
+        help="WebSockets that may be opened in a second, in each worker; beyond it 503.",
+    )  # fmt: skip
+    websocket_max_handshakes_per_client: float = option(
+        0.0, "--websocket-max-handshakes-per-client", group=_LIMITS, unit="per second", minimum=0,
+        answer="429",
+        help="The same for one address (in IPv6 one /64), which may be that from a trusted "
+        "proxy's header; beyond it 429.",
+    )  # fmt: skip
+    max_event_loop_lag: float = option(
+        0.0, "--max-event-loop-lag", group=_LIMITS, unit="seconds",
+        answer="503",
+        help="While the event loop of a worker is later than this, new connections and WebSockets "
+        "get 503, so that those that are there are served. Off by default.",
     )  # fmt: skip
 
     http_timeout: float | None = option(
@@ -321,6 +358,35 @@ class Config:
         help="The event loop; auto takes uvloop where it is installed.",
     )  # fmt: skip
 
+    health_path: str = option(
+        "", "--health-path", group=_SEEN, metavar="PREFIX",
+        help="Answer PREFIX/health and PREFIX/ready without the application, such as /-/health and "
+        "/-/ready for the prefix /-. Off by default.",
+    )  # fmt: skip
+    metrics: str | None = option(
+        None, "--metrics", group=_SEEN, metavar="ADDRESS",
+        help="Serve metrics for Prometheus, and /-/health and /-/ready, at an address of their "
+        "own, such as 127.0.0.1:9100 or an endpoint like unix:/run/metrics.sock.",
+    )  # fmt: skip
+    opentelemetry: bool = option(
+        False, "--opentelemetry", group=_SEEN,
+        help="Report the same figures, and a span for each request and each opening of a "
+        "WebSocket, through OpenTelemetry, which has to be installed and set up.",
+    )  # fmt: skip
+    request_ids: str = option(
+        "off", "--request-ids", group=_SEEN, choices=("off", "make", "proxy"),
+        help="make: give each request an identifier, for the logs and the application; proxy: take "
+        "that of a trusted proxy's header, if there is one.",
+    )  # fmt: skip
+    request_id_header: str = option(
+        "X-Request-ID", "--request-id-header", group=_SEEN, metavar="HEADER",
+        help="The header with the request's identifier, in requests of a proxy and in responses.",
+    )  # fmt: skip
+    echo_request_id: bool = option(
+        False, "--echo-request-id", group=_SEEN,
+        help="Send the request's identifier to the client, too.",
+    )  # fmt: skip
+
     verbosity: int = option(
         1, "-v", "--verbosity", group=_LOG, metavar="0-3", minimum=0,
         help="0 warnings, 1 also what happens, 2 also details, 3 also asyncio's debug mode.",
@@ -331,8 +397,15 @@ class Config:
         "default unless verbosity is 0.",
     )  # fmt: skip
     access_log_format: str = option(
-        "common", "--access-log-format", group=_LOG, choices=("common", "django"),
-        help="common: the common log format; django: lines as runserver prints them.",
+        "common", "--access-log-format", group=_LOG,
+        choices=("common", "combined", "extended", "django", "json"),
+        help="common: the common log format; combined: with referer and user agent, too; extended: "
+        "with duration, bytes received and request identifier behind them; django: lines as "
+        "runserver prints them; json: an object on each line.",
+    )  # fmt: skip
+    log_format: str = option(
+        "text", "--log-format", group=_LOG, choices=("text", "json"),
+        help="text: log records as log_fmt says; json: an object on each line.",
     )  # fmt: skip
     log_fmt: str = option(
         "%(asctime)-15s %(levelname)-8s %(message)s", "--log-fmt", group=_LOG, metavar="FORMAT",
