@@ -33,6 +33,7 @@ TESTED_ELSEWHERE = {
     "compat/shims/daphne/__main__.py": "calls the command line; its test runs it as a process",
     "_types.py": "names for types; mypy is their test",
     "exceptions.py": "declarations; each is raised in the tests of the module that raises it",
+    "server/http/writer.py": "declarations; its implementations have tests of their own",
     "wire/websocket_events.py": "declarations; tests/wire/test_websocket.py compares whole events",
 }
 

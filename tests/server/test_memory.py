@@ -13,6 +13,7 @@ from fairway._types import ASGIApplication, Event, Receive, Scope, Send
 from fairway.delivery import Mailbox, Outbox
 from fairway.server.application.threads import LentThread
 from fairway.server.http.connection import Connection
+from fairway.server.http.http1_writer import HTTP1Writer
 from fairway.server.http.stream import HTTPStream
 from fairway.server.websocket.clock import WebSocketClock
 from fairway.server.websocket.opening import Opening
@@ -27,6 +28,7 @@ from tests.wire.client import close, text
 KINDS = (
     Connection,
     HTTP1Connection,
+    HTTP1Writer,
     HTTPStream,
     LentThread,
     Mailbox,

@@ -376,7 +376,7 @@ class TestFlowControl:
             for _ in range(10):
                 await asyncio.sleep(0)
             assert not waiting.done()
-            sizes.append(stream._connection.transport.get_write_buffer_size())
+            sizes.append(stream._writer._transport.get_write_buffer_size())
             held.set()
             await waiting
             await send(body(b""))

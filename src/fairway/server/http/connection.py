@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from fairway.server.context import LINGER, Context, end_writing
+from fairway.server.http.http1_writer import HTTP1Writer
 from fairway.server.http.stream import HTTPStream
 from fairway.server.listening.proxy import Address
 from fairway.server.websocket.stream import WebSocketStream
@@ -196,7 +197,9 @@ class Connection(asyncio.Protocol):
         if request.upgrade == b"websocket":
             self._upgrade(request, client, scheme)
             return
-        stream = self.stream = HTTPStream(self, request, client, scheme)
+        keep_alive = request.keep_alive and not self.context.draining
+        writer = HTTP1Writer(self, request, keep_alive)
+        stream = self.stream = HTTPStream(self, writer, request, client, scheme)
         self._time_application(stream)
         if self._writing_paused:
             stream.pause_writing()

@@ -5,46 +5,33 @@ See https://asgi.readthedocs.io/en/latest/specs/www.html#http.
 
 import asyncio
 import logging
-from typing import Final, Protocol
+from collections.abc import Iterable
+from typing import Final
 
 from fairway._types import Event
 from fairway.delivery import Mailbox
-from fairway.delivery.mailbox import Flow
 from fairway.exceptions import ClientDisconnected, WrongState
 from fairway.server.application.scope import http_scope
 from fairway.server.application.threads import LentThread, ThreadLoan
-from fairway.server.context import Context
+from fairway.server.http.writer import Carrier, Writer
 from fairway.server.listening.proxy import Address
 from fairway.server.observing.access import path_of
-from fairway.wire.http1 import CONTINUE, Request, Response, error_response
+from fairway.wire.http1 import Request
 
 logger = logging.getLogger("fairway.server")
 
 _DISCONNECT: Final[Event] = {"type": "http.disconnect"}
 
 
-class Carrier(Flow, Protocol):
-    """The connection that a request came on, as far as its stream needs it.
-
-    Attributes:
-        context: What all connections share.
-        server: The address that the client connected to.
-        transport: Where the response goes.
-    """
-
-    context: Context
-    server: tuple[str, int | None] | None
-    transport: asyncio.Transport
-
-    def stream_ended(self, *, keep_alive: bool) -> None:
-        """The response is complete."""
-
-    def cut(self) -> None:
-        """The response cannot be completed, and the client has to notice."""
-
-
 class HTTPStream:
-    """Runs the application for one request and sends what it answers.
+    """Runs the application for one request and hands what it answers to a writer.
+
+    Args:
+        connection: What the request came on.
+        writer: What the response goes through.
+        request: What is asked.
+        client: Who asks.
+        scheme: ``"http"`` or ``"https"``.
 
     Attributes:
         body_complete: The whole request body has arrived.
@@ -63,30 +50,34 @@ class HTTPStream:
         "_head_timer",
         "_mailbox",
         "_request",
-        "_response",
         "_scheme",
         "_started_at",
         "_status",
         "_task",
+        "_writer",
         "body_complete",
         "response_started",
         "size",
     )
 
     def __init__(
-        self, connection: Carrier, request: Request, client: Address | None, scheme: str
+        self,
+        connection: Carrier,
+        writer: Writer,
+        request: Request,
+        client: Address | None,
+        scheme: str,
     ) -> None:
         self.body_complete = not request.has_body
         self.response_started = False
         self.size = 0
         self._connection = connection
         self._context = connection.context
+        self._writer = writer
         self._request = request
         self._client = client
         self._scheme = scheme
-        self._mailbox = Mailbox(self._context.loop, connection)
-        keep_alive = request.keep_alive and not self._context.draining
-        self._response = Response(request.method, request.http_version, keep_alive)
+        self._mailbox = Mailbox(self._context.loop, writer)
         self._status = 0
         self._started_at = self._context.loop.time()
         self._head: Event | None = None
@@ -105,7 +96,7 @@ class HTTPStream:
             # "100 (Continue)" once the application asks for the body, so that it can refuse before
             # the client sends it (RFC 9110 §10.1.1).
             self._mailbox.on_park = self._send_continue
-        executor = LentThread(self._context.threads, self._label(), self._mailbox)
+        executor = LentThread(self._context.threads, self._label(), self._mailbox, self._started_at)
         self._task = self._context.spawn(self._run(executor), executor)
 
     async def _run(self, executor: LentThread) -> None:
@@ -142,21 +133,17 @@ class HTTPStream:
         """Answer for an application that did not; a response that has begun can only be cut off."""
         if self._complete or self._gone:
             return
-        connection, context = self._connection, self._context
         self._gone = True  # for the application, which can send nothing more
         self._cancel_head()
         self.resume_writing()
         if self.response_started:
             self._finish()
-            connection.cut()
+            self._writer.cut()
             return
         self._status = status
-        answer = error_response(status, detail, server=context.server_header, date=context.date())
-        if self._request.method == "HEAD":
-            answer = answer[: answer.index(b"\r\n\r\n") + 4]
-        connection.transport.write(answer)
+        self._writer.error(status, detail)
         self._finish()
-        connection.stream_ended(keep_alive=False)
+        self._writer.end()
 
     def _finish(self) -> None:
         self._complete = True
@@ -198,13 +185,9 @@ class HTTPStream:
 
     def shut_down(self) -> None:
         """The server ends: this response is the last one, and one without an end is to find it."""
-        self.last_of_connection()
+        self._writer.last_of_connection()
         if self._mailbox.on_drain is not None:
             self._mailbox.on_drain()
-
-    def last_of_connection(self) -> None:
-        """The connection ends after this response; it says so unless its head has been sent."""
-        self._response.keep_alive = False
 
     def time_out(self) -> None:
         """The application took longer than ``http_timeout``."""
@@ -219,8 +202,8 @@ class HTTPStream:
 
     def _send_continue(self) -> None:
         self._mailbox.on_park = None
-        if not self.response_started and not self._connection.transport.is_closing():
-            self._connection.transport.write(CONTINUE)
+        if not self.response_started and not self._writer.closing:
+            self._writer.informational(100, ())
 
     # ------------------------------------------------------------------ to the client
 
@@ -248,28 +231,25 @@ class HTTPStream:
         # server-sent events, the head must not wait for it.
         self._head_timer = self._context.loop.call_soon(self._flush_head)
 
-    def _take_head(self, whole_body: bytes | None = None) -> bytes:
-        """The response's head, if it was not sent yet; with a whole body, that too."""
+    def _take_head(self) -> Iterable[tuple[bytes, bytes]] | None:
+        """The response's headers, if its head was not sent yet."""
         head, self._head = self._head, None
         if head is None:
-            return b""
+            return None
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
-        headers, context = head.get("headers") or (), self._context
-        server, date = context.server_header, context.date()
-        if whole_body is None:
-            return self._response.start(self._status, headers, server=server, date=date)
-        return self._response.start_and_body(
-            self._status, headers, whole_body, server=server, date=date
-        )
+        headers: Iterable[tuple[bytes, bytes]] = head.get("headers") or ()
+        return headers
 
     def _flush_head(self) -> None:
         self._head_timer = None
         if self._gone or self._complete:
             return
         try:
-            head = self._take_head()
+            headers = self._take_head()
+            assert headers is not None  # the timer ends with the head
+            self._writer.start(self._status, headers)
         except Exception as error:  # noqa: BLE001  there is no send() to raise it from
             logger.error("Bad response headers for %s: %s", self._label(), error)
             self._fail(500, "The application failed.")
@@ -277,7 +257,6 @@ class HTTPStream:
                 self._context.reap(self._task)
             return
         self.response_started = True
-        self._connection.transport.write(head)
 
     def _cancel_head(self) -> None:
         self._head = None
@@ -288,19 +267,21 @@ class HTTPStream:
     def _send_body(self, event: Event) -> None:
         body = event.get("body", b"")
         more = event.get("more_body", False)
-        if self._head is not None and not more:
-            if not self.body_complete:
-                self.last_of_connection()  # nobody will read what is left of the request
-            data = self._take_head(body)
+        writer, headers = self._writer, self._take_head()
+        if headers is None:
+            writer.body(body, more)
+        elif more:
+            writer.start(self._status, headers, body)
+            self.response_started = True
         else:
-            data = self._take_head() + self._response.body(body, more)
-        self.response_started = True
+            if not self.body_complete:
+                writer.last_of_connection()  # nobody will read what is left of the request
+            writer.whole(self._status, headers, body)
+            self.response_started = True
         self.size += len(body)
-        if data:
-            self._connection.transport.write(data)
         if not more:
             self._finish()
-            self._connection.stream_ended(keep_alive=self._response.keep_alive)
+            writer.end()
 
     def _refuse_event(self, kind: str) -> None:
         if self._complete:
