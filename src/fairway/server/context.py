@@ -13,6 +13,7 @@ from fairway.server.application.stacks import format_stack, format_thread
 from fairway.server.application.threads import LentThread, ThreadPool
 from fairway.server.config import Config
 from fairway.server.deadlines import Deadlines
+from fairway.server.listening.admission import Admission
 from fairway.server.listening.proxy import Address, TrustedProxies
 from fairway.server.observing.access import AccessLog, AccessRecord, path_of
 from fairway.server.observing.counters import Counters
@@ -58,6 +59,7 @@ class Context:
         state: What the lifespan left for every connection.
         counters: What is counted.
         refusals: Told whenever a limit refuses something.
+        admission: Asked whether a client, or a WebSocket, may come in.
         connections: Every open HTTP connection and WebSocket.
         tasks: Every application task with the executor of its sync code, which is labelled with
             what the task serves, such as ``"GET /"``.
@@ -95,6 +97,7 @@ class Context:
         self.state: dict[str, Any] = {}
         self.counters = Counters()
         self.refusals = Refusals(self.counters, loop.time)
+        self.admission = Admission(config, loop.time)
         self.connections: set[Client] = set()
         self.tasks: dict[asyncio.Task[None], LentThread] = {}
         self.ready = False

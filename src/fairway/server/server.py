@@ -6,7 +6,6 @@ import functools
 import logging
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final
@@ -16,13 +15,12 @@ from fairway.server.application.lifespan import LAST_WORDS, Lifespan
 from fairway.server.config import Config, ConfigError
 from fairway.server.context import Client, Context
 from fairway.server.http.connection import Connection
+from fairway.server.listening.acceptor import Acceptor
 from fairway.server.listening.listener import Listener, SocketFile, adopt_sockets, open_listeners
 from fairway.server.observing.access import AccessLog
 
 logger = logging.getLogger("fairway.server")
 
-#: New connections that asyncio takes before others have their turn.
-ACCEPTS_IN_A_ROW: Final = 16
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -128,7 +126,7 @@ class Server:
     ) -> None:
         """Start the application, serve until told to stop, and end it."""
         lifespan = Lifespan(self._application, self._config.lifespan)
-        servers: list[asyncio.Server] = []
+        servers: list[Acceptor | asyncio.Server] = []
         try:
             if not await self._start(lifespan):
                 return
@@ -249,26 +247,17 @@ async def _first_of(
         second.cancel()
 
 
-async def _listen(context: Context, listener: Listener) -> asyncio.Server:
-    loop, sock = context.loop, listener.sock
-    backlog = listener.backlog or context.config.backlog
-    tls: dict[str, Any] = {}
-    if listener.tls is not None:
-        # A client that is slow with its handshake is as good as one that is slow with its headers.
-        timeout = context.config.header_timeout
-        tls = {"ssl": listener.tls, "ssl_handshake_timeout": timeout if timeout > 0 else None}
-    factory = functools.partial(Connection, context)
-    if isinstance(loop, asyncio.BaseEventLoop):
-        # asyncio tries to accept as many in a row as the queue is long, and without descriptors
-        # logs as many tracebacks.
-        server = await loop.create_server(factory, sock=sock, backlog=ACCEPTS_IN_A_ROW, **tls)
-        sock.listen(backlog)
-        return server
-    if sock.family == socket.AF_UNIX:
-        # From Python 3.13 on the socket's file would be removed, which need not be ours.
-        options: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
-        return await loop.create_unix_server(factory, sock=sock, backlog=backlog, **options)
-    return await loop.create_server(factory, sock=sock, backlog=backlog, **tls)
+async def _listen(context: Context, listener: Listener) -> Acceptor | asyncio.Server:
+    acceptor = Acceptor(context, listener, functools.partial(Connection, context))
+    try:
+        acceptor.start()
+    except NotImplementedError:
+        # Windows' own loop takes connections by itself only, and with them all that come.
+        backlog = listener.backlog or context.config.backlog
+        return await context.loop.create_server(
+            acceptor.factory, sock=listener.sock, backlog=backlog, **acceptor.tls
+        )
+    return acceptor
 
 
 def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
