@@ -169,7 +169,7 @@ TARGET = Target(
             _WEBSOCKET + _GET,
             b"\r\nOPTIONS * HTTP/1.1\r\nHost: a\r\nX-Y: z \r\nConnection: close\r\n\r\n",
             b"GET http://b:80/c?d HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
-            b"POST / HTTP/1.1\r\nHost: [::1]:8\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx",
+            b"PUT / HTTP/1.1\r\nHost: [::1]\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx",
         )
     ),
     tokens=(
