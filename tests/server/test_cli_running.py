@@ -140,7 +140,14 @@ class TestEnd:
             ended = await server.ended()
         assert ended.code == 0
         assert ended.stdout.endswith('"POST / HTTP/1.1" 200 4\n')
-        assert len(ended.stderr.splitlines()) == 2  # the addresses
+        _, _, stops, stopped = ended.stderr.splitlines()  # the addresses are before it
+        assert stops.endswith(
+            "INFO     Fairway stops: it waits up to 15 s for 1 connections (0 of them WebSockets) "
+            "and 1 applications"
+        )
+        assert re.search(
+            r"INFO     Fairway has stopped after \d+\.\d s: nothing was cut off$", stopped
+        )
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     async def test_second_signal(self, here: Path, number: signal.Signals) -> None:
@@ -151,10 +158,12 @@ class TestEnd:
             assert await client.is_cut()
             ended = await server.ended()
         assert ended.code == 0
-        assert (
-            "WARNING  Application for POST / was still running when the server was told to end at "
-            "once; it was cancelled. It was waiting here:\n"
-        ) in ended.stderr
+        assert re.search(
+            r"WARNING  Application for POST / \(\d+\.\d s old\) was still running when the server "
+            r"was told to end at once; it was cancelled\. It was waiting here:\n",
+            ended.stderr,
+        )
+        assert "s: 1 applications and 0 more connections were cut off\n" in ended.stderr
         assert "    event = await receive()\n" in ended.stderr
 
     async def test_hanging_thread(self, here: Path) -> None:

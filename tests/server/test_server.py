@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 import resource
 import signal
 import socket
@@ -16,6 +17,7 @@ from asgiref.sync import sync_to_async
 
 from fairway._types import ASGIApplication, Event, Receive, Scope, Send
 from fairway.server import AccessRecord, Config, ConfigError, LifespanFailed, Server
+from fairway.server import drain as drain_module
 from fairway.server import server as server_module
 from fairway.server.application import lifespan as lifespan_module
 from fairway.server.server import loop_factory
@@ -28,7 +30,7 @@ from tests.wire.client import close
 @pytest.fixture
 def short_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was cancelled gets hardly any time to end in."""
-    for module in (server_module, lifespan_module):
+    for module in (server_module, drain_module, lifespan_module):
         monkeypatch.setattr(module, "LAST_WORDS", 0.05)
 
 
@@ -424,9 +426,10 @@ class TestStop:
         response = await client.response()
         assert (response.status, response.body) == (503, b"The server is shutting down.\n")
         (message,) = logs.take()
-        assert message.startswith(
-            "WARNING Application for GET /hangs did not end within 0.05 s; it was cancelled. "
-            "It was waiting here:\n"
+        assert re.match(
+            r"WARNING Application for GET /hangs \(\d+\.\d s old\) did not end within 0\.05 s; "
+            r"it was cancelled\. It was waiting here:\n",
+            message,
         )
         assert "in __call__\n    await self._go_on.wait()" in message
 
@@ -469,7 +472,10 @@ class TestStop:
         await running.ended()
         assert log == ["cleaned up"]
         (message,) = logs.take()
-        assert message.startswith("WARNING Application for WebSocket /ws/ did not end within 0.1 s")
+        assert re.match(
+            r"WARNING Application for WebSocket /ws/ \(\d+\.\d s old\) did not end within 0\.1 s; ",
+            message,
+        )
 
     @pytest.mark.usefixtures("short_last_words")
     async def test_cannot_be_cancelled(self, serve: Serve, logs: Logs) -> None:
@@ -512,8 +518,10 @@ class TestStop:
         running.stop()
         await running.ended()
         (message,) = logs.take()
-        assert message.startswith(
-            "WARNING Application for GET / was still running when the server was told to end"
+        assert re.match(
+            r"WARNING Application for GET / \(\d+\.\d s old\) was still running when the server "
+            r"was told to end at once; ",
+            message,
         )
         assert (await client.response()).status == 503
 
@@ -733,7 +741,10 @@ class TestRun:
             server.join()
         leave.set()
         (message,) = logs.take()
-        assert message.startswith("WARNING Application for GET /hangs did not end within 0.05 s")
+        assert re.match(
+            r"WARNING Application for GET /hangs \(\d+\.\d s old\) did not end within 0\.05 s; ",
+            message,
+        )
         assert "Its sync code, which cannot be cancelled, was here:\n" in message
         assert "in view" in message
 

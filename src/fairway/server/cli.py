@@ -2,28 +2,33 @@
 
 import argparse
 import contextlib
-import importlib
-import importlib.util
-import inspect
+import faulthandler
 import logging
 import os
+import random
 import signal
-import socket
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NoReturn, TextIO
 
 import fairway
 from fairway._types import ASGIApplication
 from fairway.server.application.lifespan import LifespanFailed
+from fairway.server.application.loading import (
+    ApplicationNotFound,
+    load_application,
+    project_options,
+)
 from fairway.server.config import Config, ConfigError, Option, options
 from fairway.server.listening.listener import adopt_listeners
 from fairway.server.observing.access import AccessLogStream
 from fairway.server.server import Server
-from fairway.server.workers.supervisor import Assignment, Line, Supervisor
+from fairway.server.workers.assignment import Assignment, Line, Pulse
+from fairway.server.workers.notify import Notify
+from fairway.server.workers.recycling import Recycling
+from fairway.server.workers.supervisor import Supervisor
 
 logger = logging.getLogger("fairway.server")
 
@@ -53,15 +58,14 @@ FAIRWAY = {"ping_interval": 25}; what the command line says wins.
 """
 
 
-class ApplicationNotFound(Exception):
-    """What was named on the command line cannot be served; the message says why and what to do."""
-
-
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Serve what the command line names, until a signal ends it; then end the process.
 
     Exits with 0 after a clean end, 1 when the server cannot start, 2 for a wrong command line.
     """
+    # A crash, and SIGABRT, with which hung processes are ended, show where each thread was.
+    with contextlib.suppress(OSError, ValueError):  # without a standard error
+        faulthandler.enable()
     code = run(sys.argv[1:] if argv is None else argv)
     threading.Thread(target=_exit_late, args=(code,), daemon=True).start()
     sys.exit(code)
@@ -84,13 +88,14 @@ def run(argv: Sequence[str]) -> int:
         arguments["server_name"] = ""
     sys.path.insert(0, ".")
     assignment = Assignment.of_this_process()
+    notify = Notify.of_this_process()
     try:
         # What was typed is complained about at once; the project's settings are not known yet.
         typed = Config.from_mapping(arguments)
         _check_environment()
         configure_logging(typed)
         if typed.workers and assignment is None:
-            return supervise(argv, typed)
+            return supervise(argv, typed, notify)
         application = load_application(path)
         for name in _LOGGERS:
             # A project's LOGGING disables, unless it says otherwise, every logger that it does not
@@ -101,7 +106,7 @@ def run(argv: Sequence[str]) -> int:
             configure_logging(config)
     except (ApplicationNotFound, ConfigError) as error:
         return _complain(str(error))
-    return _complain_if(lambda: serve(application, config, assignment))
+    return _complain_if(lambda: serve(application, config, assignment, notify))
 
 
 def _check_environment() -> None:
@@ -116,11 +121,11 @@ def _check_environment() -> None:
             raise ConfigError(f"The environment variable {name} is {text!r}, which is no number.")
 
 
-def supervise(argv: Sequence[str], config: Config) -> int:
+def supervise(argv: Sequence[str], config: Config, notify: Notify) -> int:
     """Keep workers serving that are given the same command line; returns the exit code."""
-    if not hasattr(socket, "SO_REUSEPORT") or not hasattr(signal, "SIGHUP"):
+    if not hasattr(signal, "SIGHUP"):  # Windows, where no process inherits a socket by its number
         return _complain("This system cannot run workers on one port (-w); start without.")
-    supervisor = Supervisor(argv, config, config.workers)
+    supervisor = Supervisor(argv, config, config.workers, notify)
     return _complain_if(supervisor.run)
 
 
@@ -156,7 +161,10 @@ def _merge(settings: Mapping[str, Any], typed: Mapping[str, Any], *, supervised:
 
 
 def serve(
-    application: ASGIApplication, config: Config, assignment: Assignment | None = None
+    application: ASGIApplication,
+    config: Config,
+    assignment: Assignment | None = None,
+    notify: Notify | None = None,
 ) -> None:
     """Run the server in the foreground until a signal ends it.
 
@@ -164,6 +172,7 @@ def serve(
         application: What to serve.
         config: How.
         assignment: What the supervisor has told this process, if it is a worker.
+        notify: The service manager that is told how the server is.
 
     Raises:
         OSError: A socket cannot be bound.
@@ -177,120 +186,32 @@ def serve(
         log = AccessLogStream(stream, config.access_log_format) if stream else None
         if assignment is not None:
             listeners = adopt_listeners(config, assignment.sockets)
-            server = Server(application, config, access_log=log, listeners=listeners)
-            server.ready = Line(assignment.line, server.stop).ready
+            name = f"Worker {os.getpid()}"
+            server = Server(application, config, access_log=log, listeners=listeners, name=name)
+            server.ready = _as_worker(server, config, assignment)
         else:
-            server = Server(application, config, access_log=log)
+            server = Server(application, config, access_log=log, notify=notify)
             server.ready = lambda: announce(server.addresses)
         server.run()
+
+
+def _as_worker(server: Server, config: Config, assignment: Assignment) -> Callable[[], None]:
+    """What a worker does when it serves."""
+    line = Line(assignment.line, server.stop)
+    part = random.random()  # noqa: S311  no secret: it parts the ends of workers
+    pulse = Pulse(line, config, Recycling(config, part), lambda: server.served)
+
+    def ready() -> None:
+        line.ready(config)
+        pulse.start()
+
+    return ready
 
 
 def announce(addresses: Sequence[str]) -> None:
     """Log where the server can be reached."""
     for address in addresses:
         logger.info("Fairway %s serves %s", fairway.__version__, address)
-
-
-def load_application(path: str) -> ASGIApplication:
-    """The object that ``module:attribute.attribute`` names.
-
-    Raises:
-        ApplicationNotFound: In one line, what is missing. An exception inside the module itself is
-            not caught: its traceback shows the way.
-    """
-    module_name, _, attributes = path.partition(":")
-    if not attributes or not all(part.isidentifier() for part in module_name.split(".")):
-        raise ApplicationNotFound(
-            f"{path!r} does not name an application: write module:object, "
-            "such as mysite.asgi:application."
-        )
-    try:
-        found: Any = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise
-        raise ApplicationNotFound(
-            f"There is no module {error.name!r} here or on the Python path "
-            f"(looking for {path!r} from {os.getcwd()})."
-        ) from None
-    except Exception as error:
-        if note := _set_up_note(error, module_name):
-            error.add_note(note)
-        raise
-    for name in attributes.split("."):
-        try:
-            found = getattr(found, name)
-        except AttributeError:
-            raise ApplicationNotFound(
-                f"Module {module_name!r} has no {attributes!r}. Is the name right?"
-            ) from None
-    _check_application(found, path)
-    application: ASGIApplication = found
-    return application
-
-
-def _set_up_note(error: Exception, module_name: str) -> str:
-    """What to move if models are imported before Django is set up; "" for other errors.
-
-    The server knows nothing of Django but these errors by their names.
-    """
-    name = type(error).__name__
-    too_early = name == "AppRegistryNotReady" or (
-        name == "ImproperlyConfigured" and "settings are not configured" in str(error)
-    )
-    module = importlib.util.find_spec(module_name) if too_early else None
-    if module is None:
-        return ""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if frame.filename == module.origin:
-            return (
-                f"{frame.filename}:{frame.lineno} imports models before Django is set up:\n"
-                f"    {frame.line}\n"
-                "Move that line below get_asgi_application(), or give the router the path of the "
-                'routes: URLRouter("myapp.routing") imports them when Django is ready.'
-            )
-    return ""
-
-
-def _check_application(found: object, path: str) -> None:
-    """Refuse what cannot be called with scope, receive and send, as far as its signature tells."""
-    if not callable(found):
-        raise ApplicationNotFound(
-            f"{path!r} is of type {type(found).__name__}, which is not an ASGI application."
-        )
-    if isinstance(found, type) and hasattr(found, "as_asgi"):
-        raise ApplicationNotFound(
-            f"{path!r} is a consumer class: "
-            "serve what its as_asgi() returns, or the router around it."
-        )
-    try:
-        # Of the call itself: as_asgi() names the consumer class as what it wraps.
-        inspect.signature(found, follow_wrapped=False).bind("scope", "receive", "send")
-    except TypeError:
-        raise ApplicationNotFound(
-            f"{path!r} is not an ASGI application: "
-            "it cannot be called with a scope, receive and send. "
-            "Is it for WSGI? Then name the one in asgi.py."
-        ) from None
-    except ValueError:  # written in C, and it does not say
-        return
-
-
-def project_options() -> Mapping[str, Any]:
-    """The ``FAIRWAY`` setting, if the application that was loaded is a Django project.
-
-    The server does not import Django: whoever serves something else does not need it.
-
-    Raises:
-        ConfigError: It is no dictionary.
-    """
-    django_conf = sys.modules.get("django.conf")
-    if django_conf is None or not django_conf.settings.configured:
-        return {}
-    found = getattr(django_conf.settings, "FAIRWAY", None) or {}
-    if not isinstance(found, Mapping):
-        raise ConfigError(f"The setting FAIRWAY must be a dictionary, not {found!r}.")
-    return found
 
 
 def configure_logging(config: Config) -> None:

@@ -7,17 +7,20 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 from fairway._types import ASGIApplication
 from fairway.server.application.lifespan import LAST_WORDS, Lifespan
 from fairway.server.config import Config, ConfigError
 from fairway.server.context import Client, Context
+from fairway.server.drain import Drain, first_of
 from fairway.server.http.connection import Connection
 from fairway.server.listening.acceptor import Acceptor
 from fairway.server.listening.listener import Listener, SocketFile, adopt_sockets, open_listeners
 from fairway.server.observing.access import AccessLog
+from fairway.server.workers.assignment import PATIENCE, patience
+from fairway.server.workers.notify import Notify
 
 logger = logging.getLogger("fairway.server")
 
@@ -36,6 +39,8 @@ class Server:
             but for Unix sockets. The server closes them.
         listeners: The same, with what their clients are greeted with.
         signals: Whether :meth:`run` and :meth:`serve` let SIGINT and SIGTERM stop it.
+        notify: The service manager that is told how the server is.
+        name: What the log calls it when it stops.
 
     Attributes:
         addresses: What it listens on, such as ``"http://127.0.0.1:8000"``; empty before the start.
@@ -51,6 +56,8 @@ class Server:
         sockets: Sequence[socket.socket] | None = None,
         listeners: Sequence[Listener] | None = None,
         signals: bool = True,
+        notify: Notify | None = None,
+        name: str = "Fairway",
     ) -> None:
         self.addresses: list[str] = []
         self._application = application
@@ -60,6 +67,8 @@ class Server:
         self._sockets = sockets
         self._listeners = listeners
         self._takes_signals = signals
+        self._notify = notify or Notify()
+        self._name = name
         self._loop: asyncio.AbstractEventLoop | None = None
         self._context: Context | None = None
         self._stop = asyncio.Event()
@@ -126,27 +135,43 @@ class Server:
     ) -> None:
         """Start the application, serve until told to stop, and end it."""
         lifespan = Lifespan(self._application, self._config.lifespan)
+        drain = Drain(context, self._hurry, self._name)
         servers: list[Acceptor | asyncio.Server] = []
         try:
+            self._notify.keep_alive()
             if not await self._start(lifespan):
                 return
             context.state = lifespan.state
             for listener in listeners:
                 servers.append(await _listen(context, listener))  # noqa: PERF401  one may fail
-            self.addresses = [listener.address for listener in listeners]
-            if self.ready is not None:
-                self.ready()
+            self._begin(context, listeners)
             await self._stop.wait()
         except asyncio.CancelledError:
             self._hurry.set()
             raise
         finally:
+            began = context.ready
+            self._notify.stopping("Stopping", patience(self._config) if began else PATIENCE)
+            if began:
+                drain.begin()
+                await drain.wait()
             context.draining = True
             for server in servers:
                 server.close()
             for file in files:
                 file.remove()
-            await self._end(context, lifespan)
+            await drain.finish()
+            await self._end(lifespan, drain.until)
+            if began:
+                drain.conclude()
+
+    def _begin(self, context: Context, listeners: Sequence[Listener]) -> None:
+        """The server listens: tell everyone."""
+        self.addresses = [listener.address for listener in listeners]
+        context.ready = True
+        if self.ready is not None:
+            self.ready()
+        self._notify.ready(f"Serving {', '.join(self.addresses)}")
 
     async def _start(self, lifespan: Lifespan) -> bool:
         """Start the application; says whether it has, before the server was told to stop."""
@@ -154,7 +179,7 @@ class Server:
             return False
         starting = asyncio.ensure_future(lifespan.startup())
         try:
-            await _first_of(starting, self._stop.wait(), None)
+            await first_of(starting, self._stop.wait(), None)
             if starting.done():
                 starting.result()
                 return True
@@ -172,6 +197,11 @@ class Server:
         event = self._stop if self._stops == 1 else self._hurry
         with contextlib.suppress(RuntimeError):  # the loop has ended in the meantime
             self._loop.call_soon_threadsafe(event.set)
+
+    @property
+    def served(self) -> int:
+        """Requests and WebSockets so far for which the application was called."""
+        return 0 if self._context is None else self._context.served
 
     @property
     def connections(self) -> frozenset[Client]:
@@ -198,53 +228,14 @@ class Server:
                     loop.remove_signal_handler(number)
                 signal.signal(number, handler)
 
-    async def _end(self, context: Context, lifespan: Lifespan) -> None:
-        """Let requests end, say goodbye to sockets, end the application, within the deadline."""
-        timeout = self._config.graceful_timeout
-        until = context.time() + timeout if timeout > 0 else None
-        for connection in tuple(context.connections):
-            connection.shut_down()
-        if not context.quiet:
-            quiet = asyncio.ensure_future(context.wait_until_quiet())
-            await _first_of(quiet, self._hurry.wait(), until)
-            quiet.cancel()
-            await self._cut(context)
+    async def _end(self, lifespan: Lifespan, until: float | None) -> None:
+        """End the application's lifespan, within the deadline."""
         ending = asyncio.ensure_future(lifespan.shutdown())
-        await _first_of(ending, self._hurry.wait(), until)
+        await first_of(ending, self._hurry.wait(), until)
         await asyncio.wait([ending], timeout=LAST_WORDS)
         if not ending.done():
             ending.cancel()
             await lifespan.abandon("did not end in time")
-
-    async def _cut(self, context: Context) -> None:
-        """End what did not end by itself, and say what it was."""
-        why = f"did not end within {self._config.graceful_timeout:g} s"
-        if self._hurry.is_set():
-            why = "was still running when the server was told to end at once"
-        for task in tuple(context.tasks):
-            context.cancel(task, why)
-        if context.tasks:
-            await asyncio.wait(context.tasks, timeout=LAST_WORDS)
-        for executor in context.tasks.values():
-            logger.error(
-                "Application for %s did not end even when it was cancelled", executor.label
-            )
-        for connection in tuple(context.connections):
-            connection.abort()
-        await asyncio.sleep(0)  # connection_lost() runs in the next turn of the loop
-
-
-async def _first_of(
-    task: "asyncio.Future[None]", other: Coroutine[Any, Any, Any], until: float | None
-) -> None:
-    """Wait until one of the two is done, or for a moment of the loop's clock."""
-    second: asyncio.Future[Any] = asyncio.ensure_future(other)
-    timeout = None if until is None else max(until - asyncio.get_running_loop().time(), 0)
-    both: list[asyncio.Future[Any]] = [task, second]
-    try:
-        await asyncio.wait(both, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        second.cancel()
 
 
 async def _listen(context: Context, listener: Listener) -> Acceptor | asyncio.Server:

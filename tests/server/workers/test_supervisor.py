@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fairway.server.workers.supervisor import VARIABLE, Assignment, describe_exit
+from fairway.server.workers.assignment import VARIABLE, Assignment
+from fairway.server.workers.process import describe_exit
 from tests.server.process import Process, connected, launched, outcome
 
 APPLICATION = '''

@@ -131,11 +131,19 @@ class LentThread(Executor):
         label: Whom the thread is lent to, such as ``"GET /"``.
         mailbox: What the connection's application reads, if it is known.
         pool: Whose threads they are.
+        began: When its work began, by the event loop's clock; 0 if that is not known.
     """
 
-    __slots__ = ("_lock", "_running", "_thread", "_waiting", "label", "mailbox", "pool")
+    __slots__ = ("_lock", "_running", "_thread", "_waiting", "began", "label", "mailbox", "pool")
 
-    def __init__(self, pool: ThreadPool, label: str = "", mailbox: Mailbox | None = None) -> None:
+    def __init__(
+        self,
+        pool: ThreadPool,
+        label: str = "",
+        mailbox: Mailbox | None = None,
+        began: float = 0.0,
+    ) -> None:
+        self.began = began
         self.label = label
         self.mailbox = mailbox
         self.pool = pool

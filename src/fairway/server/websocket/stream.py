@@ -114,7 +114,8 @@ class WebSocketStream(asyncio.Protocol):
         self._log("connecting", 0)
         self._mailbox.put_event({"type": "websocket.connect"})
         self._clock.set(config.websocket_connect_timeout, self._refuse_late)
-        executor = LentThread(context.threads, f"WebSocket {path_of(request)}", self._mailbox)
+        label = f"WebSocket {path_of(request)}"
+        executor = LentThread(context.threads, label, self._mailbox, self._started_at)
         self._task = context.spawn(self._run(scope, executor), executor)
 
     async def _run(self, scope: Scope, executor: LentThread) -> None:
