@@ -45,6 +45,7 @@ _HEADERS: Final = (
 )
 
 _BIND, _LIMITS, _HTTP, _WEBSOCKET = "Where to listen", "How many at once", "HTTP", "WebSocket"
+_HTTP2: Final = "HTTP/2"
 _PROXY, _PROCESS, _SEEN, _LOG = "Behind a proxy", "Process", "Health and metrics", "Logging"
 
 
@@ -207,6 +208,51 @@ class Config:
     server_name: str = option(
         "fairway", "-s", "--server-name", group=_HTTP, metavar="NAME",
         help="What the Server header says; empty to send none.",
+    )  # fmt: skip
+
+    http2: str = option(
+        "auto", "--http2", group=_HTTP2, choices=("auto", "on", "off"),
+        help="Speak HTTP/2 with clients that ask for it over TLS: auto if the package h2 is "
+        "installed, on to insist on that.",
+    )  # fmt: skip
+    http2_cleartext: bool = option(
+        False, "--http2-cleartext", group=_HTTP2,
+        help="Speak HTTP/2 without TLS, too, with clients that begin with it, such as a proxy.",
+    )  # fmt: skip
+    http2_max_streams: int = option(
+        100, "--http2-max-streams", group=_HTTP2, unit="streams", minimum=0,
+        answer="REFUSED_STREAM",
+        help="Requests and WebSockets that one connection may carry at once; beyond it the stream "
+        "is refused, and clients try again.",
+    )  # fmt: skip
+    http2_max_resets: int = option(
+        500, "--http2-max-resets", group=_HTTP2, unit="streams", minimum=0,
+        answer="ENHANCE_YOUR_CALM",
+        help="Streams that may end early because of the client within ten seconds; beyond it the "
+        "connection is ended.",
+    )  # fmt: skip
+    http2_max_control_frames: int = option(
+        2000, "--http2-max-control-frames", group=_HTTP2, unit="frames", minimum=0,
+        answer="ENHANCE_YOUR_CALM",
+        help="Frames that carry nothing, such as pings and settings, within ten seconds; beyond it "
+        "the connection is ended.",
+    )  # fmt: skip
+    http2_stall_timeout: float = option(
+        60.0, "--http2-stall-timeout", group=_HTTP2, unit="seconds",
+        answer="CANCEL",
+        help="How long a client may leave no room for a response that waits to be sent; then the "
+        "stream is reset, or the connection cut if it reads nothing at all.",
+    )  # fmt: skip
+    http2_stream_window: int = option(
+        256 * KIB, "--http2-stream-window", group=_HTTP2, unit="bytes", minimum=16 * KIB,
+        maximum=2**31 - 1,
+        help="Bytes of a request's body that may be on their way before the application takes "
+        "them. More makes uploads from far away faster.",
+    )  # fmt: skip
+    http2_connection_window: int = option(
+        1 * MIB, "--http2-connection-window", group=_HTTP2, unit="bytes", minimum=64 * KIB,
+        maximum=2**31 - 1,
+        help="The same for all requests of a connection together.",
     )  # fmt: skip
 
     ping_interval: float = option(
