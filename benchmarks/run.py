@@ -14,10 +14,19 @@ from harness.contenders import CONTENDERS, Contender
 from harness.figures import Turns
 from harness.generator import Generator, LoadError
 from harness.processes import Processors, ServerError
-from harness.scenarios import LAYER_SCENARIOS, SCENARIOS, Lane, Scenario, take_turn
+from harness.scenarios import (
+    LAYER_SCENARIOS,
+    SCENARIOS,
+    SERVER_SCENARIOS,
+    Lane,
+    Scenario,
+    take_turn,
+)
 
-ALL = (*SCENARIOS, *LAYER_SCENARIOS)
-HELP = "layers stands for those between processes; default: all others"
+#: By the word on the command line that stands for all of them.
+SUITES = {"consumers": SCENARIOS, "servers": SERVER_SCENARIOS, "layers": LAYER_SCENARIOS}
+ALL = tuple(scenario for suite in SUITES.values() for scenario in suite)
+HELP = "consumers (the default), servers and layers each stand for several"
 
 
 def main() -> int:
@@ -67,8 +76,10 @@ def _compare(
             progress.say(report.announce_turn(scenario, lane, turn))
         measured[scenario.name] = scenario, effort, turns
         print(f"\n{report.table(scenario, turns)}\n", flush=True)
-    layers = all(each in LAYER_SCENARIOS for each in chosen)
-    path = arguments.output or results.results_path(layers=layers, quick=arguments.quick)
+    suite = next(
+        (word for word, suite in SUITES.items() if all(each in suite for each in chosen)), "mixed"
+    )
+    path = arguments.output or results.results_path(suite, quick=arguments.quick)
     results.store(path, results.document(measured, field, processors, quick=arguments.quick))
     print(f"Stored in {path}")
 
@@ -108,7 +119,7 @@ class Progress:
 
 
 def _arguments() -> argparse.Namespace:
-    names = [*(scenario.name for scenario in ALL), "layers"]
+    names = [*(scenario.name for scenario in ALL), *SUITES]
     parser = argparse.ArgumentParser(
         description="Compares Fairway with Channels on uvicorn and with a bare loop in C.",
         epilog="The first run makes two environments and compiles the load generator.",
@@ -131,9 +142,8 @@ def _arguments() -> argparse.Namespace:
         unknown = ", ".join(word for word in given if word not in known)
         if unknown:
             parser.error(f"unknown: {unknown}; choose from {', '.join(known)}")
-    if "layers" in arguments.scenarios:
-        arguments.scenarios += [scenario.name for scenario in LAYER_SCENARIOS]
-    arguments.scenarios = arguments.scenarios or [scenario.name for scenario in SCENARIOS]
+    for word in [*arguments.scenarios] or ["consumers"]:
+        arguments.scenarios += [scenario.name for scenario in SUITES.get(word, ())]
     return arguments
 
 

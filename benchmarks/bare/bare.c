@@ -1,9 +1,10 @@
-/* A WebSocket server that does little but the system calls: the limit that the others are held against.
+/* A server that does little but the system calls: the limit that the others are held against.
  *
  *   bare --port PORT [--host 127.0.0.1] [--seconds 120]
  *
  * One thread, one epoll loop. A socket opened at /echo/ gets back each message it sends; a message sent at
- * any other path goes to every socket opened there, framed once. No fragments, no compression, no slow
+ * any other path goes to every socket opened there, framed once. A request for anything but a WebSocket gets
+ * "Hello, world!". No fragments, no compression, no slow
  * readers, no limits: what a server for real users must do besides is exactly what the comparison shows.
  */
 #include <errno.h>
@@ -50,7 +51,7 @@ static void write_all(struct connection *connection, const uint8_t *bytes, size_
         shutdown(connection->socket, SHUT_RDWR);
 }
 
-/* Answers the opening handshake (RFC 6455 section 4.2.2). Returns the size of the request, 0 if it is not
+/* Answers the opening handshake (RFC 6455 section 4.2.2), or a plain request. Returns the size of the request, 0 if it is not
  * whole yet, or -1 if it is not one. */
 static ssize_t handshake(struct connection *connection, uint8_t *data, size_t size)
 {
@@ -59,7 +60,12 @@ static ssize_t handshake(struct connection *connection, uint8_t *data, size_t si
     if (!end)
         return size < BUFFER / 2 ? 0 : -1;
     char *key = memmem(data, size, name, sizeof name - 1), text[24 + sizeof guid];
-    if (!key || memcmp(data, "GET /", 5) || member_count == MAX_SOCKETS)
+    if (!key) {
+        static const char hello[] = "HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\nHello, world!";
+        write_all(connection, (const uint8_t *)hello, sizeof hello - 1);
+        return end + 4 - (const char *)data;
+    }
+    if (memcmp(data, "GET /", 5) || member_count == MAX_SOCKETS)
         return -1;
     key += sizeof name - 1;
     key += strspn(key, " ");

@@ -76,6 +76,40 @@ def peer_environment(*, refresh: bool = False) -> Environment:
     return _environment("peer", install, requirements.read_text(), refresh=refresh)
 
 
+@dataclass(frozen=True, kw_only=True)
+class NodeEnvironment:
+    """A folder with packages for Node.
+
+    Attributes:
+        modules: Where they are.
+        versions: What is installed, by name, and Node itself.
+    """
+
+    modules: Path
+    versions: dict[str, str]
+
+
+def node_environment(*, refresh: bool = False) -> NodeEnvironment:
+    """The newest releases of the peers that run on Node.
+
+    Raises:
+        BuildError: There is no Node, or no npm.
+    """
+    if not shutil.which("node") or not shutil.which("npm"):
+        raise BuildError("node and npm are needed for Node's ws; leave it out with --only")
+    folder = BUILD / "env-node"
+    modules = folder / "node_modules"
+    if refresh or not (modules / "ws").is_dir():
+        print("Making the environment of node …", flush=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        _run(
+            ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), "ws"]
+        )
+    version = json.loads((modules / "ws" / "package.json").read_text())["version"]
+    node = subprocess.run(["node", "--version"], check=True, capture_output=True, text=True)
+    return NodeEnvironment(modules=modules, versions={"ws": version, "node": node.stdout.strip()})
+
+
 def tools_environment() -> Environment:
     """The environment of the profiler."""
     requirements = BENCHMARKS / "requirements-tools.txt"

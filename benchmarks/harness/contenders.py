@@ -5,17 +5,30 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from harness.build import compile_program, fairway_environment, peer_environment
+from harness.build import (
+    BENCHMARKS,
+    compile_program,
+    fairway_environment,
+    node_environment,
+    peer_environment,
+)
 
 #: The bare loop is no peer but the limit; its name is needed where ratios are taken.
 BARE = "bare C"
 FAIRWAY = "Fairway"
 CHANNELS = "Channels on uvicorn"
+#: Other servers.
+UVICORN, GRANIAN, HYPERCORN, DAPHNE = "uvicorn", "Granian", "Hypercorn", "Daphne"
+GUNICORN, GRANIAN_WSGI = "Gunicorn gthread", "Granian WSGI"
+#: Servers of WebSockets and nothing else, each with the shortest echo that it has.
+WEBSOCKETS, PICOWS, WS = "websockets", "picows", "Node ws"
 #: The same two with the channel layers that connect processes.
 REDIS, LOCAL = "Fairway, Redis", "Fairway, local"
 PUBSUB, CORE = "channels_redis pub/sub", "channels_redis core"
 
-APPLICATION = "project.asgi:application"
+#: What is served: with Django, and without.
+APPLICATION, PLAIN = "project.asgi:application", "project.plain:application"
+WSGI = "project.wsgi:application"
 DJANGO = {"DJANGO_SETTINGS_MODULE": "project.settings"}
 
 
@@ -25,7 +38,8 @@ class Contender:
 
     Attributes:
         name: As it stands in the table and in the results.
-        words: The command line; ``{port}`` stands for the port.
+        words: The command line; ``{port}`` stands for the port, ``{application}`` for what is
+            served.
         environment: Variables for the server.
         versions: What is installed beside it, by distribution name.
         python: Its interpreter; None where there is none.
@@ -44,9 +58,9 @@ class Contender:
         """Whether its layer talks to a Redis server."""
         return self.layer in {"redis", "pubsub", "core"}
 
-    def command(self, port: int) -> list[str]:
+    def command(self, port: int, application: str = APPLICATION) -> list[str]:
         """The command line for a port."""
-        return [word.format(port=port) for word in self.words]
+        return [word.format(port=port, application=application) for word in self.words]
 
 
 def fairway(*, refresh: bool) -> Contender:
@@ -54,7 +68,7 @@ def fairway(*, refresh: bool) -> Contender:
     environment = fairway_environment(refresh=refresh)
     return Contender(
         name=FAIRWAY,
-        words=f"{environment.python} -m fairway {APPLICATION} --port {{port}} -v 0".split(),
+        words=f"{environment.python} -m fairway {{application}} --port {{port}} -v 0".split(),
         environment={**DJANGO, "BENCH_STACK": "fairway"},
         versions=environment.versions,
         python=environment.python,
@@ -67,7 +81,7 @@ def channels_on_uvicorn(*, refresh: bool) -> Contender:
     ``websockets-sansio`` is the faster of uvicorn's implementations, and what its default becomes.
     """
     environment = peer_environment(refresh=refresh)
-    words = f"{environment.python} -m uvicorn {APPLICATION} --port {{port}} --log-level warning"
+    words = f"{environment.python} -m uvicorn {{application}} --port {{port}} --log-level warning"
     words += " --no-access-log --loop uvloop --http httptools --ws websockets-sansio"
     return Contender(
         name=CHANNELS,
@@ -75,6 +89,30 @@ def channels_on_uvicorn(*, refresh: bool) -> Contender:
         environment={**DJANGO, "BENCH_STACK": "channels"},
         versions=environment.versions,
         python=environment.python,
+    )
+
+
+def peer(name: str, words: str, stack: str = "django", *, refresh: bool) -> Contender:
+    """Another program of the peers' environment."""
+    environment = peer_environment(refresh=refresh)
+    python = environment.python
+    return Contender(
+        name=name,
+        words=[word.replace("PYTHON", str(python)) for word in words.split()],
+        environment={**DJANGO, "BENCH_STACK": stack},
+        versions=environment.versions,
+        python=python,
+    )
+
+
+def node_ws(*, refresh: bool) -> Contender:
+    """The WebSocket server that Node's users take."""
+    environment = node_environment(refresh=refresh)
+    return Contender(
+        name=WS,
+        words=("node", str(BENCHMARKS / "peers" / "ws.cjs"), "{port}"),
+        environment={"NODE_PATH": str(environment.modules)},
+        versions=environment.versions,
     )
 
 
@@ -92,11 +130,34 @@ def with_layer(
     return replace(contender, name=name, environment=environment, layer=layer)
 
 
+_UVLOOP = "--loop uvloop"
+#: Programs of the peers' environment, each with one process and one loop that serves.
+PEERS = {
+    UVICORN: "PYTHON -m uvicorn {application} --port {port} --log-level warning --no-access-log "
+    f"{_UVLOOP} --http httptools --ws websockets-sansio",
+    GRANIAN: "PYTHON -m granian --interface asgi --host 127.0.0.1 --port {port} --workers 1 "
+    f"{_UVLOOP} --log-level warning {{application}}",
+    HYPERCORN: "PYTHON -m hypercorn --bind 127.0.0.1:{port} --workers 1 --worker-class uvloop "
+    "--log-level warning {application}",
+    DAPHNE: "PYTHON -m daphne -b 127.0.0.1 -p {port} -v 0 {application}",
+    GUNICORN: "PYTHON -m gunicorn -b 127.0.0.1:{port} -w 1 -k gthread --threads 8 "
+    f"--keep-alive 60 --log-level warning {WSGI}",
+    GRANIAN_WSGI: "PYTHON -m granian --interface wsgi --host 127.0.0.1 --port {port} --workers 1 "
+    f"--log-level warning {WSGI}",
+    WEBSOCKETS: "PYTHON -m peers.websockets_echo {port}",
+    PICOWS: "PYTHON -m peers.picows_echo {port}",
+}
+
 #: By the word on the command line: the name, and what makes it with all that it needs.
 CONTENDERS: dict[str, tuple[str, Callable[..., Contender]]] = {
     "fairway": (FAIRWAY, fairway),
     "channels": (CHANNELS, channels_on_uvicorn),
     "bare": (BARE, bare),
+    **{
+        name.lower().replace(" ", "-"): (name, partial(peer, name, words))
+        for name, words in PEERS.items()
+    },
+    "ws": (WS, node_ws),
     "redis": (REDIS, partial(with_layer, fairway, REDIS, "redis")),
     "local": (LOCAL, partial(with_layer, fairway, LOCAL, "local")),
     "pubsub": (PUBSUB, partial(with_layer, channels_on_uvicorn, PUBSUB, "pubsub")),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from harness.processes import Server, end, pinned
+from harness.processes import Server, descendants, end, pinned
 
 Report: TypeAlias = dict[str, float]
 
@@ -51,7 +51,8 @@ class Generator:
         """
         command = [str(self._program), mode]
         for server in servers:
-            command += ["--server", str(server.pid)]
+            for pid in descendants(server.pid):
+                command += ["--server", str(pid)]
             if server.serves:
                 command += ["--port", str(server.port)]
         command += [word for option in options.items() for word in option]

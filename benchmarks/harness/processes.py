@@ -105,6 +105,8 @@ def serving(
         )
         try:
             _wait_until_open(process, port, log)
+            if serves:
+                _wait_until_answering(port)
             yield Server(pid=process.pid, port=port, serves=serves)
         finally:
             end(process)
@@ -124,6 +126,15 @@ def end(process: "subprocess.Popen[str] | subprocess.Popen[bytes]") -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
+def descendants(pid: int) -> list[int]:
+    """The process and all that it has started, by their ids."""
+    found = [pid]
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in children.read_text().split():
+            found += descendants(int(child))
+    return found
+
+
 def settled_memory(pid: int) -> int:
     """Bytes of memory of the process and its descendants, once two readings in a row agree."""
     deadline = time.monotonic() + SETTLE_TIMEOUT
@@ -139,11 +150,10 @@ def settled_memory(pid: int) -> int:
 def _memory(pid: int) -> int:
     """Proportional set size, so that pages shared between workers count once."""
     total = 0
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            total += int(line.split()[1]) * 1024
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        total += sum(_memory(int(child)) for child in children.read_text().split())
+    for each in descendants(pid):
+        for line in Path(f"/proc/{each}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                total += int(line.split()[1]) * 1024
     return total
 
 
@@ -163,3 +173,11 @@ def _wait_until_open(process: "subprocess.Popen[bytes]", port: int, log: Path) -
     tail = "\n".join(log.read_text().splitlines()[-20:])
     what = "gave up" if process.poll() is not None else f"was not there after {START_TIMEOUT:.0f} s"
     raise ServerError(f"The server {what}; the end of what it said:\n{tail}")
+
+
+def _wait_until_answering(port: int) -> None:
+    """Until somebody answers, whatever it is: a server with workers listens before it has any."""
+    with socket.create_connection(("127.0.0.1", port), START_TIMEOUT) as probe:
+        probe.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            probe.recv(1)

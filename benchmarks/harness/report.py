@@ -2,7 +2,7 @@
 
 from statistics import median
 
-from harness.contenders import BARE, CHANNELS, CORE, PUBSUB
+from harness.contenders import BARE, CHANNELS, CORE, GRANIAN, GRANIAN_WSGI, PUBSUB, UVICORN
 from harness.figures import Turns, ratio, reported, values
 from harness.scenarios import Lane, Scenario, Turn
 
@@ -10,7 +10,15 @@ WIDTH = 30  #: of the names of lanes
 #: A load generator that is busier than this share of the time may be the bottleneck.
 BOTTLENECK = 0.9
 #: Whom others are compared with, and the column for it.
-PEERS = ((CHANNELS, "x Channels"), (BARE, "x bare C"), (PUBSUB, "x pub/sub"), (CORE, "x core"))
+PEERS = (
+    (CHANNELS, "x Channels"),
+    (UVICORN, "x uvicorn"),
+    (GRANIAN, "x Granian"),
+    (GRANIAN_WSGI, "x its WSGI"),
+    (BARE, "x bare C"),
+    (PUBSUB, "x pub/sub"),
+    (CORE, "x core"),
+)
 #: A server under these loads has always something to do: if it ran less, others had its processor.
 SATURATED = 0.8
 

@@ -12,7 +12,17 @@ from statistics import median
 from typing import TypeAlias
 
 from harness.build import BENCHMARKS, BUILD, CHECKOUT, COMPILER, FLAGS
-from harness.contenders import BARE, CHANNELS, CORE, PUBSUB, Contender
+from harness.contenders import (
+    BARE,
+    CHANNELS,
+    CORE,
+    GRANIAN,
+    GRANIAN_WSGI,
+    HYPERCORN,
+    PUBSUB,
+    UVICORN,
+    Contender,
+)
 from harness.figures import Turns, ratio, values
 from harness.processes import Processors
 from harness.report import LIMITS
@@ -25,17 +35,33 @@ KEPT_VERSIONS = (
     "asgiref",
     "channels",
     "channels_redis",
+    "daphne",
     "django",
     "fairway",
+    "granian",
+    "gunicorn",
     "hiredis",
     "httptools",
+    "hypercorn",
+    "node",
+    "picows",
     "redis",
     "uvicorn",
     "uvloop",
     "websockets",
+    "ws",
 )
 
-_PEERS = {"channels": CHANNELS, "bare": BARE, "pubsub": PUBSUB, "core": CORE}
+_PEERS = {
+    "channels": CHANNELS,
+    "uvicorn": UVICORN,
+    "granian": GRANIAN,
+    "granian_wsgi": GRANIAN_WSGI,
+    "hypercorn": HYPERCORN,
+    "bare": BARE,
+    "pubsub": PUBSUB,
+    "core": CORE,
+}
 
 
 def store(path: Path, document: Mapping[str, Json]) -> None:
@@ -44,14 +70,14 @@ def store(path: Path, document: Mapping[str, Json]) -> None:
     path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
-def results_path(*, layers: bool, quick: bool) -> Path:
-    """``benchmarks/results/<date>[-layers]-<machine>.json``; a quick run is not worth keeping."""
+def results_path(suite: str, *, quick: bool) -> Path:
+    """``benchmarks/results/<date>[-<suite>]-<machine>.json``; a quick run is not worth keeping."""
     if quick:
         return BUILD / "quick.json"
     machine = re.sub(
         r"[^a-z0-9]+", "-", f"{_processor_name()} {os.cpu_count()} cpus".lower()
     ).strip("-")
-    kind = "-layers" if layers else ""
+    kind = "" if suite == "consumers" else f"-{suite}"
     return BENCHMARKS / "results" / f"{datetime.now(UTC):%Y-%m-%d}{kind}-{machine}.json"
 
 

@@ -6,13 +6,24 @@ from dataclasses import dataclass
 from functools import partial
 
 from harness.contenders import (
+    APPLICATION,
     BARE,
     CHANNELS,
     CORE,
+    DAPHNE,
     FAIRWAY,
+    GRANIAN,
+    GRANIAN_WSGI,
+    GUNICORN,
+    HYPERCORN,
     LOCAL,
+    PICOWS,
+    PLAIN,
     PUBSUB,
     REDIS,
+    UVICORN,
+    WEBSOCKETS,
+    WS,
     Contender,
 )
 from harness.generator import Generator, Report
@@ -20,6 +31,7 @@ from harness.layers import commands, jobs, meeting, memberships
 from harness.processes import Processors, Server, serving, settled_memory
 
 WARM_SOCKETS = "100"  # opened and closed before memory is read for the first time
+BODY = "Hello, world!"  # of every page
 HOLD = "60"  # seconds after which the generator gives up holding idle sockets
 
 
@@ -75,6 +87,7 @@ class Scenario:
         size: Payload of each message in bytes.
         lanes: Who takes part; the first is ours.
         processes: How many share the sockets.
+        application: What is served, for servers that are told.
         full, quick: The two efforts.
     """
 
@@ -87,6 +100,7 @@ class Scenario:
     quick: Effort
     size: int = 128
     processes: int = 1
+    application: str = APPLICATION
     lower_is_better: bool = False
 
 
@@ -140,6 +154,77 @@ SCENARIOS = (
         quick=Effort(turns=1, sockets=1000),
     ),
 )
+
+
+def _pages(name: str, title: str, path: str, *contenders: str, application: str) -> Scenario:
+    """Requests for one page, each on one of 50 connections that stay."""
+    return Scenario(
+        name=name,
+        title=title,
+        unit="requests/s",
+        mode="http",
+        application=application,
+        lanes=[Lane(contender=contender, path=path) for contender in contenders],
+        full=Effort(turns=5, sockets=50, seconds=2.0, warmup=0.5),
+        quick=Effort(turns=1, sockets=50, seconds=1.0, warmup=0.3),
+    )
+
+
+#: Beside other servers; ``servers`` on the command line stands for all of them.
+SERVER_SCENARIOS = (
+    _pages(
+        "hello", "Thirteen bytes from an ASGI application over HTTP/1.1, 50 connections", "/",
+        FAIRWAY, UVICORN, GRANIAN, HYPERCORN, DAPHNE, BARE, application=PLAIN,
+    ),
+    _pages(
+        "view", "The same from a sync view of Django without middleware", "/view/",
+        FAIRWAY, UVICORN, DAPHNE, GUNICORN, GRANIAN_WSGI, application=APPLICATION,
+    ),
+    _pages(
+        "async-view", "The same from an async view", "/async-view/",
+        FAIRWAY, UVICORN, GRANIAN, HYPERCORN, DAPHNE, application=APPLICATION,
+    ),
+    Scenario(
+        name="asgi-echo",
+        title="Echo through a bare ASGI application: 50 sockets, 128 bytes, one message in flight",
+        unit="messages/s",
+        mode="echo",
+        application=PLAIN,
+        lanes=[
+            Lane(contender=contender, path="/echo/")
+            for contender in (
+                FAIRWAY, UVICORN, GRANIAN, HYPERCORN, DAPHNE, WEBSOCKETS, PICOWS, WS, BARE,
+            )
+        ],
+        full=Effort(turns=5, sockets=50, seconds=2.0, warmup=0.5),
+        quick=Effort(turns=1, sockets=50, seconds=1.0, warmup=0.3),
+    ),
+    Scenario(
+        name="sync-echo",
+        title="Echo through a sync consumer: 20 sockets, 128 bytes, one message in flight each",
+        unit="messages/s",
+        mode="echo",
+        lanes=(
+            Lane(contender=FAIRWAY, path="/sync-echo/"),
+            Lane(contender=CHANNELS, path="/sync-echo/"),
+        ),
+        full=Effort(turns=5, sockets=20, seconds=2.0, warmup=0.5),
+        quick=Effort(turns=1, sockets=20, seconds=1.0, warmup=0.3),
+    ),
+    Scenario(
+        name="open",
+        title="Sockets opened one after the other, 64 at a time, a consumer for each",
+        unit="sockets/s",
+        mode="open",
+        lanes=(
+            Lane(contender=FAIRWAY, path="/echo/"),
+            Lane(contender=CHANNELS, path="/echo/"),
+            Lane(contender=BARE, path="/echo/"),
+        ),
+        full=Effort(turns=5, sockets=3000),
+        quick=Effort(turns=1, sockets=1000),
+    ),
+)  # fmt: skip
 
 #: Between processes; ``layers`` on the command line stands for all of them.
 LAYER_SCENARIOS = (
@@ -255,18 +340,36 @@ def take_turn(
     with contextlib.ExitStack() as stack:
         place = stack.enter_context(meeting(contender, processors))
         servers = [
-            stack.enter_context(serving(contender.command, place.environment, processors.server))
+            stack.enter_context(
+                serving(
+                    partial(contender.command, application=scenario.application),
+                    place.environment,
+                    processors.server,
+                )
+            )
             for _ in range(scenario.processes)
         ]
         if scenario.mode == "idle":
             return _weigh(servers[0], options, generator)
+        if scenario.mode == "open":
+            return _open(servers[0], options, generator)
         if place.redis is not None:
             servers.append(place.redis)
+        if scenario.mode == "http":
+            options["--body"] = BODY
         options["--size"] = str(scenario.size)
         options["--seconds"] = str(effort.seconds)
         options["--warmup"] = str(effort.warmup)
         report = generator.run(scenario.mode, servers, options)
     return Turn(value=report["per_second"], report=report)
+
+
+def _open(server: Server, options: dict[str, str], generator: Generator) -> Turn:
+    """How fast sockets open at a server that has already seen a few come and go."""
+    options["--seconds"] = HOLD
+    generator.run("idle", [server], options | {"--sockets": WARM_SOCKETS})
+    report = generator.run("idle", [server], options)
+    return Turn(value=report["opened_per_second"], report=report)
 
 
 def _weigh(server: Server, options: dict[str, str], generator: Generator) -> Turn:

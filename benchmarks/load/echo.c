@@ -32,23 +32,5 @@ void run_echo(struct load *load)
     load->on_message = on_echo;
     for (size_t i = 0; i < load->options.sockets; i++)
         send_next(load, &load->clients[i]);
-    uint64_t end = now() + (uint64_t)(load->options.warmup * 1e9);
-    while (now() < end)
-        poll_sockets(load, 10);
-
-    memset(&load->latency, 0, sizeof load->latency);
-    load->done = 0;
-    struct reading from = read_clocks(load);
-    end = from.time + (uint64_t)(load->options.seconds * 1e9);
-    while (window_open(load, end))
-        poll_sockets(load, 10);
-    struct reading until = read_clocks(load);
-    size_t counted = load->done;
-
-    /* What is still under way is not counted, but it must arrive too. */
-    load->stop = true;
-    for (end = now() + 10000000000u; load->in_flight; poll_sockets(load, 10))
-        if (now() > end)
-            die("%zu messages never came back", load->in_flight);
-    report(load, "messages", counted, from, until);
+    measure(load, "messages");
 }

@@ -1,4 +1,4 @@
-/* The parts of the load generator: sockets, the window that is measured, and the three modes. */
+/* The parts of the load generator: sockets, the window that is measured, and the four modes. */
 #ifndef BENCH_LOAD_H
 #define BENCH_LOAD_H
 
@@ -19,6 +19,7 @@ enum { MAX_SERVERS = 8 };
 
 struct options {
     const char *mode, *host, *path, *cookie, *origin;
+    const char *body; /* http: what every answer must hold */
     long port[MAX_SERVERS]; /* the sockets are opened at each of them in turn */
     size_t ports;
     size_t sockets;
@@ -41,6 +42,7 @@ struct client {
 };
 
 struct load;
+typedef void on_readable(struct load *, struct client *);
 typedef void on_message(struct load *, struct client *, const uint8_t *payload, size_t length);
 
 struct load {
@@ -50,6 +52,7 @@ struct load {
     size_t open;
     size_t pongs;
     bool stop;              /* idle: the word to stop has come */
+    on_readable *read;       /* called for every socket that can be read */
     on_message *on_message; /* called for every text message that arrives */
     uint8_t *expected;      /* a payload, its filler already written */
     uint64_t random;
@@ -64,6 +67,7 @@ struct reading {
 };
 
 /* sockets.c */
+void read_websocket(struct load *load, struct client *client);
 void open_all(struct load *load);
 void poll_sockets(struct load *load, int milliseconds);
 void send_frame(struct load *load, struct client *client, enum opcode opcode, const uint8_t *payload,
@@ -77,9 +81,13 @@ bool window_open(const struct load *load, uint64_t end);
 void report(const struct load *load, const char *counted, size_t count, struct reading from,
             struct reading until);
 
+/* The window in which every socket has something in flight, then the last answers, and the report. */
+void measure(struct load *load, const char *counted);
+
 /* One file per mode. */
 void run_echo(struct load *load);
 void run_group(struct load *load);
+void run_http(struct load *load);
 void run_idle(struct load *load);
 
 #endif

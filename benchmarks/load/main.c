@@ -1,7 +1,8 @@
-/* The load generator: opens WebSockets on the loopback, measures, and writes one JSON object per line.
+/* The load generator: opens WebSockets (or, for http, connections) on the loopback, measures, and writes one
+ * JSON object per line.
  *
- *   load echo|group|idle --port PORT --path /PATH/ --sockets N [--size BYTES] [--seconds S] [--warmup S]
- *        [--count N] [--cookie TEXT] [--origin TEXT] [--host 127.0.0.1] [--server PID]
+ *   load echo|group|http|idle --port PORT --path /PATH/ --sockets N [--size BYTES] [--seconds S] [--warmup S]
+ *        [--count N] [--body TEXT] [--cookie TEXT] [--origin TEXT] [--host 127.0.0.1] [--server PID]
  *
  * Several --port share the sockets in turn; of several --server the processor times are added.
  *
@@ -64,6 +65,29 @@ void report(const struct load *load, const char *counted, size_t count, struct r
            (until.server - from.server) * 1e6 / (double)count);
 }
 
+void measure(struct load *load, const char *counted)
+{
+    uint64_t end = now() + (uint64_t)(load->options.warmup * 1e9);
+    while (now() < end)
+        poll_sockets(load, 10);
+
+    memset(&load->latency, 0, sizeof load->latency);
+    load->done = 0;
+    struct reading from = read_clocks(load);
+    end = from.time + (uint64_t)(load->options.seconds * 1e9);
+    while (window_open(load, end))
+        poll_sockets(load, 10);
+    struct reading until = read_clocks(load);
+    size_t done = load->done;
+
+    /* What is still under way is not counted, but it must arrive too. */
+    load->stop = true;
+    for (end = now() + 10000000000u; load->in_flight; poll_sockets(load, 10))
+        if (now() > end)
+            die("%zu %s never came back", load->in_flight, counted);
+    report(load, counted, done, from, until);
+}
+
 static double seconds_option(const char *option, const char *text)
 {
     char *end;
@@ -110,6 +134,8 @@ static void set_option(struct options *options, const char *name, const char *va
         options->cookie = header_option(name, value);
     else if (!strcmp(name, "--origin"))
         options->origin = header_option(name, value);
+    else if (!strcmp(name, "--body"))
+        options->body = value;
     else if (!strcmp(name, "--host"))
         options->host = value;
     else
@@ -119,9 +145,9 @@ static void set_option(struct options *options, const char *name, const char *va
 static struct options parse_options(int argc, char **argv)
 {
     struct options options = {
-        .host = "127.0.0.1", .path = "/", .size = DEFAULT_SIZE, .seconds = 1, .count = MAX_COUNT};
+        .host = "127.0.0.1", .path = "/", .body = "", .size = DEFAULT_SIZE, .seconds = 1, .count = MAX_COUNT};
     if (argc < 2 || argc % 2)
-        die("usage: load echo|group|idle --port PORT --path /PATH/ --sockets N [--option VALUE]...");
+        die("usage: load echo|group|http|idle --port PORT --path /PATH/ --sockets N [--option VALUE]...");
     options.mode = argv[1];
     for (int i = 2; i < argc; i += 2)
         set_option(&options, argv[i], argv[i + 1]);
@@ -143,10 +169,11 @@ int main(int argc, char **argv)
     const char *mode = load.options.mode;
     void (*run)(struct load *) = !strcmp(mode, "echo")    ? run_echo
                                  : !strcmp(mode, "group") ? run_group
+                                 : !strcmp(mode, "http")  ? run_http
                                  : !strcmp(mode, "idle")  ? run_idle
                                                           : NULL;
     if (!run)
-        die("unknown mode %s: use echo, group or idle", mode);
+        die("unknown mode %s: use echo, group, http or idle", mode);
     loopback(load.options.host, load.options.port[0]);
     /* Opening, warm-up, window and the last answers, each with a bound of its own, and then some. */
     bound_lifetime(4 * MAX_SECONDS);
@@ -162,6 +189,7 @@ int main(int argc, char **argv)
         load.expected[i] = (uint8_t)('a' + i % 26);
     load.random = now() | 1;
     load.on_message = unasked_yet;
+    load.read = run == run_http ? NULL : read_websocket;
     setvbuf(stdout, NULL, _IOLBF, 0);
 
     uint64_t start = now();

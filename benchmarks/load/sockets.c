@@ -49,7 +49,12 @@ static void open_one(struct load *load, struct client *client)
         connect(client->socket, (struct sockaddr *)&address, sizeof address))
         die("socket %u: cannot connect: %s", client->index, strerror(errno));
     tune(client->socket);
-    request_upgrade(load, client);
+    if (load->read == read_websocket) {
+        request_upgrade(load, client);
+    } else { /* there is nothing to agree on */
+        client->open = true;
+        load->open++;
+    }
     if (epoll_ctl(load->epoll, EPOLL_CTL_ADD, client->socket, &event))
         die("epoll_ctl: %s", strerror(errno));
 }
@@ -99,7 +104,7 @@ static void handle(struct load *load, struct client *client, const struct frame 
     }
 }
 
-static void read_client(struct load *load, struct client *client)
+void read_websocket(struct load *load, struct client *client)
 {
     static uint8_t buffer[BUFFER];
     ssize_t got = receive(client->socket, &client->pending, buffer, sizeof buffer);
@@ -133,7 +138,7 @@ void poll_sockets(struct load *load, int milliseconds)
         die("epoll_wait: %s", strerror(errno));
     for (int i = 0; i < count; i++) {
         if (events[i].data.ptr)
-            read_client(load, events[i].data.ptr);
+            load->read(load, events[i].data.ptr);
         else
             load->stop = true; /* standard input: a line or its end */
     }
@@ -177,7 +182,8 @@ void close_all(struct load *load)
 {
     static const uint8_t normal[2] = {1000 >> 8, 1000 & 0xFF};
     for (size_t i = 0; i < load->options.sockets; i++) {
-        send_frame(load, &load->clients[i], OPCODE_CLOSE, normal, sizeof normal);
+        if (load->read == read_websocket)
+            send_frame(load, &load->clients[i], OPCODE_CLOSE, normal, sizeof normal);
         close(load->clients[i].socket);
     }
 }

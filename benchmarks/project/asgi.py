@@ -4,13 +4,14 @@ from typing import Any
 
 from django.urls import path
 
-from project.consumers import BroadcastConsumer, EchoConsumer, GroupConsumer
+from project.consumers import BroadcastConsumer, EchoConsumer, GroupConsumer, SyncEchoConsumer
 from project.stack import ProtocolTypeRouter, URLRouter, get_asgi_application
 
 # The border to ASGI: django-stubs knows only views behind path() and only HTTP in ASGIHandler.
 pages: Any = get_asgi_application()
 sockets: dict[str, Any] = {
     "echo/": EchoConsumer.as_asgi(),
+    "sync-echo/": SyncEchoConsumer.as_asgi(),
     "group/": GroupConsumer.as_asgi(),
     "broadcast/": BroadcastConsumer.as_asgi(),
 }

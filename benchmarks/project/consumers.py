@@ -2,7 +2,7 @@
 
 from typing import TypedDict
 
-from project.stack import AsyncWebsocketConsumer
+from project.stack import AsyncWebsocketConsumer, WebsocketConsumer
 
 GROUP = "bench"
 
@@ -17,6 +17,13 @@ class EchoConsumer(AsyncWebsocketConsumer):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         await self.send(text_data=text_data, bytes_data=bytes_data)
+
+
+class SyncEchoConsumer(WebsocketConsumer):
+    """The same in sync code."""
+
+    def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        self.send(text_data=text_data, bytes_data=bytes_data)
 
 
 class GroupConsumer(AsyncWebsocketConsumer):

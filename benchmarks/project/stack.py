@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING or os.environ["BENCH_STACK"] == "fairway":
     from fairway.delivery import Mailbox
-    from fairway.generic.websocket import AsyncWebsocketConsumer
+    from fairway.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
     from fairway.http import get_asgi_application
     from fairway.layers import get_channel_layer
     from fairway.routing import ProtocolTypeRouter, URLRouter
 else:
-    from channels.generic.websocket import AsyncWebsocketConsumer
+    from channels.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
     from channels.layers import get_channel_layer
     from channels.routing import ProtocolTypeRouter, URLRouter
     from django.core.asgi import get_asgi_application
@@ -23,6 +23,7 @@ __all__ = [
     "AsyncWebsocketConsumer",
     "ProtocolTypeRouter",
     "URLRouter",
+    "WebsocketConsumer",
     "get_asgi_application",
     "get_channel_layer",
     "new_consumers_channel",
