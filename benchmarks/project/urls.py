@@ -3,7 +3,6 @@
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
-
 #: Without a length (CommonMiddleware sets it) some servers would send chunks and others not.
 HEADERS = {"Content-Type": "text/plain", "Content-Length": "13"}
 
