@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import logging
+import random
 import time
 from collections.abc import Coroutine
 from email.utils import formatdate
@@ -18,12 +19,16 @@ from fairway.server.listening.proxy import Address, TrustedProxies
 from fairway.server.observing.access import AccessLog, AccessRecord, path_of
 from fairway.server.observing.counters import Counters
 from fairway.server.observing.refusals import Refusals
+from fairway.server.websocket.pace import Pace
+from fairway.wire.deflate import Compression, CompressionOptions
+from fairway.wire.frames import with_retry
 from fairway.wire.http1 import HTTP1Limits, Request
 
 logger = logging.getLogger("fairway.server")
 
 #: Seconds that a client has for closing the connection after we have said our last words.
 LINGER: Final = 5.0
+_GOLDEN_SECTION: Final = 0.618033988749895
 
 
 def end_writing(transport: asyncio.Transport) -> None:
@@ -59,6 +64,8 @@ class Context:
         state: What the lifespan left for every connection.
         counters: What is counted.
         refusals: Told whenever a limit refuses something.
+        compression: For WebSockets, or None where it is switched off.
+        pace: How fast the clients of WebSockets may send.
         admission: Asked whether a client, or a WebSocket, may come in.
         connections: Every open HTTP connection and WebSocket.
         tasks: Every application task with the executor of its sync code, which is labelled with
@@ -97,6 +104,8 @@ class Context:
         self.state: dict[str, Any] = {}
         self.counters = Counters()
         self.refusals = Refusals(self.counters, loop.time)
+        self.compression = _compression(config)
+        self.pace = Pace(config)
         self.admission = Admission(config, loop.time)
         self.connections: set[Client] = set()
         self.tasks: dict[asyncio.Task[None], LentThread] = {}
@@ -108,6 +117,7 @@ class Context:
         self._quiet = asyncio.Event()
         self._date = b""
         self._date_second = 0
+        self._retry = random.random()  # noqa: S311  no secret
 
     def date(self) -> bytes:
         """The value of the ``Date`` header (RFC 9110 §6.6.1), made once a second."""
@@ -116,6 +126,18 @@ class Context:
             self._date_second = now
             self._date = formatdate(now, usegmt=True).encode("ascii")
         return self._date
+
+    def ask_to_retry(self, reason: str) -> str:
+        """A close reason with a moment to come back, another one for each client.
+
+        They are spread evenly over ``websocket_retry_window``, however many clients there are.
+        """
+        window = self.config.websocket_retry_window
+        if window <= 0:
+            return reason
+        # Steps of the golden section: each falls into the largest gap that those before have left.
+        self._retry = (self._retry + _GOLDEN_SECTION) % 1.0
+        return with_retry(reason, self._retry * window)
 
     def log(
         self,
@@ -231,12 +253,30 @@ class Context:
 
     async def wait_until_quiet(self) -> None:
         """Wait for the last connection and task to end; only while draining."""
-        await self._quiet.wait()
+        while not self.quiet:  # it may have been, until another client came
+            self._quiet.clear()
+            await self._quiet.wait()
 
     def _forget(self, task: "asyncio.Task[None]") -> None:
         self.tasks.pop(task, None)
         if self.draining and self.quiet:
             self._quiet.set()
+
+
+def _compression(config: Config) -> Compression | None:
+    if not config.websocket_compression:
+        return None
+    return Compression(
+        CompressionOptions(
+            level=config.websocket_compression_level,
+            memory_level=config.websocket_compression_memory_level,
+            threshold=config.websocket_compression_threshold,
+            server_window_bits=config.websocket_server_window_bits,
+            client_window_bits=config.websocket_client_window_bits,
+            server_takeover=config.websocket_server_takeover,
+            client_takeover=config.websocket_client_takeover,
+        )
+    )
 
 
 class _Straggler:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from typing import Any, Final
 
 from fairway.server.application.lifespan import LAST_WORDS
@@ -16,6 +16,8 @@ logger = logging.getLogger("fairway.server")
 #: loop at most.
 ROUND: Final = 0.05
 CROWD: Final = 500
+#: Seconds that clients have to shake hands in, when the server ends.
+ARRIVAL: Final = 5.0
 #: How many of the applications that had to be cut are reported with the place where they hung.
 REPORTED: Final = 20
 #: How many kinds of the others are named.
@@ -72,8 +74,13 @@ class Drain:
             nothing = asyncio.get_running_loop().create_future()
             await first_of(nothing, self._hurry.wait(), self._began + self._config.drain_delay)
 
-    async def finish(self) -> None:
-        """Say goodbye to everyone who is there, wait for the last of them, and cut what is left."""
+    async def finish(self, arriving: "Collection[asyncio.Task[Any]]" = ()) -> None:
+        """Say goodbye to everyone who is there, wait for the last of them, and cut what is left.
+
+        Args:
+            arriving: Done when clients that were let in have their connections; some may still be
+                shaking hands.
+        """
         context = self._context
         timeout = self._config.graceful_timeout
         self.until = context.time() + timeout if timeout > 0 else None
@@ -83,12 +90,14 @@ class Drain:
                 connection.shut_down()
         goodbyes = asyncio.ensure_future(self._say_goodbye(sockets))
         try:
-            if not context.quiet:
-                quiet = asyncio.ensure_future(context.wait_until_quiet())
+            if arriving or not context.quiet:
+                quiet = asyncio.ensure_future(self._wait_until_quiet(arriving))
                 await first_of(quiet, self._hurry.wait(), self.until)
                 quiet.cancel()
         finally:
             goodbyes.cancel()
+            for task in arriving:
+                task.cancel()
         if not context.quiet:
             await self._cut()
 
@@ -103,6 +112,11 @@ class Drain:
             seconds,
             "nothing was" if nothing else f"{cut} were",
         )
+
+    async def _wait_until_quiet(self, arriving: "Collection[asyncio.Task[Any]]") -> None:
+        if arriving:
+            await asyncio.wait(arriving, timeout=ARRIVAL)
+        await self._context.wait_until_quiet()
 
     def _websockets(self) -> Sequence[WebSocketStream]:
         return [each for each in self._context.connections if isinstance(each, WebSocketStream)]

@@ -160,7 +160,8 @@ class Server:
                 server.close()
             for file in files:
                 file.remove()
-            await drain.finish()
+            acceptors = [each for each in servers if isinstance(each, Acceptor)]
+            await drain.finish([task for each in acceptors for task in each.greeting])
             await self._end(lifespan, drain.until)
             if began:
                 drain.conclude()

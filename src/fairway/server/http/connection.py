@@ -15,6 +15,7 @@ from typing import Final, cast
 from fairway.server.context import LINGER, Context, end_writing
 from fairway.server.http.http1_writer import HTTP1Writer
 from fairway.server.http.stream import HTTPStream
+from fairway.server.listening.origin import Origin, client_of, server_of
 from fairway.server.listening.proxy import Address
 from fairway.server.websocket.stream import WebSocketStream
 from fairway.wire.http1 import (
@@ -36,7 +37,7 @@ STALLED: Final = 60.0
 HALF_CLOSED: Final = 1.0
 #: Seconds in which the first request of a connection, perhaps on its way already, is still served
 #: when the server ends.
-LAST_REQUEST: Final = 0.3
+LAST_REQUEST: Final = 1.0
 
 #: For SO_LINGER: no time to send what is left.
 _RESET: Final = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
@@ -44,6 +45,10 @@ _RESET: Final = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
 class Connection(asyncio.Protocol):
     """One client connection: parses requests, runs them one after the other, times out.
+
+    Args:
+        context: What all connections share.
+        origin: What a proxy has said of its ends; None if the socket tells the truth.
 
     Requests are answered in the order in which they came (RFC 9112 §9.3.2): while one is being
     served, what follows it waits and the socket is not read.
@@ -56,6 +61,7 @@ class Connection(asyncio.Protocol):
         "_eof",
         "_expire",
         "_http",
+        "_origin",
         "_paused",
         "_progress",
         "_writing_paused",
@@ -70,8 +76,9 @@ class Connection(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, origin: Origin | None = None) -> None:
         self.context = context
+        self._origin = origin
         self.slot = 0
         self.client: Address | None = None
         self.server: tuple[str, int | None] | None = None
@@ -94,8 +101,12 @@ class Connection(asyncio.Protocol):
         # uvloop's transports are what asyncio.Transport describes, but do not inherit from it.
         self.transport = transport = cast("asyncio.Transport", transport)
         transport.set_write_buffer_limits(high=self.context.config.write_buffer_size)
-        self.client = _address(transport.get_extra_info("peername"))
-        self.server = _server_address(transport.get_extra_info("sockname"))
+        origin = self._origin
+        if origin is None:
+            self.client = client_of(transport.get_extra_info("peername"))
+            self.server = server_of(transport.get_extra_info("sockname"))
+        else:
+            self.client, self.server, self.scheme = origin.client, origin.server, origin.scheme
         if transport.get_extra_info("sslcontext") is not None:
             self.scheme = "https"
         self.context.register(self)
@@ -362,17 +373,3 @@ class Connection(asyncio.Protocol):
 
 def _nothing() -> None:
     """What there is to do at a deadline that nobody has set."""
-
-
-def _address(peername: object) -> Address | None:
-    if isinstance(peername, tuple) and len(peername) >= 2:
-        return peername[0], peername[1]
-    return None  # a Unix socket's peer has no address
-
-
-def _server_address(sockname: object) -> tuple[str, int | None] | None:
-    if isinstance(sockname, tuple) and len(sockname) >= 2:
-        return sockname[0], sockname[1]
-    if isinstance(sockname, str) and sockname:
-        return sockname, None  # "or the path of the Unix socket, with None for the port"
-    return None

@@ -135,6 +135,11 @@ class Acceptor:
             self._farewells.popleft().close()
         self._close_spare()
 
+    @property
+    def greeting(self) -> frozenset["asyncio.Task[Any]"]:
+        """Of each client that was let in and has no connection yet: it may be shaking hands."""
+        return frozenset(self._greeting)
+
     def abort(self) -> None:
         """Send those away, too, who are still shaking hands."""
         self.close()
