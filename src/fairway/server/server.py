@@ -17,6 +17,7 @@ from fairway.server.context import Client, Context
 from fairway.server.drain import Drain, first_of
 from fairway.server.http.connection import Connection
 from fairway.server.listening.acceptor import Acceptor
+from fairway.server.listening.greeting import greet
 from fairway.server.listening.listener import Listener, SocketFile, adopt_sockets, open_listeners
 from fairway.server.observing.access import AccessLog
 from fairway.server.workers.assignment import PATIENCE, patience
@@ -240,14 +241,15 @@ class Server:
 
 
 async def _listen(context: Context, listener: Listener) -> Acceptor | asyncio.Server:
-    acceptor = Acceptor(context, listener, functools.partial(Connection, context))
+    connect = functools.partial(Connection, context)
+    acceptor = Acceptor(context, listener, greet(context, listener, connect))
     try:
         acceptor.start()
     except NotImplementedError:
         # Windows' own loop takes connections by itself only, and with them all that come.
         backlog = listener.backlog or context.config.backlog
         return await context.loop.create_server(
-            acceptor.factory, sock=listener.sock, backlog=backlog, **acceptor.tls
+            acceptor.factory, sock=listener.sock, backlog=backlog
         )
     return acceptor
 

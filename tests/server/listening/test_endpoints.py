@@ -30,6 +30,43 @@ from fairway.server.listening.tls import Certificate
         ("unix:s:lockfile=0:backlog=7", UnixEndpoint(path="s", backlog=7)),
         (r"unix:/a\:b\=c\\d", UnixEndpoint(path=r"/a:b=c\d")),
         ("unix:address=a=b", UnixEndpoint(path="a=b")),
+        (
+            "unix:s:user=www-data:group=33",
+            UnixEndpoint(path="s", user="www-data", group="33"),
+        ),
+        ("tcp6:8000:ipv6Only=on", TCPEndpoint(host="::", port=8000, ipv6_only=True)),
+        ("tcp6:8000:ipv6Only=off", TCPEndpoint(host="::", port=8000)),
+        (
+            "tcp:8000:proxyProtocol=on",
+            TCPEndpoint(host="0.0.0.0", port=8000, proxy_protocol=True),
+        ),
+        ("unix:s:proxyProtocol=on", UnixEndpoint(path="s", proxy_protocol=True)),
+        ("fd:3:proxyProtocol=on", DescriptorEndpoint(descriptor=3, proxy_protocol=True)),
+        ("haproxy:tcp:80", TCPEndpoint(host="0.0.0.0", port=80, proxy_protocol=True)),
+        ("haproxy:unix:s:mode=660", UnixEndpoint(path="s", mode=0o660, proxy_protocol=True)),
+        (
+            "haproxy:ssl:443:privateKey=key.pem",
+            TCPEndpoint(
+                host="0.0.0.0",
+                port=443,
+                certificate=Certificate(certificate="key.pem", key="key.pem"),
+                proxy_protocol=True,
+            ),
+        ),
+        (
+            "systemd:name=site:privateKey=key.pem:certKey=crt.pem:proxyProtocol=on",
+            SystemdEndpoint(
+                name="site",
+                certificate=Certificate(certificate="crt.pem", key="key.pem"),
+                proxy_protocol=True,
+            ),
+        ),
+        (
+            "fd:3:privateKey=key.pem",
+            DescriptorEndpoint(
+                descriptor=3, certificate=Certificate(certificate="key.pem", key="key.pem")
+            ),
+        ),
         ("fd:fileno=3", DescriptorEndpoint(descriptor=3)),
         ("fd:3", DescriptorEndpoint(descriptor=3)),
         ("systemd:domain=INET:index=0", SystemdEndpoint(index=0)),
@@ -81,16 +118,19 @@ ACME = (
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "there is no kind '', only tcp, tcp6, unix, ssl, fd, systemd"),
-        ("http:80", "there is no kind 'http', only tcp, tcp6, unix, ssl, fd, systemd"),
-        ("tcp=80", "there is no kind '', only tcp, tcp6, unix, ssl, fd, systemd"),
+        ("", "there is no kind '', only tcp, tcp6, unix, ssl, fd, systemd, haproxy"),
+        ("http:80", "there is no kind 'http', only tcp, tcp6, unix, ssl, fd, systemd, haproxy"),
+        ("tcp=80", "there is no kind '', only tcp, tcp6, unix, ssl, fd, systemd, haproxy"),
         ("tcp", "it has no 'port'"),
         ("tcp:port=", "it has no 'port'"),
         ("tcp:http", "'port' must be a number from 0 to 65535, not 'http'"),
         ("tcp:65536", "'port' must be a number from 0 to 65535, not '65536'"),
         ("tcp:-1", "'port' must be a number from 0 to 65535, not '-1'"),
         ("tcp:80:backlog=x", "'backlog' must be a number, not 'x'"),
-        ("tcp:80:interfaces=a", "there is no 'interfaces', only port, interface, backlog"),
+        (
+            "tcp:80:interfaces=a",
+            "there is no 'interfaces', only port, interface, backlog, ipv6Only, proxyProtocol",
+        ),
         ("tcp:80:port=80", "it says 'port' twice"),
         ("tcp:80:::1", "'1' is one argument too many"),
         ("unix:", "it has no 'address'"),
@@ -106,13 +146,13 @@ ACME = (
         ("le:/certificates:tcp:443", ACME),
         ("lets:/certificates:tcp:443", ACME),
         ("txsni:/certificates:tcp:443", ACME),
-        (
-            "haproxy:tcp:80",
-            (
-                "Fairway does not read the PROXY protocol. Let the proxy send X-Forwarded-For, and "
-                "start with --proxy-headers"
-            ),
-        ),
+        ("haproxy", "it wraps no other, as haproxy:tcp:80 does"),
+        ("haproxy:", "it wraps no other, as haproxy:tcp:80 does"),
+        ("haproxy:haproxy:tcp:80", "it wraps no other, as haproxy:tcp:80 does"),
+        ("tcp:80:proxyProtocol=1", "'proxyProtocol' must be on or off, not '1'"),
+        ("tcp6:80:ipv6Only=yes", "'ipv6Only' must be on or off, not 'yes'"),
+        ("fd:3:certKey=c.pem", "'certKey' needs 'privateKey' beside it"),
+        ("systemd:index=0:extraCertChain=c.pem", "'extraCertChain' needs 'privateKey' beside it"),
         (
             "onion:80",
             "Fairway starts no Tor service. Let Tor forward to tcp:port=8000:interface=127.0.0.1",

@@ -15,6 +15,7 @@ import pytest
 from fairway._types import Receive, Scope, Send
 from fairway.server import Config, Server
 from fairway.server.listening import listener as listener_module
+from fairway.server.listening import sockets as sockets_module
 from fairway.server.listening.listener import (
     Listener,
     SocketFile,
@@ -47,6 +48,14 @@ def has_ipv6() -> bool:
     return True
 
 
+def this_process() -> str:
+    """How a message calls the process of the test, where the system can tell."""
+    command = Path("/proc/self/comm")
+    if not command.exists():
+        return ""
+    return f" (process {os.getpid()}, {command.read_text().strip()})"
+
+
 def refusal(config: Config) -> str:
     """What is said about a configuration that cannot be listened on; nothing stays open."""
     with pytest.raises(OSError) as caught:  # noqa: PT011  the whole text is compared
@@ -70,11 +79,11 @@ class TestTCP:
         """Without a word it is port 8000 on this machine; with a host alone, too."""
         wanted: list[tuple[str, int]] = []
 
-        def note(host: str, port: int, *, shared: bool) -> list[socket.socket]:
+        def note(host: str, port: int, *, shared: bool, ipv6_only: bool) -> list[socket.socket]:
             wanted.append((host, port))
             return []
 
-        monkeypatch.setattr(listener_module, "_bind_tcp", note)
+        monkeypatch.setattr(listener_module, "bind_tcp", note)
         for config in (Config(), Config(host="::1"), Config(port=5), Config(host="", port=6)):
             open_sockets(config)
         assert wanted == [("127.0.0.1", 8000), ("::1", 8000), ("127.0.0.1", 5), ("", 6)]
@@ -125,8 +134,8 @@ class TestTCP:
             other.listen()
             port = other.getsockname()[1]
             assert refusal(Config(port=port)) == (
-                f"Cannot listen on 127.0.0.1:{port}: another program listens there; "
-                "stop it or choose another port."
+                f"Cannot listen on 127.0.0.1:{port}: another program listens there"
+                f"{this_process()}; stop it or choose another port."
             )
 
     @pytest.mark.parametrize(
@@ -159,7 +168,9 @@ class TestTCP:
 
         monkeypatch.setattr(socket.socket, "bind", fail)
         assert refusal(Config(port=80)) == (
-            "Cannot listen on 127.0.0.1:80: you may not; ports below 1024 need privileges."
+            "Cannot listen on 127.0.0.1:80: you may not; ports below 1024 need privileges. Let "
+            "systemd open it (-e systemd:index=0), grant CAP_NET_BIND_SERVICE, or put a proxy in "
+            "front."
         )
 
 
@@ -204,7 +215,7 @@ class TestUnixSocket:
             client.connect_ex(path)
             opened.append(client)
         assert refusal(Config(unix_socket=path)) == (
-            f"Cannot listen on {path}: another program listens there; "
+            f"Cannot listen on {path}: another program listens there{this_process()}; "
             "stop it or choose another path."
         )
 
@@ -379,7 +390,7 @@ class TestSystemd:
         """Two sockets that were passed, with numbers behind 3, which a test cannot count on."""
         first, second = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
         os.dup2(second.fileno(), behind := first.fileno() + 1000)
-        monkeypatch.setattr(listener_module, "_FIRST_PASSED", behind - 1)
+        monkeypatch.setattr(sockets_module, "FIRST_PASSED", behind - 1)
         os.dup2(first.fileno(), behind - 1)
         monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
         monkeypatch.setenv("LISTEN_FDS", "2")

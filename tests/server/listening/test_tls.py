@@ -1,7 +1,6 @@
 """TLS: which files make a server's certificate, and what is said of those that do not."""
 
 import asyncio
-import contextlib
 import ssl
 import tempfile
 from pathlib import Path
@@ -13,7 +12,7 @@ import websockets
 from fairway._types import Receive, Scope, Send
 from fairway.server.listening.tls import Certificate, TLSError, make_context
 from tests.server.conftest import Serve
-from tests.server.running import DEADLINE, Client, WebSocketClient
+from tests.server.running import DEADLINE, Client, WebSocketClient, until
 
 HERE = Path(__file__).parents[1] / "certificates"
 
@@ -209,12 +208,15 @@ async def test_end_of_sending(serve: Serve) -> None:
 
 
 async def test_plain_client(serve: Serve) -> None:
-    """A client that does not speak TLS gets no answer and harms nobody."""
+    """A client that speaks HTTP where TLS is spoken is told so, in HTTP, and harms nobody."""
     running = await serve(app, **OPTIONS)
-    client = Client(*await asyncio.open_connection("127.0.0.1", running.port))
+    client = await running.connect()
     await client.get()
-    with contextlib.suppress(ConnectionResetError):
-        assert b"HTTP" not in await client.rest()
+    response = await client.response()
+    assert (response.status, response.body) == (
+        400,
+        b"This port speaks TLS: the address begins with https:// or wss://.\n",
+    )
     client.close()
-    with contextlib.suppress(OSError):
-        await client.writer.wait_closed()
+    await until(lambda: not running.context.connections)
+    assert running.context.counters.tls_failures == 1

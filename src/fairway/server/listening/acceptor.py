@@ -88,7 +88,6 @@ class Acceptor:
 
     Attributes:
         factory: The same.
-        tls: What an event loop is told about how to encrypt.
     """
 
     def __init__(
@@ -97,12 +96,7 @@ class Acceptor:
         self._context = context
         self._listener = listener
         self.factory = factory
-        self.tls: dict[str, Any] = {}
-        if listener.tls is not None:
-            # Slow with its handshake is as good as slow with its headers.
-            timeout = context.config.header_timeout
-            self.tls = {"ssl": listener.tls}
-            self.tls["ssl_handshake_timeout"] = timeout if timeout > 0 else None
+        self._encrypted = listener.tls is not None
         self._batch = 1
         self._greeting: set[asyncio.Task[Any]] = set()
         self._farewells: deque[socket.socket] = deque()
@@ -178,7 +172,7 @@ class Acceptor:
         context.counters.connections += 1
         visitor.setblocking(False)
         loop, factory = context.loop, functools.partial(self._make, visitor)
-        task = loop.create_task(loop.connect_accepted_socket(factory, visitor, **self.tls))
+        task = loop.create_task(loop.connect_accepted_socket(factory, visitor))
         self._greeting.add(task)
         task.add_done_callback(functools.partial(self._met, visitor))
 
@@ -197,9 +191,9 @@ class Acceptor:
 
     def _refuse(self, sock: socket.socket, address: object, rejection: Rejection) -> None:
         """Say no on the socket itself, without reading what the client wants."""
-        told = f"{rejection.status}" if not self.tls else "the connection is closed"
+        told = f"{rejection.status}" if not self._encrypted else "the connection is closed"
         self._context.refusals.note(rejection.limit, rejection.value, address, told)
-        if self.tls or not self._tell(sock, rejection):
+        if self._encrypted or not self._tell(sock, rejection):
             sock.close()
             return
         with contextlib.suppress(OSError):  # it has gone
@@ -276,7 +270,7 @@ class Acceptor:
             return False
         else:
             with socket.socket(sock.family, sock.type, sock.proto, fileno=descriptor) as refused:
-                answered = not self.tls and self._tell(refused, rejection)
+                answered = not self._encrypted and self._tell(refused, rejection)
             told = f"{rejection.status}" if answered else "the connection is closed"
             self._context.refusals.note(DESCRIPTORS, rejection.value, address, told)
             return True

@@ -34,12 +34,16 @@ class TCPEndpoint:
         port: From 0 (any free one) to 65535.
         certificate: Whom the server proves to be, for TLS; None for plain TCP.
         backlog: Connections that may wait to be accepted; None for the server's default.
+        ipv6_only: Whether ``::`` leaves IPv4 to others.
+        proxy_protocol: Whether connections begin with a header of the PROXY protocol.
     """
 
     host: str
     port: int
     certificate: Certificate | None = None
     backlog: int | None = None
+    ipv6_only: bool = False
+    proxy_protocol: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,30 +53,52 @@ class UnixEndpoint:
     Attributes:
         path: Its file.
         mode: The permissions of that.
+        user: Its owner, by name or number; None for who runs the server.
+        group: Its group; None for that of its owner or directory, as the system has it.
         backlog: As in :class:`TCPEndpoint`.
+        proxy_protocol: As there.
     """
 
     path: str
     mode: int = 0o666
+    user: str | None = None
+    group: str | None = None
     backlog: int | None = None
+    proxy_protocol: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class DescriptorEndpoint:
-    """A socket that was inherited as a file descriptor."""
+    """A socket that was inherited as a file descriptor.
+
+    Attributes:
+        descriptor: Its number.
+        certificate: As in :class:`TCPEndpoint`; not used if it is a Unix socket.
+        proxy_protocol: As there.
+    """
 
     descriptor: int
+    certificate: Certificate | None = None
+    proxy_protocol: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SystemdEndpoint:
-    """A socket that systemd passes: the one of that index, or else the one of that name.
+    """What systemd passes: the socket of that index, or else all of that name.
 
     See https://www.freedesktop.org/software/systemd/man/sd_listen_fds.html.
+
+    Attributes:
+        index: From 0 on, in the order of the units.
+        name: That of the unit, or its ``FileDescriptorName=``. A unit may have several sockets.
+        certificate: As in :class:`DescriptorEndpoint`.
+        proxy_protocol: As in :class:`TCPEndpoint`.
     """
 
     index: int | None = None
     name: str | None = None
+    certificate: Certificate | None = None
+    proxy_protocol: bool = False
 
 
 Endpoint: TypeAlias = TCPEndpoint | UnixEndpoint | DescriptorEndpoint | SystemdEndpoint
@@ -86,15 +112,28 @@ def parse_endpoint(text: str) -> Endpoint:
             one.
     """
     kind, positional, named = _split(text)
+    if kind == _WRAPPER:
+        return _behind_a_proxy(text)
     known = _KINDS.get(kind)
     if known is None:
-        reason = _ELSEWHERE.get(kind, f"there is no kind {kind!r}, only {', '.join(_KINDS)}")
+        kinds = ", ".join([*_KINDS, _WRAPPER])
+        reason = _ELSEWHERE.get(kind, f"there is no kind {kind!r}, only {kinds}")
         raise EndpointError(f"Cannot listen on {text!r}: {reason}.")
     names, build = known
     try:
         return build(_Arguments(_bind(names, positional, named)))
     except EndpointError as error:
         raise EndpointError(f"Cannot listen on {text!r}: {error}.") from None
+
+
+def _behind_a_proxy(text: str) -> Endpoint:
+    """``haproxy:tcp:8000`` is ``tcp:8000`` with the PROXY protocol, as in Twisted."""
+    inner = text.removeprefix(_WRAPPER).removeprefix(":")
+    if not inner or inner.startswith(f"{_WRAPPER}:"):
+        raise EndpointError(
+            f"Cannot listen on {text!r}: it wraps no other, as haproxy:tcp:80 does."
+        )
+    return dataclasses.replace(parse_endpoint(inner), proxy_protocol=True)
 
 
 def _split(text: str) -> tuple[str, list[str], dict[str, str]]:
@@ -117,10 +156,12 @@ def _split(text: str) -> tuple[str, list[str], dict[str, str]]:
 
 def _bind(names: str, positional: list[str], named: dict[str, str]) -> dict[str, str]:
     """Give every argument its name."""
-    known = names.split()
-    if len(positional) > len(known):
-        raise EndpointError(f"{positional[len(known)]!r} is one argument too many")
-    found = dict(zip(known, positional, strict=False))
+    ordered, _, others = names.partition("|")
+    order = ordered.split()
+    known = [*order, *others.split()]
+    if len(positional) > len(order):
+        raise EndpointError(f"{positional[len(order)]!r} is one argument too many")
+    found = dict(zip(order, positional, strict=False))
     for name, value in named.items():
         if name not in known:
             raise EndpointError(f"there is no {name!r}, only {', '.join(known)}")
@@ -162,6 +203,33 @@ class _Arguments:
             raise EndpointError(f"{name!r} must be a number{range_}, not {value!r}")
         return number
 
+    def switch(self, name: str) -> bool:
+        """Whether something is on; it is not without the argument."""
+        value = self.text(name)
+        if value not in (None, "on", "off"):
+            raise EndpointError(f"{name!r} must be on or off, not {value!r}")
+        return value == "on"
+
+    def certificate(self, default: str | None = None) -> Certificate | None:
+        """What is named for TLS; None if nothing is.
+
+        Args:
+            default: The file with the key, if the endpoint is encrypted whether it names one or
+                not.
+        """
+        key = self.text("privateKey") or default
+        if key is None:
+            for name in ("certKey", "extraCertChain"):
+                if self.text(name) is not None:
+                    raise EndpointError(f"{name!r} needs 'privateKey' beside it")
+            return None
+        return Certificate(
+            certificate=self.text("certKey") or key,
+            key=key,
+            chain=self.text("extraCertChain"),
+            dh_parameters=self.text("dhParameters"),
+        )
+
     def required_number(self, name: str, most: int | None = None) -> int:
         """A number that has to be there."""
         self.required(name)
@@ -176,6 +244,8 @@ def _tcp(arguments: _Arguments, default: str = _EVERY_IPV4) -> TCPEndpoint:
         host=host,
         port=arguments.required_number("port", 65535),
         backlog=arguments.number("backlog") or None,
+        ipv6_only=arguments.switch("ipv6Only"),
+        proxy_protocol=arguments.switch("proxyProtocol"),
     )
 
 
@@ -189,14 +259,7 @@ def _ssl(arguments: _Arguments) -> TCPEndpoint:
         raise EndpointError(
             f"'sslmethod' cannot be {method!r}: the version is negotiated, from TLS 1.2 on"
         )
-    key = arguments.text("privateKey") or "server.pem"
-    certificate = Certificate(
-        certificate=arguments.text("certKey") or key,
-        key=key,
-        chain=arguments.text("extraCertChain"),
-        dh_parameters=arguments.text("dhParameters"),
-    )
-    return dataclasses.replace(_tcp(arguments), certificate=certificate)
+    return dataclasses.replace(_tcp(arguments), certificate=arguments.certificate("server.pem"))
 
 
 def _unix(arguments: _Arguments) -> UnixEndpoint:
@@ -205,33 +268,50 @@ def _unix(arguments: _Arguments) -> UnixEndpoint:
     return UnixEndpoint(
         path=arguments.required("address"),
         mode=0o666 if mode is None else mode,
+        user=arguments.text("user"),
+        group=arguments.text("group"),
         backlog=arguments.number("backlog") or None,
+        proxy_protocol=arguments.switch("proxyProtocol"),
     )
 
 
 def _descriptor(arguments: _Arguments) -> DescriptorEndpoint:
-    return DescriptorEndpoint(descriptor=arguments.required_number("fileno"))
+    return DescriptorEndpoint(
+        descriptor=arguments.required_number("fileno"),
+        certificate=arguments.certificate(),
+        proxy_protocol=arguments.switch("proxyProtocol"),
+    )
 
 
 def _systemd(arguments: _Arguments) -> SystemdEndpoint:
     index, name = arguments.number("index"), arguments.text("name")
     if (index is None) == (name is None):
         raise EndpointError("it needs either 'index' or 'name'")
-    return SystemdEndpoint(index=index, name=name)
+    return SystemdEndpoint(
+        index=index,
+        name=name,
+        certificate=arguments.certificate(),
+        proxy_protocol=arguments.switch("proxyProtocol"),
+    )
 
 
-#: For each kind the names of its arguments, in the order in which they may come without a name.
+#: For each kind the names of its arguments, in the order in which they may come without a name; `|`
+#: stands before those that need theirs, as Twisted does not know them.
 _KINDS: Final[Mapping[str, tuple[str, Callable[[_Arguments], Endpoint]]]] = {
-    "tcp": ("port interface backlog", _tcp),
-    "tcp6": ("port interface backlog", _tcp6),
-    "unix": ("address mode backlog lockfile", _unix),
+    "tcp": ("port interface backlog | ipv6Only proxyProtocol", _tcp),
+    "tcp6": ("port interface backlog | ipv6Only proxyProtocol", _tcp6),
+    "unix": ("address mode backlog lockfile | user group proxyProtocol", _unix),
     "ssl": (
-        "port privateKey certKey sslmethod interface backlog extraCertChain dhParameters",
+        """port privateKey certKey sslmethod interface backlog extraCertChain dhParameters
+        | ipv6Only proxyProtocol""",
         _ssl,
     ),
-    "fd": ("fileno domain", _descriptor),
-    "systemd": ("domain index name", _systemd),
+    "fd": ("fileno domain | privateKey certKey extraCertChain proxyProtocol", _descriptor),
+    "systemd": ("domain index name | privateKey certKey extraCertChain proxyProtocol", _systemd),
 }
+
+#: What stands before another endpoint string.
+_WRAPPER: Final = "haproxy"
 
 _ACME: Final = (
     "Fairway does not fetch certificates. Let certbot, lego or the proxy in front do that, "
@@ -242,8 +322,6 @@ _ELSEWHERE: Final = {
     "le": _ACME,
     "lets": _ACME,
     "txsni": _ACME,
-    "haproxy": "Fairway does not read the PROXY protocol. Let the proxy send "
-    "X-Forwarded-For, and start with --proxy-headers",
     "onion": "Fairway starts no Tor service. Let Tor forward to tcp:port=8000:interface=127.0.0.1",
     "stdio": "standard input is no place to listen",
 }

@@ -4,10 +4,14 @@ Nothing from a client is trusted by default: only with ``--proxy-headers``, and 
 is a named proxy, are its headers read. Addresses are walked from the right, since each proxy
 appends the one it saw: the first that is not itself a trusted proxy is the client. (Taking the
 leftmost one, as is often done, takes what the client claimed.)
+
+There are two kinds of such headers, and a proxy that writes one passes on what its client has sent
+of the other. So the configuration says which is believed; nobody looks at both.
 """
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 
 from fairway.server.config import Config, ConfigError
@@ -17,28 +21,37 @@ _Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _SCHEMES: Final = frozenset({b"http", b"https", b"ws", b"wss"})
 
+# RFC 7239 §4. An address without its quotes, which IPv6 and ports need, is taken as well: it cannot
+# mean anything else, and proxies write it.
+_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_PAIR: Final = rb'%b=(?:[!#$%%&\'*+\-.^_`|~0-9A-Za-z:\[\]]*|"(?:[^"\\]|\\.)*")' % _TOKEN
+_ELEMENT: Final = re.compile(rb"[ \t]*(?:%b)?(?:;(?:%b)?)*[ \t]*" % (_PAIR, _PAIR), re.DOTALL)
+_PAIRS: Final = re.compile(rb'(%b)=("(?:[^"\\]|\\.)*"|[^;]*)' % _TOKEN, re.DOTALL)
 
-class TrustedProxies:
-    """Which peers' headers are believed, and what they say.
+_PREFIX: Final = re.compile(rb"/[!-.0-~](?:[!-~]*)")
+
+
+class TrustedNetworks:
+    """The addresses of proxies that are believed.
 
     Args:
-        config: Read are ``trusted_proxies`` and the names of the headers.
+        entries: Addresses and networks; ``*`` for all.
 
     Raises:
-        ConfigError: An entry of ``trusted_proxies`` is neither an address nor a network.
+        ConfigError: An entry is neither an address nor a network.
     """
 
-    def __init__(self, config: Config) -> None:
-        self._all = "*" in config.trusted_proxies
+    def __init__(self, entries: Iterable[str]) -> None:
+        self._all = False
         self._networks: list[_Network] = []
-        for entry in config.trusted_proxies:
-            if entry != "*":
-                try:
-                    self._networks.append(ipaddress.ip_network(entry, strict=False))
-                except ValueError as error:
-                    raise ConfigError(f"trusted_proxies: {error}.") from None
-        self._host_header = config.proxy_headers_host.lower().encode("latin-1")
-        self._port_header = config.proxy_headers_port.lower().encode("latin-1")
+        for entry in entries:
+            if entry == "*":
+                self._all = True
+                continue
+            try:
+                self._networks.append(ipaddress.ip_network(entry, strict=False))
+            except ValueError as error:
+                raise ConfigError(f"trusted_proxies: {error}.") from None
 
     def trusts(self, host: str) -> bool:
         """Whether ``host`` is one of the proxies; an empty one is the peer of a Unix socket."""
@@ -52,6 +65,25 @@ class TrustedProxies:
             address = address.ipv4_mapped  # how a socket for both families shows IPv4 peers
         return any(address in network for network in self._networks)
 
+
+class TrustedProxies(TrustedNetworks):
+    """Which peers' headers are believed, and what they say.
+
+    Args:
+        config: Read are ``trusted_proxies``, the kind and the names of the headers.
+
+    Raises:
+        ConfigError: An entry of ``trusted_proxies`` is neither an address nor a network.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config.trusted_proxies)
+        self._rfc7239 = config.proxy_headers_kind == "forwarded"
+        self._host_header = config.proxy_headers_host.lower().encode("latin-1")
+        self._port_header = config.proxy_headers_port.lower().encode("latin-1")
+        self._scheme_header = config.proxy_headers_scheme.lower().encode("latin-1")
+        self._prefix_header = config.proxy_headers_prefix.lower().encode("latin-1")
+
     def resolve(
         self, headers: Iterable[tuple[bytes, bytes]], peer: Address | None
     ) -> tuple[Address | None, str | None]:
@@ -63,6 +95,8 @@ class TrustedProxies:
         """
         if not self.trusts(peer[0] if peer else ""):
             return peer, None
+        if self._rfc7239:
+            return self._resolve_forwarded(headers, peer)
         hosts: list[bytes] = []
         scheme: str | None = None
         port = 0
@@ -70,28 +104,120 @@ class TrustedProxies:
             if name == self._host_header:
                 hosts += value.split(b",")
             elif name == self._port_header:
-                last = value.rpartition(b",")[2].strip()
-                port = int(last) if last.isdigit() and len(last) <= 5 else 0
-                port = port if port < 65536 else 0
-            elif name == b"x-forwarded-proto":
-                last = value.rpartition(b",")[2].strip().lower()
-                if last in _SCHEMES:
-                    scheme = "https" if last in {b"https", b"wss"} else "http"
+                port = _port(value.rpartition(b",")[2].strip())
+            elif name == self._scheme_header:
+                scheme = _scheme(value.rpartition(b",")[2].strip()) or scheme
         client = self._client(hosts)
         return (peer if client is None else (client, port)), scheme
+
+    def prefix(self, headers: Iterable[tuple[bytes, bytes]], peer: Address | None) -> str | None:
+        """The path under which the nearest proxy has mounted the application; None if it says none.
+
+        It has no slash at its end.
+
+        Args:
+            headers: As in :meth:`resolve`.
+            peer: As there.
+        """
+        if not self._prefix_header or not self.trusts(peer[0] if peer else ""):
+            return None
+        values = [value for name, value in headers if name == self._prefix_header]
+        # Two slashes at the beginning would make a host of the first part, wherever it is linked.
+        last = values[-1].rpartition(b",")[2].strip() if values else b""
+        return last.decode("ascii").rstrip("/") if _PREFIX.fullmatch(last) else None
 
     def _client(self, hosts: Sequence[bytes]) -> str | None:
         nearest: str | None = None
         for entry in reversed(hosts):
             host = _strip_port(entry.strip().decode("latin-1"))
-            try:
-                ipaddress.ip_address(host)
-            except ValueError:
+            if not _is_address(host):
                 break  # what stands left of something unreadable cannot be believed either
             nearest = host
             if not self.trusts(host):
                 break
         return nearest
+
+    def _resolve_forwarded(
+        self, headers: Iterable[tuple[bytes, bytes]], peer: Address | None
+    ) -> tuple[Address | None, str | None]:
+        """RFC 7239: each element was added by the proxy that saw the address which it names."""
+        client, scheme = peer, None
+        fields = [value for name, value in headers if name == b"forwarded"]
+        for element in _elements(fields):
+            pairs = _pairs(element)
+            scheme = _scheme(pairs.get(b"proto", b""))
+            node = _node(pairs.get(b"for", b""))
+            if node is None:  # unknown, or hidden behind a name (§6.2, §6.3)
+                break
+            client = node
+            if not self.trusts(node[0]):
+                break
+        return client, scheme
+
+
+def _elements(fields: Sequence[bytes]) -> Iterator[bytes]:
+    """The elements of Forwarded fields, from the last to the first, up to one that is none.
+
+    Read from the right, each is the shortest that is well-formed: so a quotation mark that a client
+    opens in its own part, and does not close, takes nothing from what proxies have added.
+    """
+    for field in reversed(fields):
+        end = len(field)
+        while end >= 0:
+            comma = field.rfind(b",", 0, end)
+            while not _ELEMENT.fullmatch(field, comma + 1, end):
+                if comma < 0:
+                    return
+                comma = field.rfind(b",", 0, comma)
+            if element := field[comma + 1 : end].strip():
+                yield element
+            end = comma
+
+
+def _pairs(element: bytes) -> dict[bytes, bytes]:
+    """The parameters of an element; "" for one that is there twice, which §4 forbids."""
+    found: dict[bytes, bytes] = {}
+    for name, value in _PAIRS.findall(element):
+        if value.startswith(b'"'):
+            value = re.sub(rb"\\(.)", rb"\1", value[1:-1], flags=re.DOTALL)  # noqa: PLW2901
+        key = name.lower()
+        found[key] = b"" if key in found else value.strip()
+    return found
+
+
+def _node(value: bytes) -> Address | None:
+    """An address and a port, 0 if that is unknown or hidden (RFC 7239 §6)."""
+    text = value.decode("latin-1")
+    if text.startswith("["):
+        host, _, port = text[1:].partition("]")
+        if ":" not in host:
+            return None
+        port = port.removeprefix(":")
+    else:
+        host, _, port = text.partition(":")
+        if ":" in port:  # IPv6 without its brackets
+            host, port = text, ""
+    return (host, _port(port.encode("latin-1"))) if _is_address(host) else None
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text  # the name of an interface, which may be any text, is no part of it
+
+
+def _scheme(value: bytes) -> str | None:
+    lowered = value.lower()
+    if lowered not in _SCHEMES:
+        return None
+    return "https" if lowered in {b"https", b"wss"} else "http"
+
+
+def _port(value: bytes) -> int:
+    port = int(value) if value.isdigit() and len(value) <= 5 else 0
+    return port if port < 65536 else 0
 
 
 def _strip_port(text: str) -> str:
