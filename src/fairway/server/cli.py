@@ -41,7 +41,10 @@ _LEVELS: Final = {0: logging.WARNING, 1: logging.INFO}
 _LOGGERS: Final = ("fairway.server", "fairway.delivery")
 
 #: What the supervisor of workers has to know, which does not load the project.
-_SUPERVISED: Final = {"host", "port", "unix_socket", "file_descriptor", "endpoints"}
+_SUPERVISED: Final = {
+    *("host", "port", "ipv6_only", "file_descriptor", "endpoints"),
+    *("unix_socket", "unix_socket_mode", "unix_socket_user", "unix_socket_group"),
+}
 
 _EPILOG: Final = """\
 examples:

@@ -19,6 +19,7 @@ from fairway.server.http.connection import Connection
 from fairway.server.listening.acceptor import Acceptor
 from fairway.server.listening.greeting import greet
 from fairway.server.listening.listener import Listener, SocketFile, adopt_sockets, open_listeners
+from fairway.server.listening.renewal import has_terminal, reload_certificates
 from fairway.server.observing.access import AccessLog
 from fairway.server.workers.assignment import PATIENCE, patience
 from fairway.server.workers.notify import Notify
@@ -67,6 +68,7 @@ class Server:
         self.ready = ready
         self._sockets = sockets
         self._listeners = listeners
+        self._served_on: Sequence[Listener] = ()
         self._takes_signals = signals
         self._notify = notify or Notify()
         self._name = name
@@ -78,6 +80,8 @@ class Server:
 
     def run(self) -> None:
         """Serve until stopped, on an event loop of its own; SIGINT and SIGTERM stop it.
+
+        SIGHUP makes it read certificates again.
 
         Signals are only listened to on the main thread, where Python delivers them.
 
@@ -120,6 +124,7 @@ class Server:
             listeners = open_listeners(self._config)
         else:
             listeners = adopt_sockets(self._sockets, self._config)
+        self._served_on = listeners
         files = [SocketFile(listener.path) for listener in listeners]
         try:
             with self._signals(loop):
@@ -215,10 +220,13 @@ class Server:
         if not self._takes_signals or threading.current_thread() is not threading.main_thread():
             yield
             return
-        previous = {number: signal.getsignal(number) for number in SIGNALS}
+        handlers = dict.fromkeys(SIGNALS, self.stop)
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+            handlers[signal.SIGHUP] = functools.partial(self._hang_up, has_terminal())
+        previous = {number: signal.getsignal(number) for number in handlers}
         try:
-            for number in SIGNALS:
-                loop.add_signal_handler(number, self.stop)
+            for number, handle in handlers.items():
+                loop.add_signal_handler(number, handle)
         except NotImplementedError:  # Windows
             for number in SIGNALS:
                 signal.signal(number, lambda *_: self.stop())
@@ -229,6 +237,23 @@ class Server:
                 with contextlib.suppress(NotImplementedError):
                     loop.remove_signal_handler(number)
                 signal.signal(number, handler)
+
+    def reload_certificates(self) -> bool:
+        """Read certificates and keys again, for new connections; on the event loop's thread.
+
+        What is wrong with a file is logged, and the certificate before it stays in force.
+
+        Returns:
+            Whether all files could be used.
+        """
+        return reload_certificates(self._served_on)
+
+    def _hang_up(self, had_terminal: bool) -> None:
+        """SIGHUP: new certificates, unless it says that the terminal was closed."""
+        if had_terminal and not has_terminal():
+            self.stop()
+        else:
+            self.reload_certificates()
 
     async def _end(self, lifespan: Lifespan, until: float | None) -> None:
         """End the application's lifespan, within the deadline."""
