@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from fuzzing import forwarded, handshake, http1, sse, websocket
+from fuzzing import forwarded, handshake, http1, proxy_protocol, sse, websocket
 from fuzzing.target import Target
 
 __all__ = ["TARGETS"]
 
-TARGETS: Final[dict[str, Target]] = {
-    module.TARGET.name: module.TARGET for module in (http1, websocket, handshake, sse, forwarded)
-}
+_MODULES: Final = (http1, websocket, handshake, sse, forwarded, proxy_protocol)
+
+TARGETS: Final[dict[str, Target]] = {module.TARGET.name: module.TARGET for module in _MODULES}
