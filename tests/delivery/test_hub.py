@@ -10,7 +10,7 @@ import pytest
 
 from fairway.delivery import ChannelQueue, Hub, Mailbox, Overflow
 from fairway.delivery.hub import SLICE
-from fairway.wire.frames import PreparedMessage
+from fairway.wire.prepared import PreparedMessage
 from tests.delivery.helpers import new_mailbox, open_outbox, take_all
 
 

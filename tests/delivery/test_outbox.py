@@ -3,7 +3,7 @@
 import pytest
 
 from fairway._types import Event
-from fairway.wire.frames import PreparedMessage
+from fairway.wire.prepared import PreparedMessage
 from tests.delivery.helpers import open_outbox
 
 

@@ -340,14 +340,16 @@ class TestStop:
             assert b" 101 " in await client.open()
         running.stop()
         for client in clients:
-            assert await client.goodbye() == (1012, "The server is restarting.")
+            code, reason = await client.goodbye()
+            assert code == 1012
+            assert re.fullmatch(r"The server is restarting\. retry=[0-5]\.\d", reason)
             await client.send(close(1012))
             assert await client.rest() == b""
         await running.ended()
         assert events == [{"type": "websocket.disconnect", "code": 1012, "reason": ""}] * 5
         assert statuses(running.records)[-5:] == [("disconnected", 1012)] * 5
 
-    async def test_websocket_that_does_not_answer(self, serve: Serve) -> None:
+    async def test_websocket_that_does_not_answer(self, serve: Serve, logs: Logs) -> None:
         """One that does not answer is cut off; its application hears of 1006."""
         events: list[Event] = []
 
@@ -362,6 +364,8 @@ class TestStop:
         running.stop()
         await running.ended()
         assert events == [{"type": "websocket.disconnect", "code": 1006, "reason": ""}]
+        assert running.context.counters.refused == {"websocket_close_timeout": 1}
+        assert len(logs.take()) == 1
 
     async def test_last_words(self, serve: Serve) -> None:
         """An application that sends meanwhile gets an ``OSError``; one that works on, its time."""

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 from fairway.delivery.mailbox import Mailbox
 from fairway.delivery.queue import ChannelQueue
-from fairway.wire.frames import PreparedMessage
+from fairway.wire.prepared import PreparedMessage
 
 logger = logging.getLogger("fairway.delivery")
 

@@ -1,12 +1,34 @@
 """What goes out to one WebSocket."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from fairway._types import Event, Send
-from fairway.wire.frames import PreparedMessage, encode_binary, encode_text
+from fairway.wire.deflate import Deflater
+from fairway.wire.frames import encode_binary, encode_text
+from fairway.wire.prepared import PreparedMessage
 
 _SEND: Final = "websocket.send"
+
+
+class Tally(Protocol):
+    """Where the messages of many connections are counted.
+
+    Attributes:
+        messages_sent: How many were written.
+    """
+
+    messages_sent: int
+
+
+class _Uncounted:
+    """What nobody will ask for."""
+
+    def __init__(self) -> None:
+        self.messages_sent = 0
+
+
+_UNCOUNTED: Final = _Uncounted()
 
 
 class Outbox:
@@ -18,18 +40,26 @@ class Outbox:
             connection's states, waits for slow readers and raises the errors that ASGI asks for.
         leave: Ends the connection from the server's side, with a close code and a reason, whatever
             the application is doing.
+        tally: Counts what is written the short way; the rest is the server's to count.
 
     Attributes:
+        deflater: What compresses messages for this client; None for a client that reads none.
         ready: The connection is open, not closing, and its buffer is below the high-water mark. The
             server keeps it true to the facts; while it is set, a message needs no other check.
     """
 
-    __slots__ = ("_handle", "leave", "ready", "write")
+    __slots__ = ("_handle", "_tally", "deflater", "leave", "ready", "write")
 
     def __init__(
-        self, write: Callable[[bytes], None], handle: Send, leave: Callable[[int, str], None]
+        self,
+        write: Callable[[bytes], None],
+        handle: Send,
+        leave: Callable[[int, str], None],
+        tally: Tally = _UNCOUNTED,
     ) -> None:
         self.ready = False
+        self.deflater: Deflater | None = None
+        self._tally = tally
         self.write = write
         self.leave = leave
         self._handle = handle
@@ -38,17 +68,24 @@ class Outbox:
         """Send an ASGI event; see https://asgi.readthedocs.io/en/latest/specs/www.html#websocket."""
         if self.ready and event["type"] == _SEND:
             text, data = event.get("text"), event.get("bytes")
+            deflater = self.deflater
             if data is None and type(text) is str:
-                self.write(encode_text(text))
+                self.write(encode_text(text) if deflater is None else deflater.encode_text(text))
+                self._tally.messages_sent += 1
                 return
             if text is None and type(data) is bytes:
-                self.write(encode_binary(data))
+                self.write(
+                    encode_binary(data) if deflater is None else deflater.encode_binary(data)
+                )
+                self._tally.messages_sent += 1
                 return
         await self._handle(event)
 
     def write_prepared(self, message: PreparedMessage) -> bool:
         """Write a message that was framed for many, if that can be done at once."""
         if self.ready:
-            self.write(message.plain)
+            deflater = self.deflater
+            self.write(message.plain if deflater is None else message.compressed(deflater))
+            self._tally.messages_sent += 1
             return True
         return False

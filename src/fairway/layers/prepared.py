@@ -3,7 +3,7 @@
 from typing import Final
 
 from fairway._types import Event
-from fairway.wire.frames import PreparedMessage
+from fairway.wire.prepared import PreparedMessage
 
 WEBSOCKET_SEND: Final = "websocket.send"
 

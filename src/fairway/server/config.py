@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from fairway.server.listening.endpoints import EndpointError, parse_endpoint
 from fairway.server.options import ConfigError, Option, check, check_header, describe, option
+from fairway.wire.frames import RETRY_WINDOW
 
 __all__ = ["Config", "ConfigError", "Option", "options"]
 
@@ -267,7 +268,8 @@ class Config:
     websocket_timeout: float = option(
         24 * HOURS, "--websocket-timeout", "--websocket_timeout", group=_WEBSOCKET, unit="seconds",
         answer="close 1000",
-        help="How long a WebSocket may stay open; then it is closed with 1000.",
+        help="How long a WebSocket may stay open; then it is closed with 1000. Each one gets up to "
+        "a tenth less, so that those opened together do not end together.",
     )  # fmt: skip
     websocket_connect_timeout: float = option(
         5.0, "--websocket-connect-timeout", "--websocket_connect_timeout", group=_WEBSOCKET,
@@ -289,6 +291,80 @@ class Config:
         1 * MIB, "--websocket-max-frame-size", group=_WEBSOCKET, unit="bytes", minimum=0,
         answer="close 1009",
         help="Largest frame that a client may send; beyond it close code 1009.",
+    )  # fmt: skip
+    websocket_write_timeout: float = option(
+        60.0, "--websocket-write-timeout", group=_WEBSOCKET, unit="seconds",
+        answer="the connection is cut (1006)",
+        help="How long a client may read nothing while more than write_buffer_size waits for it; "
+        "then it is dropped (1006).",
+    )  # fmt: skip
+    websocket_message_rate: int = option(
+        0, "--websocket-message-rate", group=_WEBSOCKET, unit="messages per second", minimum=0,
+        answer="close 1008",
+        help="Messages that a client may send in each second; beyond it close code 1008. Off by "
+        "default: a client that is too fast for the application is made to wait anyway.",
+    )  # fmt: skip
+    websocket_message_burst: int = option(
+        1000, "--websocket-message-burst", group=_WEBSOCKET, unit="messages", minimum=1,
+        help="Messages that may come at once before websocket_message_rate applies.",
+    )  # fmt: skip
+    websocket_byte_rate: int = option(
+        0, "--websocket-byte-rate", group=_WEBSOCKET, unit="bytes per second", minimum=0,
+        answer="close 1008",
+        help="Bytes that a client may send in each second, as they come over the wire; beyond it "
+        "close code 1008. Off by default, too.",
+    )  # fmt: skip
+    websocket_byte_burst: int = option(
+        4 * MIB, "--websocket-byte-burst", group=_WEBSOCKET, unit="bytes", minimum=1,
+        help="Bytes that may come at once before websocket_byte_rate applies.",
+    )  # fmt: skip
+    websocket_control_rate: int = option(
+        100, "--websocket-control-rate", group=_WEBSOCKET, unit="frames per second", minimum=0,
+        answer="close 1008",
+        help="Pings and Pongs that a client may send in each second, ten times as many at once; "
+        "beyond it close code 1008.",
+    )  # fmt: skip
+    websocket_retry_window: float = option(
+        RETRY_WINDOW, "--websocket-retry-window", group=_WEBSOCKET, unit="seconds",
+        help="Over how long clients are asked to spread their coming back: closing because of a "
+        "restart (1012), of overload (1013) or of age, the reason ends with a moment within it, "
+        "such as retry=2.5. 0 asks for nothing.",
+    )  # fmt: skip
+    websocket_compression: bool = option(
+        True, "--websocket-compression", group=_WEBSOCKET,
+        help="Compress messages for clients that offer permessage-deflate.",
+    )  # fmt: skip
+    websocket_compression_threshold: int = option(
+        1 * KIB, "--websocket-compression-threshold", group=_WEBSOCKET, unit="bytes", minimum=0,
+        help="Smaller messages are sent as they are.",
+    )  # fmt: skip
+    websocket_compression_level: int = option(
+        1, "--websocket-compression-level", group=_WEBSOCKET, metavar="1-9", minimum=1, maximum=9,
+        help="From fast to small.",
+    )  # fmt: skip
+    websocket_compression_memory_level: int = option(
+        5, "--websocket-compression-memory-level", group=_WEBSOCKET, metavar="1-9", minimum=1,
+        maximum=9,
+        help="How much memory a compressor takes beside its window.",
+    )  # fmt: skip
+    websocket_server_window_bits: int = option(
+        15, "--websocket-server-window-bits", group=_WEBSOCKET, metavar="8-15", minimum=8,
+        maximum=15,
+        help="Largest window for compressing, as a power of two in bytes.",
+    )  # fmt: skip
+    websocket_client_window_bits: int = option(
+        15, "--websocket-client-window-bits", group=_WEBSOCKET, metavar="8-15", minimum=8,
+        maximum=15,
+        help="Largest window that clients are asked to compress with.",
+    )  # fmt: skip
+    websocket_server_takeover: bool = option(
+        False, "--websocket-server-takeover", group=_WEBSOCKET,
+        help="Compress each message with the help of those before it. That makes them smaller, "
+        "takes memory for each client, and compresses what goes to a group for each anew.",
+    )  # fmt: skip
+    websocket_client_takeover: bool = option(
+        False, "--websocket-client-takeover", group=_WEBSOCKET,
+        help="Let clients do the same, which takes up to a window of memory for each.",
     )  # fmt: skip
     application_close_timeout: float = option(
         10.0, "--application-close-timeout", group=_WEBSOCKET, unit="seconds",

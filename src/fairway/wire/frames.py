@@ -49,6 +49,9 @@ REGISTERED_CODES: Final = frozenset(
     code for code in CloseCode if code < 3000 and code not in UNSENDABLE_CODES
 )
 
+#: Seconds over which clients come back that have all lost their connection, unless told otherwise.
+RETRY_WINDOW: Final = 5.0
+
 #: A control frame carries no more than this (§5.5).
 MAX_CONTROL_PAYLOAD: Final = 125
 
@@ -138,24 +141,24 @@ def encode_close(code: int | None, reason: str = "") -> bytes:
     return encode_frame(Opcode.CLOSE, body)
 
 
+def with_retry(reason: str, seconds: float) -> str:
+    """A close reason that ends with when to come back, such as ``"Restarting. retry=2.5"``.
+
+    It fits into a Close frame: where both do not, the words are cut, and never the number.
+
+    Args:
+        reason: Words for people and logs.
+        seconds: How long the client should wait, written with one decimal.
+    """
+    hint = f"retry={max(seconds, 0.0):.1f}"
+    room = MAX_CONTROL_PAYLOAD - 2 - len(hint) - 1
+    words = cut_utf8(reason, room).decode().rstrip()
+    return f"{words} {hint}" if words else hint
+
+
 def cut_utf8(text: str, limit: int) -> bytes:
     """``text`` in UTF-8, without the characters that would take it beyond ``limit`` bytes."""
     encoded = text.encode("utf-8", "replace")
     if len(encoded) <= limit:
         return encoded
     return encoded[:limit].decode("utf-8", "ignore").encode()
-
-
-class PreparedMessage:
-    """A message that goes to many: encoded and framed once, the same bytes for every connection.
-
-    Attributes:
-        data: The message, text or bytes.
-        plain: Its frame for connections without an extension.
-    """
-
-    __slots__ = ("data", "plain")
-
-    def __init__(self, data: str | bytes) -> None:
-        self.data = data
-        self.plain = encode_text(data) if isinstance(data, str) else encode_binary(data)

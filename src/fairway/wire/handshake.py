@@ -4,10 +4,11 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from fairway._types import Headers
+from fairway.wire.extensions import Extension, ExtensionsMalformed, parse_extensions
 
 #: RFC 6455 §1.3.
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -18,6 +19,7 @@ _FIELDS: Final = frozenset(
     {
         b"connection",
         b"upgrade",
+        b"sec-websocket-extensions",
         b"sec-websocket-key",
         b"sec-websocket-protocol",
         b"sec-websocket-version",
@@ -50,13 +52,17 @@ class OpeningHandshake:
     Attributes:
         key: ``Sec-WebSocket-Key`` as it came.
         subprotocols: What the client offers, most wanted first.
+        extensions: The extensions that the client offers, most wanted first.
     """
 
-    __slots__ = ("key", "subprotocols")
+    __slots__ = ("extensions", "key", "subprotocols")
 
-    def __init__(self, key: bytes, subprotocols: list[str]) -> None:
+    def __init__(
+        self, key: bytes, subprotocols: list[str], extensions: Sequence[Extension] = ()
+    ) -> None:
         self.key = key
         self.subprotocols = subprotocols
+        self.extensions = extensions
 
     @classmethod
     def parse(
@@ -89,13 +95,14 @@ class OpeningHandshake:
         _check_upgrade(fields)
         _check_version(fields.get(b"sec-websocket-version", []))
         key = _check_key(fields.get(b"sec-websocket-key", []))
-        return cls(key, _parse_subprotocols(fields.get(b"sec-websocket-protocol", [])))
+        return cls(key, *parse_offers(fields))
 
-    def accept_headers(self, subprotocol: str | None) -> Headers:
+    def accept_headers(self, subprotocol: str | None, extensions: bytes = b"") -> Headers:
         """The fields of the 101 response that opens the WebSocket (§4.2.2).
 
         Args:
             subprotocol: One that the client offers, or None.
+            extensions: The answer to what it offers; empty to decline all.
 
         Raises:
             ValueError: The client does not offer this subprotocol, so it would have to fail the
@@ -114,7 +121,29 @@ class OpeningHandshake:
                     f"it offers: {offered}."
                 )
             headers.append((b"Sec-WebSocket-Protocol", subprotocol.encode("ascii")))
+        if extensions:
+            headers.append((b"Sec-WebSocket-Extensions", extensions))
         return headers
+
+
+def parse_offers(
+    fields: Mapping[bytes, list[bytes]],
+) -> tuple[list[str], list[Extension]]:
+    """The subprotocols and the extensions that a client offers.
+
+    Args:
+        fields: The values of all lines by name, in lower case.
+
+    Raises:
+        HandshakeRefused: With 400; a field does not keep to its grammar.
+    """
+    subprotocols = _parse_subprotocols(fields.get(b"sec-websocket-protocol", []))
+    try:
+        return subprotocols, parse_extensions(fields.get(b"sec-websocket-extensions", []))
+    except ExtensionsMalformed:
+        raise HandshakeRefused(
+            400, "The Sec-WebSocket-Extensions header is not a list of extensions."
+        ) from None
 
 
 def accept_value(key: bytes) -> bytes:

@@ -39,13 +39,16 @@ class Closed:
         code: What the client's Close frame said; 1005 if it had no code; 1006 if there was none;
             or, where the client broke a rule or a limit, the code for that (1002, 1007, 1009).
         reason: The text beside the code.
+        limit: Where a limit was exceeded, the argument of
+            :class:`~fairway.wire.websocket.WebSocketConnection` that sets it; else empty.
     """
 
-    __slots__ = ("code", "reason")
+    __slots__ = ("code", "limit", "reason")
 
-    def __init__(self, code: int, reason: str = "") -> None:
+    def __init__(self, code: int, reason: str = "", limit: str = "") -> None:
         self.code = int(code)  # applications get a plain number, never an enum's member
         self.reason = reason
+        self.limit = limit
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Closed) and (other.code, other.reason) == (self.code, self.reason)

@@ -1,6 +1,8 @@
 """When a WebSocket is pinged, given up or ended: decided on a clock that the test moves."""
 
 import asyncio
+import random
+import re
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -62,6 +64,7 @@ class Client:
 
     Attributes:
         answers: Whether it answers Pings.
+        unsent: What waits for it to read.
         log: What was done, with the moment.
         then: Called when it is ended.
     """
@@ -69,6 +72,7 @@ class Client:
     def __init__(self, clock: Clock) -> None:
         self.heard_at = clock.now
         self.unread = False
+        self.unsent = 0
         self.answers = False
         self.log: list[tuple[str, int]] = []
         self.then: Callable[[], None] = lambda: None
@@ -80,9 +84,14 @@ class Client:
         if self.answers:
             self.heard_at = self._clock.now + 0.001
 
-    def drop(self) -> None:
-        """Note the end."""
-        self.log.append(("drop", round(self._clock.now - 1000)))
+    def give_up(self) -> None:
+        """Note the end for want of an answer."""
+        self.log.append(("give up", round(self._clock.now - 1000)))
+        self.then()
+
+    def cut_off(self) -> None:
+        """Note the end for want of reading."""
+        self.log.append(("cut off", round(self._clock.now - 1000)))
         self.then()
 
     def retire(self) -> None:
@@ -113,7 +122,7 @@ class TestOpen:
         parts.client.then = parts.clock.stop
         parts.clock.open()
         parts.time.advance(200)
-        assert parts.client.log == [("ping", 20), ("drop", 50)]
+        assert parts.client.log == [("ping", 20), ("give up", 50)]
 
     def test_answering(self) -> None:
         """One that answers is pinged after each interval of silence."""
@@ -143,7 +152,7 @@ class TestOpen:
         assert parts.client.log == []
         parts.client.unread = False
         parts.time.advance(60)
-        assert [kind for kind, _ in parts.client.log] == ["ping", "drop"]
+        assert [kind for kind, _ in parts.client.log] == ["ping", "give up"]
 
     def test_not_read_after_a_ping(self) -> None:
         """Its Pong may be among what is not read."""
@@ -154,8 +163,9 @@ class TestOpen:
         parts.time.advance(100)
         assert parts.client.log == [("ping", 20)]
 
-    def test_age(self) -> None:
+    def test_age(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """After ``websocket_timeout`` it is ended, however much it talks."""
+        monkeypatch.setattr(random, "random", lambda: 0.0)
         parts = Parts(websocket_timeout=100, ping_interval=20)
         parts.client.then = parts.clock.stop
         parts.clock.open()
@@ -163,6 +173,76 @@ class TestOpen:
             parts.time.advance(10)
             parts.client.heard_at = parts.time.now
         assert parts.client.log == [("retire", 100)]
+
+    def test_ages_differ(self) -> None:
+        """Those that were opened together end up to a tenth of that earlier, each at its moment."""
+        moments = []
+        for _ in range(50):
+            parts = Parts(websocket_timeout=1_000_000, ping_interval=0)
+            parts.client.then = parts.clock.stop
+            parts.clock.open()
+            parts.time.advance(1_000_001)
+            ((kind, moment),) = parts.client.log
+            assert kind == "retire"
+            moments.append(moment)
+        assert all(900_000 <= moment <= 1_000_000 for moment in moments)
+        assert len(set(moments)) > 25
+
+    def test_reads_nothing(self) -> None:
+        """One for which too much waits, and that reads nothing of it, is cut off."""
+        parts = Parts(websocket_write_timeout=60, ping_interval=0)
+        parts.client.then = parts.clock.stop
+        parts.clock.open()
+        parts.time.advance(100)
+        parts.client.unsent = 70_000
+        parts.clock.block()
+        parts.time.advance(200)
+        assert parts.client.log == [("cut off", 160)]
+
+    def test_reads_slowly(self) -> None:
+        """One that reads a little in each such time is not, however long it takes."""
+        parts = Parts(websocket_write_timeout=60, ping_interval=0)
+        parts.client.then = parts.clock.stop
+        parts.clock.open()
+        parts.client.unsent = 70_000
+        parts.clock.block()
+        for _ in range(20):
+            parts.time.advance(50)
+            parts.client.unsent -= 10
+        assert parts.client.log == []
+        parts.time.advance(200)
+        assert [kind for kind, _ in parts.client.log] == ["cut off"]
+
+    def test_has_read(self) -> None:
+        """One that has caught up is not cut off for what was before."""
+        parts = Parts(websocket_write_timeout=60, ping_interval=0)
+        parts.clock.open()
+        parts.client.unsent = 70_000
+        parts.clock.block()
+        parts.time.advance(30)
+        parts.clock.unblock()
+        parts.time.advance(500)
+        assert parts.client.log == []
+
+    def test_reads_nothing_from_the_beginning(self) -> None:
+        """The time runs from when it fell behind, even if that was before it was accepted."""
+        parts = Parts(websocket_write_timeout=60, ping_interval=0)
+        parts.client.then = parts.clock.stop
+        parts.client.unsent = 70_000
+        parts.clock.block()
+        parts.time.advance(10)
+        parts.clock.open()
+        parts.time.advance(100)
+        assert parts.client.log == [("cut off", 60)]
+
+    def test_reads_nothing_without_a_limit(self) -> None:
+        """Without the limit it may read nothing for ever."""
+        parts = Parts(websocket_write_timeout=0, ping_interval=0, websocket_timeout=0)
+        parts.clock.open()
+        parts.client.unsent = 70_000
+        parts.clock.block()
+        parts.time.advance(100_000)
+        assert parts.client.log == []
 
     def test_off(self) -> None:
         """Without limits nothing ever happens."""
@@ -227,8 +307,9 @@ class TestSet:
         parts.time.advance(500)
         assert parts.client.log == []
 
-    def test_retired_into_a_deadline(self) -> None:
+    def test_retired_into_a_deadline(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Ended by age, the WebSocket has its time for the closing handshake."""
+        monkeypatch.setattr(random, "random", lambda: 0.0)
         parts = Parts(websocket_timeout=100, ping_interval=0)
         calls: list[float] = []
         parts.client.then = lambda: parts.clock.set(5, lambda: calls.append(parts.time.now))
@@ -274,7 +355,7 @@ class TestWithClients:
         await client.send(close(1000))
 
     @pytest.mark.row("2.4 Keepalive", "2.2 timeout_checker")
-    async def test_no_pong(self, serve: Serve) -> None:
+    async def test_no_pong(self, serve: Serve, logs: Logs) -> None:
         """A client that does not answer is cut off, and the application hears of 1006."""
         events = []
 
@@ -291,20 +372,30 @@ class TestWithClients:
         await until(lambda: events)
         assert events == [{"type": "websocket.disconnect", "code": 1006, "reason": ""}]
         assert statuses(running.records)[-1] == ("disconnected", 1006)
+        assert logs.take() == [
+            (
+                f"WARNING The limit ping_timeout (0.1) refused {client.address}: "
+                "the connection is cut (1006)"
+            )
+        ]
 
     @pytest.mark.row("2.4 Lifetime")
-    async def test_websocket_timeout(self, serve: Serve) -> None:
-        """A WebSocket that is old enough is closed with 1000."""
+    async def test_websocket_timeout(self, serve: Serve, logs: Logs) -> None:
+        """A WebSocket that is old enough is closed with 1000, and told when to come back."""
         running = await serve(echo, websocket_timeout=0.05)
         client = await running.websocket()
         await client.open()
-        assert await client.goodbye() == (
-            1000,
-            "The WebSocket was open for as long as it may be.",
+        code, reason = await client.goodbye()
+        assert code == 1000
+        assert re.fullmatch(
+            r"The WebSocket was open for as long as it may be\. retry=[0-5]\.\d", reason
         )
         await client.send(close(1000))
         assert await client.rest() == b""
         await until(lambda: statuses(running.records)[-1] == ("disconnected", 1000))
+        assert logs.take() == [
+            f"WARNING The limit websocket_timeout (0.05) refused {client.address}: close 1000"
+        ]
 
     async def test_send_after_websocket_timeout(self, serve: Serve, logs: Logs) -> None:
         """An application that sends meanwhile gets an ``OSError``: it cannot know."""
@@ -330,4 +421,4 @@ class TestWithClients:
         assert str(outcome[0]) == (
             "Cannot send 'websocket.send': the WebSocket is being closed by the server."
         )
-        assert logs.take() == []
+        assert len(logs.take()) == 1, "only the limit is logged"

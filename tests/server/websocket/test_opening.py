@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from typing import Any
 
 import pytest
@@ -91,14 +92,61 @@ class TestAccept:
         await client.send(close(1000))
 
     @pytest.mark.row("2.4 Compression")
-    async def test_extensions(self, serve: Serve) -> None:
-        """An extension that is offered, such as compression, is declined by silence (§9.1)."""
+    async def test_compression(self, serve: Serve) -> None:
+        """What browsers offer is accepted, so that one frame can serve many (RFC 7692 §7.1.1)."""
         running = await serve(accepting())
         client = await running.websocket()
         offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
         first, found = fields(await client.open("/", offer))
         assert first == b"HTTP/1.1 101 Switching Protocols"
+        assert found[b"sec-websocket-extensions"] == (
+            b"permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+        )
+        await client.send(close(1000))
+
+    @pytest.mark.parametrize(
+        "offer",
+        [
+            "x-webkit-deflate-frame",
+            "permessage-deflate; server_max_window_bits=7",
+            "permessage-deflate; client_no_context_takeover=1",
+            "permessage-bzip2, permessage-deflate; unheard_of",
+        ],
+    )
+    async def test_extensions(self, offer: str, serve: Serve) -> None:
+        """An extension that cannot be accepted is declined by silence (§9.1)."""
+        running = await serve(accepting())
+        client = await running.websocket()
+        first, found = fields(await client.open("/", f"Sec-WebSocket-Extensions: {offer}"))
+        assert first == b"HTTP/1.1 101 Switching Protocols"
         assert b"sec-websocket-extensions" not in found
+        await client.send(close(1000))
+
+    async def test_compression_switched_off(self, serve: Serve) -> None:
+        """Without ``websocket_compression`` it is declined."""
+        running = await serve(accepting(), websocket_compression=False)
+        client = await running.websocket()
+        offer = "Sec-WebSocket-Extensions: permessage-deflate"
+        first, found = fields(await client.open("/", offer))
+        assert first == b"HTTP/1.1 101 Switching Protocols"
+        assert b"sec-websocket-extensions" not in found
+        await client.send(close(1000))
+
+    async def test_every_option_of_compression(self, serve: Serve) -> None:
+        """What is agreed on follows the configuration."""
+        running = await serve(
+            accepting(),
+            websocket_server_window_bits=11,
+            websocket_client_window_bits=12,
+            websocket_server_takeover=True,
+            websocket_client_takeover=True,
+        )
+        client = await running.websocket()
+        offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
+        _, found = fields(await client.open("/", offer))
+        assert found[b"sec-websocket-extensions"] == (
+            b"permessage-deflate; server_max_window_bits=11; client_max_window_bits=12"
+        )
         await client.send(close(1000))
 
     @pytest.mark.row("2.4 accept.headers")
@@ -402,10 +450,12 @@ class TestConnectTimeout:
         await until(lambda: len(events) == 2)
         assert events[1] == {"type": "websocket.disconnect", "code": 1006, "reason": ""}
         (message,) = logs.take()
-        assert message == (
-            "WARNING The application neither accepted nor refused WebSocket /ws/?a within 0.05 s "
-            "(websocket_connect_timeout)"
+        assert re.fullmatch(
+            r"WARNING The limit websocket_connect_timeout \(0\.05\) refused 127\.0\.0\.1:\d+: "
+            r"503, as the application neither accepted nor refused /ws/\?a",
+            message,
         )
+        assert running.context.counters.refused == {"websocket_connect_timeout": 1}
         assert statuses(running.records) == [("connecting", 0), ("rejected", 503)]
 
     async def test_late_decision(self, serve: Serve, logs: Logs) -> None:
@@ -443,7 +493,12 @@ class TestConnectTimeout:
         assert await client.rest() == b""
         async with asyncio.timeout(DEADLINE):
             await done.wait()
-        assert len(logs.take()) == 1
+        assert logs.take() == [
+            (
+                f"WARNING The limit websocket_connect_timeout (0.3) refused {client.address}: "
+                "the connection is cut, as the application neither accepted nor refused /"
+            )
+        ]
 
     @pytest.mark.row("7 17")
     @pytest.mark.parametrize("seconds", [0, -1])

@@ -333,8 +333,10 @@ class TestMistakesOfClient:
             ),
         ],
     )
-    async def test_code(self, said: bytes, code: int, reason: str | None, serve: Serve) -> None:
-        """1002, 1007 or 1009, with a reason, after what was in order."""
+    async def test_code(
+        self, said: bytes, code: int, reason: str | None, serve: Serve, logs: Logs
+    ) -> None:
+        """1002, 1007 or 1009, with a reason, after what was in order; a limit is logged."""
         app = Recorder()
         running = await serve(app, websocket_max_frame_size=1000, websocket_max_message_size=1500)
         client = await opened(running)
@@ -352,13 +354,18 @@ class TestMistakesOfClient:
             {"type": "websocket.disconnect", "code": code, "reason": got[1]},
         ]
         assert statuses(running.records)[-1] == ("disconnected", code)
+        limit = "frame_size (1000)" if "frame" in got[1] else "message_size (1500)"
+        line = f"WARNING The limit websocket_max_{limit} refused {client.address}: close 1009"
+        assert logs.take() == ([line] if code == 1009 else [])
 
-    async def test_announced(self, serve: Serve) -> None:
+    async def test_announced(self, serve: Serve, logs: Logs) -> None:
         """A message that is too large is refused when it is announced, not when it is there."""
         running = await serve(Recorder(), websocket_max_frame_size=1000)
         client = await opened(running)
         await client.send(binary(b"x" * 1001)[:4])
         assert (await client.goodbye())[0] == 1009
+        assert running.context.counters.refused == {"websocket_max_frame_size": 1}
+        assert len(logs.take()) == 1
 
     async def test_no_limit(self, serve: Serve) -> None:
         """A limit of 0 is none."""
@@ -443,7 +450,7 @@ class TestClosedByApplication:
         assert await client.rest() == b""
         assert [event["type"] for event in app.events] == ["websocket.disconnect"]
 
-    async def test_no_answer(self, serve: Serve) -> None:
+    async def test_no_answer(self, serve: Serve, logs: Logs) -> None:
         """A client that does not answer is cut off in time, which is 1006."""
         app = Recorder(send_close())
         running = await serve(app, websocket_close_timeout=0.05)
@@ -452,8 +459,14 @@ class TestClosedByApplication:
         await until(lambda: app.ended)
         assert app.events == [{"type": "websocket.disconnect", "code": 1006, "reason": ""}]
         await until(lambda: not running.websockets)
+        assert logs.take() == [
+            (
+                f"WARNING The limit websocket_close_timeout (0.05) refused {client.address}: "
+                "the connection is cut"
+            )
+        ]
 
-    async def test_slow_reader(self, serve: Serve) -> None:
+    async def test_slow_reader(self, serve: Serve, logs: Logs) -> None:
         """One that is still reading what was sent before is not, until it reads no more."""
         app = Recorder(send_text("x" * 8_000_000), send_close())
         server = Server(app, Config(lifespan="off"), sockets=[listening(send_buffer=65536)])
@@ -471,6 +484,7 @@ class TestClosedByApplication:
         stream._check_end()
         await until(lambda: app.ended)
         assert app.events == [{"type": "websocket.disconnect", "code": 1006, "reason": ""}]
+        assert len(logs.take()) == 1
 
     async def test_after_a_slow_message(self, serve: Serve) -> None:
         """Also one that gets the message and the Close much later still gets all of it."""
@@ -706,7 +720,7 @@ class TestFlowControl:
         assert await client.text() == "last"
         await client.send(close(1000))
 
-    async def test_close_does_not_wait(self, serve: Serve) -> None:
+    async def test_close_does_not_wait(self, serve: Serve, logs: Logs) -> None:
         """A Close does not wait: it ends the connection of a client that reads nothing."""
         app_ended = asyncio.Event()
 
@@ -727,6 +741,8 @@ class TestFlowControl:
         async with asyncio.timeout(DEADLINE):
             await app_ended.wait()
         await until(lambda: not running.context.tasks)
+        assert running.context.counters.refused == {"websocket_close_timeout": 1}
+        assert len(logs.take()) == 1
 
     @pytest.mark.parametrize("way", ["close", "abort"])
     async def test_released_by_disconnect(self, way: str, serve: Serve) -> None:
@@ -791,7 +807,8 @@ class TestFlowControl:
     async def test_pings_that_are_not_read(self, serve: Serve) -> None:
         """A client that sends Pings and reads no Pongs is not read any more."""
         app = Recorder()
-        server = Server(app, Config(lifespan="off"), sockets=[listening(send_buffer=65536)])
+        config = Config(lifespan="off", websocket_control_rate=0)
+        server = Server(app, config, sockets=[listening(send_buffer=65536)])
         running = await serve(app, server=server)
         client = await opened(running, reads=False)
         (stream,) = running.websockets

@@ -1,6 +1,8 @@
 """When a WebSocket is pinged, given up or ended: all that happens to it because time passes."""
 
 import enum
+import math
+import random
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -16,6 +18,9 @@ class Verdict(enum.Enum):
 
 
 _WAIT: Final = Verdict.WAIT
+#: How much of ``websocket_timeout`` a WebSocket may get less: those opened together do not end
+#: together.
+JITTER: Final = 0.1
 
 
 def judge_silence(
@@ -59,11 +64,18 @@ class Client(Protocol):
     def unread(self) -> bool:
         """Whether the client may have said something that the server does not read now."""
 
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait for the client to read."""
+
     def ping(self) -> None:
         """Ask the client whether it is there."""
 
-    def drop(self) -> None:
+    def give_up(self) -> None:
         """The client did not answer."""
+
+    def cut_off(self) -> None:
+        """The client did not read."""
 
     def retire(self) -> None:
         """The WebSocket was open for as long as it may be."""
@@ -77,7 +89,16 @@ class WebSocketClock:
         client: Whose clock it is.
     """
 
-    __slots__ = ("_client", "_context", "_deadline", "_expire", "_opened_at", "_pinged_at", "slot")
+    __slots__ = (
+        "_client",
+        "_context",
+        "_deadline",
+        "_ends_at",
+        "_expire",
+        "_pinged_at",
+        "_stalled",
+        "slot",
+    )
 
     def __init__(self, context: Context, client: Client) -> None:
         self.slot = 0
@@ -85,7 +106,8 @@ class WebSocketClock:
         self._client = client
         self._deadline = 0.0
         self._expire: Callable[[], None] | None = None
-        self._opened_at: float | None = None
+        self._ends_at: float | None = None  # while it is open
+        self._stalled: tuple[float, int] | None = None  # since when the client reads nothing
         self._pinged_at = 0.0
 
     def set(self, seconds: float, expire: Callable[[], None]) -> None:
@@ -99,14 +121,30 @@ class WebSocketClock:
     def open(self) -> None:
         """From now on ping a silent client, drop it, and end the WebSocket when it is old."""
         self.stop()
-        self._opened_at = now = self._context.loop.time()
-        first = self._check_open(now, now)
+        now = self._context.loop.time()
+        timeout = self._context.config.websocket_timeout
+        share = 1 - JITTER * random.random()  # noqa: S311  no secret
+        self._ends_at = now + timeout * share if timeout > 0 else math.inf
+        first = self._check_open(now, self._ends_at)
         if first is not None:
             self._context.deadlines.arm(self, first)
 
+    def block(self) -> None:
+        """The client reads too slowly; from now on it is watched whether it reads at all."""
+        timeout = self._context.config.websocket_write_timeout
+        if timeout > 0:
+            now = self._context.loop.time()
+            self._stalled = (now, self._client.unsent)
+            if self._ends_at is not None:
+                self._context.deadlines.arm(self, now + timeout)
+
+    def unblock(self) -> None:
+        """The client has caught up."""
+        self._stalled = None
+
     def stop(self) -> None:
         """Nothing is due any more."""
-        self._expire = self._opened_at = None
+        self._expire = self._ends_at = None
 
     def close(self) -> None:
         """Nothing will ever be due again."""
@@ -115,9 +153,9 @@ class WebSocketClock:
 
     def on_deadline(self, now: float) -> float | None:
         """Do what is due; returns the moment of the next deadline, or None."""
-        if self._opened_at is not None:
-            following = self._check_open(now, self._opened_at)
-            if self._opened_at is not None:
+        if self._ends_at is not None:
+            following = self._check_open(now, self._ends_at)
+            if self._ends_at is not None:
                 return following
         elif self._expire is not None and now >= self._deadline:
             expire, self._expire = self._expire, None
@@ -125,18 +163,28 @@ class WebSocketClock:
         # What was done may have set another deadline.
         return self._deadline if self._expire is not None else None
 
-    def _check_open(self, now: float, opened_at: float) -> float | None:
-        config = self._context.config
-        following = []
-        if config.websocket_timeout > 0:
-            end = opened_at + config.websocket_timeout
-            if now >= end:
-                self._client.retire()
-                return None
-            following.append(end)
-        if config.ping_interval > 0:
-            following.append(self._check_silence(now))
-        return min(following, default=None)
+    def _check_open(self, now: float, ends_at: float) -> float | None:
+        if now >= ends_at:
+            self._client.retire()
+            return None
+        following = ends_at
+        if self._stalled is not None:
+            following = min(following, self._check_reading(now, *self._stalled))
+        if self._context.config.ping_interval > 0 and self._ends_at is not None:
+            following = min(following, self._check_silence(now))
+        return following if following < math.inf else None
+
+    def _check_reading(self, now: float, since: float, unsent: int) -> float:
+        """See whether a client that is behind has read anything."""
+        timeout = self._context.config.websocket_write_timeout
+        if now - since < timeout:
+            return since + timeout
+        left = self._client.unsent
+        if left >= unsent:
+            self._client.cut_off()
+            return math.inf
+        self._stalled = (now, left)
+        return now + timeout
 
     def _check_silence(self, now: float) -> float:
         config, client = self._context.config, self._client
@@ -153,5 +201,5 @@ class WebSocketClock:
             self._pinged_at = now
             client.ping()
         elif verdict is Verdict.DROP:
-            client.drop()
+            client.give_up()
         return following

@@ -6,10 +6,11 @@ https://asgi.readthedocs.io/en/latest/extensions.html#websocket-denial-response.
 """
 
 from collections.abc import Iterable
-from typing import Final
+from typing import ClassVar, Final, Protocol
 
 from fairway._types import Event
 from fairway.server.context import Context
+from fairway.wire.deflate import Agreement
 from fairway.wire.handshake import OpeningHandshake
 from fairway.wire.http1 import Request, Response, error_response
 
@@ -36,6 +37,7 @@ class Opening:
         request: What the client asks.
 
     Attributes:
+        agreement: About compression, once it is accepted; None where there is none.
         early: What the client has sent behind its request.
         status: Of the denial response that has begun; 0 before that.
 
@@ -43,17 +45,19 @@ class Opening:
         HandshakeRefused: The request breaks the rules.
     """
 
-    __slots__ = ("_context", "_handshake", "_request", "_response", "early", "status")
+    __slots__ = ("_context", "_handshake", "_request", "_response", "agreement", "early", "status")
+
+    #: The status that accepts.
+    ACCEPTED: ClassVar[int] = 101
 
     def __init__(self, context: Context, request: Request) -> None:
+        self.agreement: Agreement | None = None
         self.early = b""
         self.status = 0
         self._context = context
         self._request = request
         self._response: Response | None = None
-        self._handshake = OpeningHandshake.parse(
-            request.method, request.http_version, request.headers
-        )
+        self._handshake = self._parse(request)
 
     @property
     def subprotocols(self) -> list[str]:
@@ -78,12 +82,11 @@ class Opening:
                     " Give the subprotocol as 'subprotocol'." if b"protocol" in name.lower() else ""
                 )
                 raise ValueError(f"websocket.accept cannot set the header {name!r}.{hint}")
-        return Response("GET", "1.1", keep_alive=True).start(
-            101,
-            self._handshake.accept_headers(event.get("subprotocol")) + headers,
-            server=self._context.server_header,
-            date=self._context.date(),
-        )
+        if self._context.compression is not None:
+            self.agreement = self._context.compression.negotiate(self._handshake.extensions)
+        extensions = self.agreement.answer if self.agreement is not None else b""
+        fields = self._handshake.accept_headers(event.get("subprotocol"), extensions)
+        return self._begin(self.ACCEPTED, fields + headers)
 
     def deny(self, event: Event) -> tuple[bytes, bool]:
         """The bytes for ``websocket.http.response.start`` and then ``.body``.
@@ -95,24 +98,74 @@ class Opening:
             ValueError: The status or a header cannot be sent.
             LocalProtocolError: The body does not have the length that its headers declare.
         """
-        if self._response is not None:
-            more = event.get("more_body", False)
-            return self._response.body(event.get("body", b""), more), not more
+        if self.status:
+            return self._continue(event), not event.get("more_body", False)
         status = event.get("status")
         if not isinstance(status, int) or not 200 <= status <= 999:
             raise ValueError(
                 f"websocket.http.response.start needs a status from 200 to 999, not {status!r}."
             )
-        response = Response("GET", self._request.http_version, keep_alive=False)
-        head = response.start(
-            status,
-            event.get("headers") or (),
-            server=self._context.server_header,
-            date=self._context.date(),
-        )
-        self._response = response
+        head = self._begin(status, event.get("headers") or ())
         self.status = status
         return head, False
+
+    # What follows is HTTP/1.1's; HTTP/2 has its own.
+
+    def _parse(self, request: Request) -> OpeningHandshake:
+        return OpeningHandshake.parse(request.method, request.http_version, request.headers)
+
+    def _begin(self, status: int, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
+        """The head of the response that accepts or denies."""
+        response = self._response = Response("GET", "1.1", keep_alive=status == self.ACCEPTED)
+        return response.start(
+            status, fields, server=self._context.server_header, date=self._context.date()
+        )
+
+    def _continue(self, event: Event) -> bytes:
+        """A part of the body of one that denies."""
+        assert self._response is not None  # it has begun
+        return self._response.body(event.get("body", b""), event.get("more_body", False))
+
+
+class Door(Protocol):
+    """How a client is answered that asks for a WebSocket, in the words of its version of HTTP."""
+
+    def opening(self, context: Context, request: Request) -> Opening:
+        """Begin the opening handshake.
+
+        Raises:
+            HandshakeRefused: The request breaks the rules.
+        """
+
+    def refusal(
+        self,
+        context: Context,
+        status: int,
+        detail: str,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+    ) -> bytes:
+        """The response to a client that gets no WebSocket, as far as it is to be written."""
+
+
+class HTTP1Door:
+    """The :class:`Door` of HTTP/1.1, where the whole connection becomes the WebSocket."""
+
+    def opening(self, context: Context, request: Request) -> Opening:
+        """Begin the opening handshake."""
+        return Opening(context, request)
+
+    def refusal(
+        self,
+        context: Context,
+        status: int,
+        detail: str,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+    ) -> bytes:
+        """The whole response."""
+        return refusal(context, status, detail, headers)
+
+
+HTTP1: Final = HTTP1Door()
 
 
 def refusal(

@@ -5,6 +5,7 @@ from typing import NoReturn
 
 from fairway._types import Event
 from fairway.exceptions import ClientDisconnected, WrongState
+from fairway.wire.deflate import Deflater
 from fairway.wire.frames import encode_binary, encode_text
 
 
@@ -48,8 +49,12 @@ def refuse_event(kind: str, phase: Phase) -> NoReturn:
     raise WrongState(f"Cannot send {kind!r}: the WebSocket is {phase.words} and takes {takes}.")
 
 
-def encode_message(event: Event) -> bytes:
+def encode_message(event: Event, deflater: Deflater | None = None) -> bytes:
     """The frame for a ``websocket.send`` event.
+
+    Args:
+        event: What the application sends.
+        deflater: What compresses for this client, if it wants that.
 
     Raises:
         ValueError: It has neither ``text`` nor ``bytes``, or both, or text that UTF-8 cannot carry.
@@ -61,7 +66,8 @@ def encode_message(event: Event) -> bytes:
     if text is not None:
         if not isinstance(text, str):
             raise TypeError(f"'text' in websocket.send must be str, not {type(text).__name__}.")
-        return encode_text(text)
+        return encode_text(text) if deflater is None else deflater.encode_text(text)
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise TypeError(f"'bytes' in websocket.send must be bytes, not {type(data).__name__}.")
-    return encode_binary(bytes(data))
+    data = bytes(data)
+    return encode_binary(data) if deflater is None else deflater.encode_binary(data)

@@ -9,6 +9,7 @@ from typing import Final
 
 from fairway._types import Event, Headers, Scope
 from fairway.delivery import Mailbox, Outbox
+from fairway.delivery.mailbox import INPUT_HIGH_WATER
 from fairway.exceptions import ClientDisconnected
 from fairway.server.application.scope import websocket_scope
 from fairway.server.application.threads import LentThread, ThreadLoan
@@ -16,7 +17,8 @@ from fairway.server.context import LINGER, Context, end_writing
 from fairway.server.listening.proxy import Address
 from fairway.server.observing.access import path_of
 from fairway.server.websocket.clock import WebSocketClock
-from fairway.server.websocket.opening import MAX_EARLY_DATA, Opening, refusal
+from fairway.server.websocket.opening import HTTP1, MAX_EARLY_DATA, Door, Opening
+from fairway.server.websocket.pace import Limit, Meter
 from fairway.server.websocket.phase import ALIVE, UNDECIDED, Phase, encode_message, refuse_event
 from fairway.wire.frames import CloseCode
 from fairway.wire.handshake import HandshakeRefused
@@ -30,6 +32,10 @@ logger = logging.getLogger("fairway.server")
 _OPEN: Final = Phase.OPEN
 _CLOSED: Final = Phase.CLOSED
 
+#: Close codes that mean "come back", so that their reasons say when.
+_TEMPORARY: Final = frozenset({CloseCode.SERVICE_RESTART, CloseCode.TRY_AGAIN_LATER})
+_RESTARTING: Final = "The server is restarting."
+
 
 class WebSocketStream(asyncio.Protocol):
     """Runs the application for one WebSocket and carries messages both ways.
@@ -37,6 +43,9 @@ class WebSocketStream(asyncio.Protocol):
     Takes a connection over from :class:`~fairway.server.http.connection.Connection` when a request
     asks for the upgrade. What arrives goes into the mailbox; what the application sends goes
     through the outbox, at once where nothing stands in the way and through :meth:`_send` otherwise.
+
+    What comes in one read may be tens of thousands of frames. They are parsed in turns of the event
+    loop, each about as much as fills the mailbox, and not while the mailbox is full.
 
     Attributes:
         heard_at: When something came from the client last, by the loop's clock.
@@ -46,10 +55,13 @@ class WebSocketStream(asyncio.Protocol):
         "_client",
         "_clock",
         "_context",
+        "_door",
         "_drained",
         "_flooded",
         "_frames",
+        "_going_on",
         "_mailbox",
+        "_meter",
         "_opening",
         "_outbox",
         "_phase",
@@ -67,21 +79,28 @@ class WebSocketStream(asyncio.Protocol):
         transport: asyncio.Transport,
         request: Request,
         client: Address | None,
+        *,
+        door: Door = HTTP1,
     ) -> None:
         self._context = context
+        self._door = door
         self._transport = transport
         self._request = request
         self._client = client
         config = context.config
         self._frames = WebSocketConnection(
-            config.websocket_max_message_size, config.websocket_max_frame_size
+            config.websocket_max_message_size,
+            config.websocket_max_frame_size,
+            budget=INPUT_HIGH_WATER,
         )
         self._mailbox = Mailbox(context.loop, self)
-        self._outbox = Outbox(transport.write, self._send, self.leave)
+        self._outbox = Outbox(transport.write, self._send, self.leave, context.counters)
         self._phase = Phase.CONNECTING
         self._opening: Opening | None = None  # until it is accepted
         self._drained: asyncio.Event | None = None
         self._flooded = False  # with Pings whose Pongs are not read
+        self._going_on = False  # whether a turn is due in which more is parsed
+        self._meter = Meter(context.pace) if context.pace.limited else None
         self._task: asyncio.Task[None] | None = None
         self._clock = WebSocketClock(context, self)
         self._started_at = self.heard_at = context.loop.time()
@@ -99,7 +118,7 @@ class WebSocketStream(asyncio.Protocol):
         """
         context, request = self._context, self._request
         try:
-            opening = self._opening = Opening(context, request)
+            opening = self._opening = self._door.opening(context, request)
         except HandshakeRefused as fault:
             self._refuse(fault.status, fault.detail, fault.headers)
             return
@@ -147,15 +166,18 @@ class WebSocketStream(asyncio.Protocol):
         if self._phase is Phase.CONNECTING:
             self._refuse(status, "The application failed.")
         elif self._phase is Phase.DENYING:
-            self.drop()
+            self._drop()
         elif self._phase is _OPEN:
-            self._close(code, "", Phase.CLOSING)
+            restarting = code is CloseCode.SERVICE_RESTART
+            reason = self._context.ask_to_retry(_RESTARTING) if restarting else ""
+            self._close(code, reason, Phase.CLOSING)
 
     def _refuse(
         self, status: int, detail: str, headers: Headers | None = None, phase: Phase = _CLOSED
     ) -> None:
         """Answer the opening handshake with an HTTP error."""
-        self._transport.write(refusal(self._context, status, detail, headers or ()))
+        answer = self._door.refusal(self._context, status, detail, headers or ())
+        self._transport.write(answer)
         self._reject(status, phase)
 
     def _reject(self, status: int, phase: Phase) -> None:
@@ -174,18 +196,32 @@ class WebSocketStream(asyncio.Protocol):
                 self.pause_reading()
             return
         self.heard_at = self._context.time()
+        if self._meter is not None:
+            self._overdo(self._meter.take_bytes(self.heard_at, len(data)))
+        self._receive(data)
+
+    def _receive(self, data: bytes) -> None:
+        """Take what came, or what is left of it, as far as one turn of the event loop goes."""
         frames = self._frames
         put = self._mailbox.put_event
-        for event in frames.receive_data(data):
+        events = frames.receive_data(data)
+        exceeded: Limit | None = None
+        if self._meter is not None:
+            events, exceeded = self._meter.take_events(self.heard_at, events)
+        messages = len(events)
+        for event in events:
             if type(event) is str:
                 put({"type": "websocket.receive", "text": event}, len(event))
             elif type(event) is bytes:
                 put({"type": "websocket.receive", "bytes": event}, len(event))
             elif isinstance(event, Closed):
+                self._context.counters.messages_received += messages - 1
                 self._closed(event)
                 return
             else:
                 assert isinstance(event, Ping)
+                messages -= 1
+        self._context.counters.messages_received += messages
         replies = frames.data_to_send()
         if replies:
             self._transport.write(replies)
@@ -193,6 +229,50 @@ class WebSocketStream(asyncio.Protocol):
                 # It sends Pings and does not read the Pongs, which would fill our memory.
                 self._flooded = True
                 self.pause_reading()
+        if messages < len(events):
+            exceeded = self._take_control(len(events) - messages) or exceeded
+        self._overdo(exceeded)
+        if frames.pending:
+            self.pause_reading()
+            if self._may_go_on:
+                self._go_on_soon()
+
+    def _take_control(self, count: int) -> Limit | None:
+        """Count Pings and Pongs; who sends none and has no other limit needs no meter."""
+        if self._meter is None:
+            if not self._context.pace.control.rate:
+                return None
+            self._meter = Meter(self._context.pace)
+        return self._meter.take_control(self.heard_at, count)
+
+    def _overdo(self, limit: Limit | None) -> None:
+        """Part with a client that has sent more than a limit allows, if it has."""
+        if limit is not None and self._phase is _OPEN:
+            self._refused(limit.option, "close 1008")
+            self.leave(CloseCode.POLICY_VIOLATION, limit.reason)
+
+    def _refused(self, option: str, answer: str) -> None:
+        value = getattr(self._context.config, option)
+        self._context.refusals.note(option, value, self._client, answer)
+
+    @property
+    def _may_go_on(self) -> bool:
+        """Whether more of what came may be parsed: always for a client that is to say goodbye."""
+        return self._phase is not _OPEN or not (self._flooded or self._mailbox.paused)
+
+    def _go_on_soon(self) -> None:
+        if not self._going_on:
+            self._going_on = True
+            self._context.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        """Parse what is pending; read more when that is done."""
+        self._going_on = False
+        if self._phase not in ALIVE or not self._may_go_on:
+            return  # resume_reading() comes back to it
+        self._receive(b"")
+        if not self._frames.pending:
+            self.resume_reading()
 
     def eof_received(self) -> bool:
         """The client has gone without a word; asyncio closes the transport."""
@@ -209,10 +289,12 @@ class WebSocketStream(asyncio.Protocol):
         self._outbox.ready = False
         if self._drained is None:
             self._drained = asyncio.Event()
+            self._clock.block()
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         self._outbox.ready = self._phase is _OPEN
+        self._clock.unblock()
         self._release_senders()
         self._flooded = False
         if not self._mailbox.paused:
@@ -230,7 +312,11 @@ class WebSocketStream(asyncio.Protocol):
 
     def resume_reading(self) -> None:
         """The application has taken what there was."""
-        if not self._flooded and not self._transport.is_closing():
+        if self._flooded or self._transport.is_closing():
+            return
+        if self._frames.pending:
+            self._go_on_soon()
+        else:
             self._transport.resume_reading()
 
     # ------------------------------------------------------------------ the application's events
@@ -244,7 +330,8 @@ class WebSocketStream(asyncio.Protocol):
         if kind not in phase.takes:
             refuse_event(kind, phase)
         if kind == "websocket.send":
-            self._transport.write(encode_message(event))
+            self._transport.write(encode_message(event, self._outbox.deflater))
+            self._context.counters.messages_sent += 1
         elif kind == "websocket.accept":
             self._accept(event)
         elif kind == "websocket.close" and phase is _OPEN:
@@ -260,15 +347,21 @@ class WebSocketStream(asyncio.Protocol):
     def _accept(self, event: Event) -> None:
         assert self._opening is not None
         self._transport.write(self._opening.accept(event))
-        early, self._opening = self._opening.early, None
+        early, agreement = self._opening.early, self._opening.agreement
+        status = self._opening.ACCEPTED
+        self._opening = None
+        compression = self._context.compression
+        if agreement is not None and compression is not None:
+            self._frames.inflater = compression.inflater(agreement)
+            self._outbox.deflater = compression.deflater(agreement)
         self._phase = _OPEN
         self._outbox.ready = self._drained is None
         self.heard_at = self._context.loop.time()
         self._clock.open()
-        self._log("connected", 101)
+        self._log("connected", status)
         if early:
             self.data_received(early)
-            if len(early) > MAX_EARLY_DATA and not self._mailbox.paused:
+            if len(early) > MAX_EARLY_DATA and self._may_go_on:
                 self.resume_reading()
 
     def _deny(self, event: Event) -> None:
@@ -294,6 +387,8 @@ class WebSocketStream(asyncio.Protocol):
 
     def _closed(self, event: Closed) -> None:
         """The client said goodbye, or broke a rule: answer, and hang up."""
+        if event.limit:
+            self._refused(f"websocket_{event.limit}", f"close {event.code}")
         self._transport.write(self._frames.data_to_send())
         self._disconnect(event.code, event.reason)
         self._hang_up(linger=self._frames.state is State.FAILED)
@@ -337,18 +432,20 @@ class WebSocketStream(asyncio.Protocol):
 
     def shut_down(self) -> None:
         """The server ends: 1012 to an open socket, 503 to one that is still connecting."""
-        self.leave(CloseCode.SERVICE_RESTART, "The server is restarting.")
+        self.leave(CloseCode.SERVICE_RESTART, _RESTARTING)
 
     def leave(self, code: int, reason: str) -> None:
         """End the WebSocket from our side, whatever the application is doing.
 
         Args:
             code: The close code; a client that was not let in yet gets 503 instead.
-            reason: Beside the code.
+            reason: Beside the code. With 1012 and 1013 it gets a moment to come back.
         """
         if self._phase is Phase.CONNECTING:
             self._refuse(503, reason)
         elif self._phase is _OPEN:
+            if code in _TEMPORARY:
+                reason = self._context.ask_to_retry(reason)
             self._close(code, reason, Phase.LEAVING)
 
     def abort(self) -> None:
@@ -358,20 +455,38 @@ class WebSocketStream(asyncio.Protocol):
     @property
     def unread(self) -> bool:
         """Whether the client may have said something that is not being read."""
-        return self._flooded or self._mailbox.paused
+        return self._flooded or self._mailbox.paused or self._frames.pending
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait for the client to read."""
+        return self._transport.get_write_buffer_size()
 
     def ping(self) -> None:
         """Ask the client whether it is there."""
         self._transport.write(self._frames.send_ping())
 
-    def drop(self) -> None:
-        """End the connection now, for want of an answer; what was still to be sent is lost."""
+    def give_up(self) -> None:
+        """End the connection now, for want of a Pong."""
+        self._refused("ping_timeout", "the connection is cut (1006)")
+        self._drop()
+
+    def cut_off(self) -> None:
+        """End the connection now, as the client does not read."""
+        self._refused("websocket_write_timeout", "the connection is cut (1006)")
+        self._drop()
+
+    def _drop(self) -> None:
+        """End the connection now; what was still to be sent is lost."""
+        self._clock.stop()
         self._disconnect(CloseCode.ABNORMAL_CLOSURE)
         self._transport.abort()
 
     def retire(self) -> None:
         """End the WebSocket because of its age."""
-        self.leave(CloseCode.NORMAL_CLOSURE, "The WebSocket was open for as long as it may be.")
+        self._refused("websocket_timeout", "close 1000")
+        reason = "The WebSocket was open for as long as it may be."
+        self.leave(CloseCode.NORMAL_CLOSURE, self._context.ask_to_retry(reason))
 
     def _watch_end(self, seconds: float) -> None:
         """Give the client a while to end the connection, longer while it still reads."""
@@ -382,19 +497,18 @@ class WebSocketStream(asyncio.Protocol):
         if self._transport.get_write_buffer_size() < self._unsent:
             self._watch_end(self._context.config.websocket_close_timeout)
         else:
-            self.drop()
+            if self._phase is not _CLOSED:
+                self._refused("websocket_close_timeout", "the connection is cut")
+            self._drop()
 
     def _refuse_late(self) -> None:
-        logger.warning(
-            "The application neither accepted nor refused WebSocket %s within %g s "
-            "(websocket_connect_timeout)",
-            path_of(self._request),
-            self._context.config.websocket_connect_timeout,
-        )
+        why = f"as the application neither accepted nor refused {path_of(self._request)}"
         if self._phase is Phase.CONNECTING:
+            self._refused("websocket_connect_timeout", f"503, {why}")
             self._refuse(503, "Application failed to respond within time limit.")
         else:
-            self.drop()
+            self._refused("websocket_connect_timeout", f"the connection is cut, {why}")
+            self._drop()
 
     def _log(self, action: str, status: int) -> None:
         self._context.log(action, status, self._request, self._client, self._started_at)

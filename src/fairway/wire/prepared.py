@@ -1,0 +1,53 @@
+"""A message that goes to many WebSockets."""
+
+from fairway.wire.deflate import Deflater
+from fairway.wire.frames import Opcode, encode_binary, encode_text
+
+
+class PreparedMessage:
+    """A message that goes to many: encoded and framed once, the same bytes for every connection.
+
+    It is compressed when the first connection wants that, and once for all whose windows have the
+    same size.
+
+    Args:
+        data: The message, text or bytes.
+
+    Attributes:
+        data: What it was given.
+        plain: Its frame for connections without an extension.
+
+    Raises:
+        UnicodeEncodeError: The text holds a lone surrogate, which UTF-8 cannot carry.
+    """
+
+    __slots__ = ("_compressed", "data", "plain")
+
+    def __init__(self, data: str | bytes) -> None:
+        self.data = data
+        self.plain = encode_text(data) if isinstance(data, str) else encode_binary(data)
+        self._compressed: dict[int, bytes] | None = None
+
+    def compressed(self, deflater: Deflater) -> bytes:
+        """Its frame for a connection that compresses; the plain one where that is the better.
+
+        Args:
+            deflater: That of the connection. One with takeover compresses it anew: what it makes of
+                it depends on what it has sent before.
+        """
+        if len(self.plain) <= deflater.threshold:
+            return self.plain
+        if deflater.takeover:
+            return self._encode(deflater)
+        known = self._compressed
+        if known is None:
+            known = self._compressed = {}
+        frame = known.get(deflater.window_bits)
+        if frame is None:
+            frame = known[deflater.window_bits] = self._encode(deflater)
+        return frame
+
+    def _encode(self, deflater: Deflater) -> bytes:
+        if isinstance(self.data, str):
+            return deflater.encode(Opcode.TEXT, self.data.encode())
+        return deflater.encode(Opcode.BINARY, self.data)
