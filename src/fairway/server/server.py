@@ -15,7 +15,7 @@ from fairway.server.application.lifespan import LAST_WORDS, Lifespan
 from fairway.server.config import Config, ConfigError
 from fairway.server.context import Client, Context
 from fairway.server.drain import Drain, first_of
-from fairway.server.http.connection import Connection
+from fairway.server.http.http2_choice import connector
 from fairway.server.listening.acceptor import Acceptor
 from fairway.server.listening.greeting import greet
 from fairway.server.listening.listener import Listener, SocketFile, adopt_sockets, open_listeners
@@ -266,8 +266,7 @@ class Server:
 
 
 async def _listen(context: Context, listener: Listener) -> Acceptor | asyncio.Server:
-    connect = functools.partial(Connection, context)
-    acceptor = Acceptor(context, listener, greet(context, listener, connect))
+    acceptor = Acceptor(context, listener, greet(context, listener, connector(context)))
     try:
         acceptor.start()
     except NotImplementedError:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, assert_never
 
 from fairway.server.config import Config, ConfigError
+from fairway.server.listening.alpn import protocols, speaks_http2
 from fairway.server.listening.conflicts import conflicts
 from fairway.server.listening.endpoints import (
     DescriptorEndpoint,
@@ -201,6 +202,7 @@ def _plan(config: Config) -> list[tuple[Endpoint, TLS | None]]:
     """
     for conflict in conflicts(config):
         raise ConfigError(conflict)
+    speaks_http2(config)  # raises if it cannot, though it is to
     tls = _tls_of_options(config)
     found: list[tuple[Endpoint, TLS | None]] = [(each, tls) for each in _endpoints(config)]
     for text in config.endpoints:
@@ -292,6 +294,7 @@ def _policy(config: Config) -> Policy:
         ciphers=config.tls_ciphers,
         client_ca=config.tls_client_ca,
         client_certificates=config.tls_client_certificates,
+        protocols=protocols(config),
     )
 
 

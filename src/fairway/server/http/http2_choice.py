@@ -1,0 +1,128 @@
+"""Which HTTP a new connection speaks: what TLS has agreed on, or what its first bytes are.
+
+HTTP/2 comes in at two doors: ALPN in the handshake of TLS (RFC 9113 §3.2), and, where that is
+allowed, a client that begins with it because it knows already (§3.3). The old way, ``Upgrade:
+h2c``, is deprecated (§3.1) and not there. Without HTTP/2 nothing here is in the way of a
+connection, and h2 is not imported.
+"""
+
+import asyncio
+import functools
+from collections.abc import Callable
+from typing import Final, cast
+
+from fairway.server.context import Context
+from fairway.server.http.connection import Connection
+from fairway.server.listening.alpn import speaks_http2
+from fairway.server.listening.origin import Origin
+
+#: How a client begins that knows that the server speaks HTTP/2 (§3.4): no other one begins so.
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+#: Makes what speaks HTTP on a connection, whose ends a proxy may have named.
+Connect = Callable[[Origin | None], asyncio.Protocol]
+
+
+def connector(context: Context) -> Connect:
+    """What makes the protocol of each connection.
+
+    Raises:
+        ConfigError: As :func:`speaks_http2`.
+    """
+    if not speaks_http2(context.config) and not context.config.http2_cleartext:
+        return functools.partial(Connection, context)
+    return functools.partial(Choice, context)
+
+
+class Choice(asyncio.Protocol):
+    """A connection until it is known which HTTP it speaks.
+
+    Args:
+        context: What all connections share.
+        origin: The two ends of the connection, if a proxy has named them.
+    """
+
+    __slots__ = ("_begin", "_context", "_origin", "_transport", "_when", "slot")
+
+    _transport: asyncio.Transport
+
+    def __init__(self, context: Context, origin: Origin | None = None) -> None:
+        self.slot = 0
+        self._context = context
+        self._origin = origin
+        self._begin = b""
+        self._when: float | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Over TLS it is known; else the first bytes say it, if they are asked."""
+        # uvloop's transports are what asyncio.Transport describes, but do not inherit from it.
+        self._transport = cast("asyncio.Transport", transport)
+        tls = transport.get_extra_info("ssl_object")
+        agreed = tls.selected_alpn_protocol() if tls is not None else None
+        if agreed == "h2":
+            self._hand_on(_multiplexed(self._context, self._origin))
+        elif tls is not None or not self._context.config.http2_cleartext:
+            self._hand_on(Connection(self._context, self._origin))
+        else:
+            self._context.register(self)
+            timeout = self._context.config.header_timeout
+            if timeout > 0:
+                self._when = self._context.time() + timeout
+                self._context.deadlines.arm(self, self._when)
+
+    def data_received(self, data: bytes) -> None:
+        """Compare what comes with the preface; the first byte that differs decides."""
+        self._begin += data
+        start = self._begin[: len(PREFACE)]
+        if start == PREFACE:
+            self._hand_on(_multiplexed(self._context, self._origin))
+        elif not PREFACE.startswith(start):
+            self._hand_on(Connection(self._context, self._origin))
+
+    def eof_received(self) -> bool:
+        """The client has gone before it said enough."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self._forget()
+
+    def shut_down(self) -> None:
+        """The server ends, and this client has not asked for anything."""
+        self._hand_on(Connection(self._context, self._origin))
+
+    def abort(self) -> None:
+        """End the connection now."""
+        self._transport.abort()
+
+    def on_deadline(self, now: float) -> float | None:
+        """Let HTTP/1.1 tell a client that says too little that it is too slow."""
+        if self._when is None or now < self._when:
+            return self._when
+        seconds = self._context.config.header_timeout
+        self._context.refusals.note(
+            "header_timeout", seconds, self._transport.get_extra_info("peername"), "closed"
+        )
+        self._when = None
+        self._transport.close()
+        return None
+
+    def _hand_on(self, protocol: asyncio.Protocol) -> None:
+        transport = self._transport
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        self._forget()  # after it: somebody is connected all the time
+        data, self._begin = self._begin, b""
+        if data and not transport.is_closing():
+            protocol.data_received(data)
+
+    def _forget(self) -> None:
+        self._when = None
+        self._context.deadlines.disarm(self)
+        self._context.unregister(self)
+
+
+def _multiplexed(context: Context, origin: Origin | None) -> asyncio.Protocol:
+    from fairway.server.http.http2 import MultiplexedConnection  # noqa: PLC0415  h2 takes 50 ms
+
+    return MultiplexedConnection(context, origin)

@@ -1,0 +1,307 @@
+"""One stream of an HTTP/2 connection: a request comes in on it, and its response goes out.
+
+A stream whose application is behind does not get more than its window (RFC 9113 §5.2): what it has
+not taken is not acknowledged. A stream whose client is behind keeps up to ``write_buffer_size``
+bytes; then ``send()`` waits. The other streams of the connection go on in both cases.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from fairway._types import Headers
+from fairway.server.http.stream import HTTPStream
+from fairway.wire.http1_events import Request
+from fairway.wire.http1_fields import encode_trailers
+from fairway.wire.http2_events import ErrorCode
+from fairway.wire.http2_response import (
+    HTTP2Response,
+    encode_fields,
+    error_fields,
+    informational_fields,
+)
+
+if TYPE_CHECKING:
+    from fairway.server.http.http2 import MultiplexedConnection
+
+#: What is told to whom the server refuses: its request, and a limit of that.
+Fields = Iterable[tuple[bytes, bytes]]
+
+#: A stream goes on with what waits below this part of its buffer.
+_LOW: Final = 4
+
+
+class Channel:
+    """The way to and from the client on one stream.
+
+    Args:
+        connection: Which the stream is part of.
+        stream_id: Its number.
+
+    Attributes:
+        finishing: All of its response was handed over; it ends when that has been sent.
+        progress_at: When something was sent on it last, or it began to wait, by the loop's clock.
+        stream_id: As given.
+    """
+
+    __slots__ = (
+        "_connection",
+        "_full",
+        "_held",
+        "_holding",
+        "finishing",
+        "progress_at",
+        "stream_id",
+    )
+
+    def __init__(self, connection: "MultiplexedConnection", stream_id: int) -> None:
+        self._connection = connection
+        self.stream_id = stream_id
+        self.finishing = False
+        self.progress_at = 0.0
+        self._held = 0  # bytes that came and were not acknowledged
+        self._holding = False  # the application is behind
+        self._full = False  # more waits to be sent than should
+
+    #: Whether the connection sees to it that its client does not stall.
+    timed: ClassVar[bool] = True
+
+    # ------------------------------------------------------------------ from the connection
+
+    def received(self, data: bytes, size: int) -> None:
+        """A part of the request's body; ``size`` is what it counts for in the windows."""
+        self._held += size
+        if data:
+            self._on_data(data)
+        if not self._holding:
+            self._acknowledge()
+
+    def ended(self) -> None:
+        """The client has sent all that it wants to send on the stream."""
+
+    def lost(self) -> None:
+        """The stream has ended early, or its connection; nothing can be sent any more."""
+        self._acknowledge()
+
+    def finished(self) -> None:
+        """The response was sent to its end."""
+        self._acknowledge()
+
+    def shut_down(self) -> None:
+        """The server ends."""
+
+    def pause_writing(self) -> None:
+        """The whole connection is read too slowly: sends wait."""
+
+    def resume_writing(self) -> None:
+        """It has caught up; sends go on, unless this stream itself is behind."""
+
+    def sent(self) -> None:
+        """Something of what waited was sent."""
+        waiting = self._connection.waiting(self.stream_id)
+        self.progress_at = self._connection.context.time()
+        if self._full and waiting <= self._connection.high_water // _LOW:
+            self._full = False
+            self.resume_writing()
+
+    # ------------------------------------------------------------------ flow
+
+    def pause_reading(self) -> None:
+        """The application is behind with what the client sends."""
+        self._holding = True
+
+    def resume_reading(self) -> None:
+        """The application has taken what there was."""
+        self._holding = False
+        if self._held:
+            self._acknowledge()
+            self._connection.schedule()
+
+    def _acknowledge(self) -> None:
+        held, self._held = self._held, 0
+        self._connection.acknowledge(self.stream_id, held)
+
+    def _on_data(self, data: bytes) -> None:
+        """What to do with what came; nothing for who does not listen."""
+
+    def _add(self, data: bytes, *, end: bool = False, trailers: Headers | None = None) -> None:
+        """Send, or keep until there is room."""
+        connection = self._connection
+        if not connection.waiting(self.stream_id):
+            self.progress_at = connection.context.time()
+        connection.add(self.stream_id, data, end=end, trailers=trailers)
+        if not self._full and connection.waiting(self.stream_id) > connection.high_water:
+            self._full = True
+            self.pause_writing()
+
+
+class HTTPChannel(Channel):
+    """The :class:`~fairway.server.http.writer.Writer` of one request over HTTP/2.
+
+    Attributes:
+        expires_at: When the application's time for the response is over.
+        slot: Where this stands in :class:`~fairway.server.deadlines.Deadlines`.
+        stream: What runs the application.
+    """
+
+    __slots__ = ("_request", "_response", "_trailers", "expires_at", "slot", "stream")
+
+    def __init__(
+        self, connection: "MultiplexedConnection", stream_id: int, request: Request
+    ) -> None:
+        super().__init__(connection, stream_id)
+        self.slot = 0
+        self.expires_at = 0.0
+        self._request = request
+        self._trailers = False  # come behind the body
+        self._response = HTTP2Response(request.method)
+        self.stream: HTTPStream | None = None
+
+    # ------------------------------------------------------------------ from the connection
+
+    def _on_data(self, data: bytes) -> None:
+        if self.stream is not None:
+            self.stream.feed(data, more=True)
+            self._connection.time_application(self)
+
+    def ended(self) -> None:
+        """The request is complete."""
+        if self.stream is not None:
+            self.stream.end_of_body()
+
+    def lost(self) -> None:
+        """The application is told that its client is gone."""
+        super().lost()
+        self._disarm()
+        if self.stream is not None:
+            stream, self.stream = self.stream, None
+            stream.client_lost()
+
+    def refused(self, status: int, detail: str) -> None:
+        """The client broke a limit with its body: it is told so, if nothing else was said yet."""
+        stream, self.stream = self.stream, None
+        if stream is None:
+            return
+        started = stream.response_started
+        stream.client_lost(0 if started else status)
+        self._acknowledge()
+        if started:
+            self.cut()
+        else:
+            self.error(status, detail)
+            self.end()
+
+    def on_deadline(self, now: float) -> float | None:
+        """The application may have taken longer than ``http_timeout``."""
+        if self.stream is None:
+            return None
+        if now < self.expires_at:
+            return self.expires_at
+        self.stream.time_out()
+        return None
+
+    def shut_down(self) -> None:
+        """The server ends: a response without an end is to find one."""
+        if self.stream is not None:
+            self.stream.shut_down()
+
+    def pause_writing(self) -> None:
+        """The application's sends wait."""
+        if self.stream is not None:
+            self.stream.pause_writing()
+
+    def resume_writing(self) -> None:
+        """They go on."""
+        if self.stream is not None and not self._full and not self._connection.writing_paused:
+            self.stream.resume_writing()
+
+    # ------------------------------------------------------------------ Writer
+
+    @property
+    def closing(self) -> bool:
+        """Whether the stream, or its connection, takes nothing more."""
+        return not self._connection.takes(self.stream_id)
+
+    def informational(self, status: int, headers: Fields) -> None:
+        """Send an interim response."""
+        self._connection.send_fields(self.stream_id, informational_fields(status, headers))
+
+    @property
+    def files(self) -> None:
+        """Files are read, and sent as bytes: they have to be put into frames."""
+
+    def start(
+        self,
+        status: int,
+        headers: Fields,
+        part: bytes = b"",
+        *,
+        length: int | None = None,
+        trailers: bool = False,
+    ) -> None:
+        """Send the head, and what is there of the body."""
+        headers = list(headers)
+        if length is not None and all(name.lower() != b"content-length" for name, _ in headers):
+            headers.append((b"content-length", b"%d" % length))
+        self._trailers = trailers
+        fields = self._head(status, headers)
+        body = self._response.body(part, True) if part else b""
+        self._connection.send_fields(self.stream_id, fields)
+        self._add(body)
+
+    def whole(self, status: int, headers: Fields, data: bytes) -> None:
+        """Send head and body; one frame where there is no body."""
+        fields = self._head(status, headers, len(data))
+        self._response.complete = True
+        if self._response.without_body:
+            data = b""
+        self._connection.send_fields(self.stream_id, fields, end=not data)
+        if data:
+            self._add(data, end=True)
+
+    def body(self, data: bytes, more: bool) -> None:
+        """Send a part of the body, as far as there is room."""
+        self._add(self._response.body(data, more), end=not more and not self._trailers)
+
+    def trailers(self, headers: Fields) -> None:
+        """End the response with trailer fields, if the client wants them."""
+        encode_trailers(headers)  # what is wrong in HTTP/1.1 is wrong here
+        fields = encode_fields(headers) if self._request.takes_trailers else []
+        self._add(b"", end=True, trailers=fields or None)
+
+    def error(self, status: int, detail: str) -> None:
+        """Send a response of the server's own."""
+        context = self._connection.context
+        fields, body = error_fields(
+            status, detail, server=context.server_header, date=context.date()
+        )
+        if self._request.method == "HEAD":
+            body = b""
+        self._connection.send_fields(self.stream_id, fields, end=not body)
+        if body:
+            self._add(body, end=True)
+
+    def last_of_connection(self) -> None:
+        """Nothing: a GOAWAY says so for all streams."""
+
+    def end(self) -> None:
+        """The response is complete; what waits of it is still sent."""
+        self.stream = None
+        self._disarm()
+        self._connection.response_ended(self)
+
+    def cut(self) -> None:
+        """Reset the stream: its response lacks its end."""
+        self.stream = None
+        self._disarm()
+        self._acknowledge()
+        self._connection.reset(self.stream_id, ErrorCode.INTERNAL_ERROR)
+
+    def _disarm(self) -> None:
+        if self.slot:
+            self._connection.context.deadlines.disarm(self)
+
+    def _head(self, status: int, headers: Fields, size: int | None = None) -> Headers:
+        context = self._connection.context
+        return self._response.start(
+            status, headers, server=context.server_header, date=context.date(), size=size
+        )
