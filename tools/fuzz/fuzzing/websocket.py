@@ -23,9 +23,14 @@ class Outcome(NamedTuple):
 
 
 def _run(
-    pieces: list[bytes], limits: tuple[int, int], *, closing: bool, weigh: bool = True
+    pieces: list[bytes],
+    limits: tuple[int, int],
+    *,
+    closing: bool,
+    weigh: bool = True,
+    budget: int = 0,
 ) -> Outcome:
-    connection = WebSocketConnection(*limits)
+    connection = WebSocketConnection(*limits, budget)
     if closing:
         connection.send_close()
     events: list[Event] = []
@@ -33,6 +38,9 @@ def _run(
     for piece in pieces:
         events += connection.receive_data(piece)
         replies += connection.data_to_send()
+        while connection.pending:
+            events += connection.receive_data(b"")
+            replies += connection.data_to_send()
         if limits[0] and weigh:
             assert held(connection) <= limits[0] + KEPT
     state = connection.state
@@ -79,6 +87,7 @@ def check_websocket(data: bytes, limits: tuple[int, int], *, closing: bool) -> N
     _check_outcome(outcome, limits, closing=closing)
     assert outcome == _run(octets(data), limits, closing=closing, weigh=False)
     assert outcome == _run(in_pieces(data), limits, closing=closing)
+    assert outcome == _run([data], limits, closing=closing, weigh=False, budget=1)
 
 
 def check(data: bytes) -> None:
