@@ -177,15 +177,20 @@ class Acceptor:
         task.add_done_callback(functools.partial(self._met, visitor))
 
     def _make(self, visitor: Visitor) -> asyncio.Protocol:
+        protocol = self.factory()
         visitor.taken = True
-        return self.factory()
+        return protocol
 
     def _met(self, visitor: Visitor, task: "asyncio.Task[Any]") -> None:
         self._greeting.discard(task)
         if not visitor.taken:
             visitor.close()
-        if not task.cancelled():
-            task.exception()  # of a client that has gone, or cannot shake hands, which is no news
+        error = None if task.cancelled() else task.exception()
+        # That a client has gone, or cannot shake hands, is no news.
+        if error is not None and not isinstance(error, OSError):
+            self._context.loop.call_exception_handler(
+                {"message": "Cannot serve a connection", "exception": error}
+            )
 
     # ------------------------------------------------------------------ refusing
 

@@ -125,6 +125,11 @@ class WebSocketStream(asyncio.Protocol):
         if context.draining:
             self._refuse(503, "The server is shutting down.")
             return
+        if rejection := context.admission.open_websocket(self._client):
+            status = rejection.status
+            context.refusals.note(rejection.limit, rejection.value, self._client, str(status))
+            self._refuse(status, rejection.detail, rejection.headers)
+            return
         opening.early = early_data
         config, offered = context.config, opening.subprotocols
         scope = websocket_scope(
@@ -415,6 +420,7 @@ class WebSocketStream(asyncio.Protocol):
         )
         self._release_senders()
         if self._task is not None:
+            self._context.admission.close_websocket()
             self._context.reap(self._task)
 
     def _hang_up(self, *, linger: bool = True) -> None:
