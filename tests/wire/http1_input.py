@@ -39,6 +39,7 @@ def request(**attributes: object) -> dict[str, object]:
         "has_body": False,
         "content_length": None,
         "upgrade": None,
+        "takes_trailers": False,
         **attributes,
     }
 

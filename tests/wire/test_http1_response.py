@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairway.wire import http1_response
 from fairway.wire.http1 import (
     CONTINUE,
     HTTP1Connection,
@@ -133,16 +132,6 @@ class TestHead:
         text = f"Name and value of the header {field[0]!r} have to be bytes."
         with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
             start(to(), 200, [field])
-
-    def test_names_are_remembered_within_bounds(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """An application that invents names does not fill the memory."""
-        known: dict[bytes, bytes] = {}
-        monkeypatch.setattr(http1_response, "_known_names", known)
-        for number in range(2000):
-            start(to(), 200, [(b"x-%d" % number, b"y")])
-        assert len(known) == 1024
-        with pytest.raises(ValueError, match="is not a token"):
-            start(to(), 200, [(b"x 1", b"y")])
 
     def test_nothing_changes_by_an_error(self) -> None:
         """After a head that cannot be sent another one can."""
@@ -549,3 +538,108 @@ class TestAgainstH11:
             assert others == ([body, END] if body else [END])
             read_by_h11(client, [one_piece(to(method), b"")])
             client.start_next_cycle()
+
+
+class TestKnownLength:
+    """A body whose length is known, though it does not come in one piece."""
+
+    def test_added(self) -> None:
+        """``Content-Length`` is added."""
+        response = to()
+        head = response.start(200, [], server=None, date=b"", length=3)
+        assert head == b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"
+        assert response.body(b"ab", True) + response.body(b"c", False) == b"abc"
+        assert response.complete
+
+    def test_declared(self) -> None:
+        """The application's own has to be the same, unless there is no body."""
+        length = [(b"content-length", b"4")]
+        with pytest.raises(LocalProtocolError, match="of 4 bytes, but its body ended after 3"):
+            to().start(200, length, server=None, date=b"", length=3)
+        assert to("HEAD").start(200, length, server=None, date=b"", length=3) == (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"
+        )
+
+
+class TestAround:
+    """Parts of a body that are sent by other means, such as a copying system."""
+
+    def test_length(self) -> None:
+        """With a length there is nothing around them, but they are counted."""
+        response = to()
+        start(response, 200, [(b"content-length", b"5")])
+        assert response.around(2, more=True) == (b"", b"")
+        with pytest.raises(LocalProtocolError, match="of 5 bytes, but its body has at least 6"):
+            response.around(4, more=True)
+
+    @pytest.mark.parametrize(
+        ("size", "more", "around"),
+        [
+            (17, True, (b"11\r\n", b"\r\n")),
+            (17, False, (b"11\r\n", b"\r\n0\r\n\r\n")),
+            (0, True, (b"", b"")),
+            (0, False, (b"", b"0\r\n\r\n")),
+        ],
+    )
+    def test_chunked(self, size: int, more: bool, around: tuple[bytes, bytes]) -> None:
+        """Without one there is a chunk's size before them and its end behind (RFC 9112 §7.1)."""
+        response = to()
+        start(response, 200, [])
+        assert response.around(size, more) == around
+        assert response.complete is not more
+
+    @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 304)])
+    def test_without_body(self, method: str, status: int) -> None:
+        """A response without a body sends none of them."""
+        response = to(method)
+        start(response, status, [])
+        assert response.around(5, more=False) is None
+        assert response.complete
+
+
+class TestTrailers:
+    """Fields behind the body (RFC 9112 §7.1.2)."""
+
+    def test_sent(self) -> None:
+        """They come between the last chunk and the end."""
+        response = to()
+        head = response.start(200, [(b"trailer", b"a")], server=None, date=b"", trailers=True)
+        assert head == b"HTTP/1.1 200 OK\r\ntrailer: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        assert response.body(b"abc", False) == b"3\r\nabc\r\n"
+        assert response.trailers([(b"a", b"b"), (b"a", b"c")]) == b"0\r\na: b\r\na: c\r\n\r\n"
+        assert response.complete
+        assert response.keep_alive
+
+    def test_none(self) -> None:
+        """There may be none in the end."""
+        response = to()
+        response.start(200, [], server=None, date=b"", trailers=True)
+        assert response.around(0, more=False) == (b"", b"")
+        assert response.trailers([]) == b"0\r\n\r\n"
+
+    def test_with_a_length(self) -> None:
+        """A declared length is not sent, but held against the body (§6.2)."""
+        response = to()
+        head = response.start(
+            200, [(b"content-length", b"3")], server=None, date=b"", trailers=True
+        )
+        assert head == b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        assert response.body(b"ab", True) == b"2\r\nab\r\n"
+        with pytest.raises(LocalProtocolError, match="of 3 bytes, but its body ended after 2"):
+            response.body(b"", False)
+
+    @pytest.mark.parametrize(("method", "version"), [("HEAD", "1.1"), ("GET", "1.0")])
+    def test_no_place(self, method: str, version: str) -> None:
+        """A response that is not chunked has no place for them."""
+        response = Response(method, version, keep_alive=True)
+        response.start(200, [], server=None, date=b"", trailers=True)
+        response.body(b"", False)
+        assert response.complete
+        assert response.trailers([(b"a", b"b")]) == b""
+
+    def test_too_early(self) -> None:
+        """They wait for the end of the body."""
+        response = to()
+        response.start(200, [], server=None, date=b"", trailers=True)
+        with pytest.raises(LocalProtocolError, match="Trailers come behind the body"):
+            response.trailers([])

@@ -14,10 +14,14 @@ from fairway.server.application.stacks import format_stack, format_thread
 from fairway.server.application.threads import LentThread, ThreadPool
 from fairway.server.config import Config
 from fairway.server.deadlines import Deadlines
+from fairway.server.http.files import FileThreads
 from fairway.server.listening.admission import Admission
 from fairway.server.listening.proxy import Address, TrustedProxies
 from fairway.server.observing.access import AccessLog, AccessRecord, path_of
 from fairway.server.observing.counters import Counters
+from fairway.server.observing.figures import Histogram
+from fairway.server.observing.lag import Lag
+from fairway.server.observing.pages import Health
 from fairway.server.observing.refusals import Refusals
 from fairway.server.websocket.pace import Pace
 from fairway.wire.deflate import Compression, CompressionOptions
@@ -26,8 +30,14 @@ from fairway.wire.http1 import HTTP1Limits, Request
 
 logger = logging.getLogger("fairway.server")
 
+#: Upper ends of the buckets in which the durations of requests are counted, in seconds.
+DURATIONS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+#: From this verbosity on, the access log has the questions for the server's health, too.
+LOGS_HEALTH: Final = 2
 #: Seconds that a client has for closing the connection after we have said our last words.
 LINGER: Final = 5.0
+#: Threads that open, read and send files at once; they begin when they are needed.
+FILE_THREADS: Final = 8
 _GOLDEN_SECTION: Final = 0.618033988749895
 
 
@@ -59,6 +69,7 @@ class Context:
         time: Its clock, in seconds.
         deadlines: Their one timer.
         threads: Where their sync code runs.
+        files: Where files are opened, read and sent.
         access_log: Told what happened, or None. Tell it through :meth:`log`.
         proxies: Whose headers are believed, or None without ``--proxy-headers``.
         state: What the lifespan left for every connection.
@@ -67,6 +78,10 @@ class Context:
         compression: For WebSockets, or None where it is switched off.
         pace: How fast the clients of WebSockets may send.
         admission: Asked whether a client, or a WebSocket, may come in.
+        started_at: When it was made, by the loop's clock.
+        durations: How long requests took; None if nobody wants to know, like the next.
+        lag: How late the loop is; it is started by whoever starts the server.
+        health: What answers for the application about the server itself, or None.
         connections: Every open HTTP connection and WebSocket.
         tasks: Every application task with the executor of its sync code, which is labelled with
             what the task serves, such as ``"GET /"``.
@@ -86,12 +101,18 @@ class Context:
         loop: asyncio.AbstractEventLoop,
         access_log: AccessLog | None,
     ) -> None:
+        self.health: Health | None = None
+        if config.health_path:
+            self.health = Health(config.health_path.rstrip("/"), lambda: self.ready)
+            application = self.health.before(application)
         self.application = application
         self.config = config
         self.loop = loop
         self.time = loop.time
         self.deadlines = Deadlines(loop)
         self.threads = ThreadPool(config.threads, config.stream_threads)
+        self._file_pool = ThreadPool(FILE_THREADS)
+        self.files = FileThreads(loop, self._file_pool)
         self.access_log = access_log
         self.proxies = TrustedProxies(config) if config.proxy_headers else None
         self.limits = HTTP1Limits(
@@ -107,6 +128,11 @@ class Context:
         self.compression = _compression(config)
         self.pace = Pace(config)
         self.admission = Admission(config, loop.time)
+        self.started_at = loop.time()
+        measured = config.metrics is not None or config.opentelemetry
+        self.durations = Histogram(DURATIONS) if measured else None
+        sampled = measured or config.max_event_loop_lag > 0
+        self.lag = Lag(loop, self.admission.feel) if sampled else None
         self.connections: set[Client] = set()
         self.tasks: dict[asyncio.Task[None], LentThread] = {}
         self.ready = False
@@ -147,8 +173,11 @@ class Context:
         client: Address | None,
         started_at: float,
         size: int = 0,
+        *,
+        received: int = 0,
+        request_id: str = "",
     ) -> None:
-        """Tell the access log; that it cannot be written is logged once and harms no request.
+        """Count, and tell the access log; that it cannot be written is logged once.
 
         Args:
             action: As in :class:`~fairway.server.observing.access.AccessRecord`, like the others.
@@ -157,8 +186,13 @@ class Context:
             client: Who asked.
             started_at: When, by the loop's clock.
             size: As there.
+            received: As there.
+            request_id: As there.
         """
-        if self.access_log is None:
+        self.counters.count(action, request.method, status)
+        if self.durations is not None and action == "complete":
+            self.durations.observe(self.time() - started_at)
+        if self.access_log is None or self._is_quiet(request):
             return
         record = AccessRecord(
             protocol="http" if action == "complete" else "websocket",
@@ -170,6 +204,9 @@ class Context:
             client=f"{client[0]}:{client[1]}" if client else "",
             size=size,
             duration=self.loop.time() - started_at,
+            received=received,
+            request_id=request_id,
+            headers=request.headers,
         )
         try:
             self.access_log(record)
@@ -179,6 +216,12 @@ class Context:
             self._access_log_broken = True
         else:
             self._access_log_broken = False
+
+    def _is_quiet(self, request: Request) -> bool:
+        """Whether only those want to hear of a request who want to hear everything."""
+        if self.health is None or self.config.verbosity >= LOGS_HEALTH:
+            return False
+        return request.path.decode("latin-1") in self.health.paths
 
     def log_exception(self, label: str, error: BaseException) -> None:
         """Log what an application raised while it served ``label``, such as ``"GET /"``."""
@@ -243,8 +286,11 @@ class Context:
 
     def close(self) -> None:
         """Stop the clock and let the threads end."""
+        if self.lag is not None:
+            self.lag.close()
         self.deadlines.close()
         self.threads.close()
+        self._file_pool.close()
 
     @property
     def quiet(self) -> bool:

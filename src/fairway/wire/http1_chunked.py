@@ -28,9 +28,12 @@ _LONG_LINE = Refusal(400, "The line that begins a chunk is longer than this serv
 _WRONG_END = Refusal(400, "A chunk does not end where its size says.")
 _HUGE_CHUNK = Refusal(400, "The size of a chunk is beyond all reason.")
 _BAD_SIZE = Refusal(400, "The size of a chunk is not a hexadecimal number.")
-_BODY_TOO_LARGE = Refusal(413, "The request body is larger than this server accepts.")
+_MANY_EXTENSIONS = Refusal(
+    400, "The chunks have more extensions than this server accepts.", "chunk_extensions"
+)
+_BODY_TOO_LARGE = Refusal(413, "The request body is larger than this server accepts.", "body_size")
 _TRAILERS_TOO_LARGE = Refusal(
-    431, "The trailer fields together are larger than this server accepts."
+    431, "The trailer fields together are larger than this server accepts.", "header_size"
 )
 
 
@@ -55,11 +58,13 @@ class ChunkedDecoder:
     merging them into the header fields would let a client add to what a proxy has checked.
 
     Args:
-        limits: ``body_size`` bounds the data, ``header_size`` and ``header_count`` the trailers.
+        limits: ``body_size`` bounds the data, ``header_size`` and ``header_count`` the trailers,
+            ``chunk_extensions`` what else stands beside the sizes.
     """
 
     __slots__ = (
         "_expected",
+        "_extensions",
         "_left",
         "_limits",
         "_line",
@@ -73,6 +78,7 @@ class ChunkedDecoder:
         self._expected = _Line.SIZE
         self._line = bytearray()  # what has arrived of it
         self._left = 0  # bytes of data before it
+        self._extensions = 0  # bytes of them, less those of the data that followed
         self._size = 0  # of the body so far, with the chunk that has begun
         self._trailer_left = limits.header_size or sys.maxsize
         self._trailer_count = 0
@@ -140,6 +146,14 @@ class ChunkedDecoder:
             return _HUGE_CHUNK if _HUGE_SIZE.match(line) else _BAD_SIZE
         self._left = int(match[1], 16)
         self._size += self._left
+        extension = len(line) - len(match[1]) - 2
+        if extension:
+            # They mean nothing to us. That a line of them belongs to a chunk of one byte is how
+            # little is made to cost much: "ought to limit the total length", RFC 9112 §7.1.1.
+            self._extensions += extension
+            if self._extensions > self._limits.chunk_extensions > 0:
+                return _MANY_EXTENSIONS
+        self._extensions = max(self._extensions - self._left, 0)
         if self._limits.body_size and self._size > self._limits.body_size:
             return _BODY_TOO_LARGE
         self._expected = _CHUNK_END if self._left else _TRAILER

@@ -42,9 +42,13 @@ _VALUE: Final = re.compile(rb"[\t -~\x80-\xff]*")
 
 _BARE_LF = Refusal(400, "A line ends in LF alone instead of CRLF.")
 _BARE_CR = Refusal(400, "There is a CR that is not followed by LF.")
-_URI_TOO_LONG = Refusal(414, "The request line is longer than this server accepts.")
-_FIELDS_TOO_LARGE = Refusal(431, "The header fields together are larger than this server accepts.")
-_TOO_MANY_FIELDS = Refusal(431, "There are more header fields than this server accepts.")
+_URI_TOO_LONG = Refusal(414, "The request line is longer than this server accepts.", "request_line")
+_FIELDS_TOO_LARGE = Refusal(
+    431, "The header fields together are larger than this server accepts.", "header_size"
+)
+_TOO_MANY_FIELDS = Refusal(
+    431, "There are more header fields than this server accepts.", "header_count"
+)
 
 
 def unfinished_line_fault(line: bytes | bytearray, limit: int) -> Refusal | None:

@@ -39,10 +39,13 @@ _MAX_REPEATED: Final = 4096
 #: What fits into 63 bits, as the lengths of most agents on the way do.
 _MAX_DIGITS: Final = 18
 _MALFORMED: Final = Refusal(400, "The request is malformed.")
+_BODY_TOO_LARGE: Final = Refusal(
+    413, "The request body is larger than this server accepts.", "body_size"
+)
 
 #: The fields that this module reads; each is here once, however many lines it had.
 _READ_HERE: Final = frozenset(
-    {b"host", b"connection", b"content-length", b"transfer-encoding", b"upgrade", b"expect"}
+    {b"host", b"connection", b"content-length", b"transfer-encoding", b"upgrade", b"expect", b"te"}
 )
 #: Names as clients spell them, so that ten thousand idle scopes share one copy of each.
 _USUAL_NAMES: Final = {
@@ -115,7 +118,7 @@ class HeadReader:
             request.headers = self._headers.copy()
             request.keep_alive = True
             request.content_length = self._length
-            request.has_body = request.expect_continue = False
+            request.has_body = request.expect_continue = request.takes_trailers = False
             request.upgrade = None
             return request
         if len(fields) - 5 > limits.header_size > 0:
@@ -127,6 +130,7 @@ class HeadReader:
             request.keep_alive
             and not request.has_body
             and request.upgrade is None
+            and not request.takes_trailers
             and target[0] == _SLASH
             and len(fields) <= _MAX_REPEATED
         ):
@@ -293,7 +297,7 @@ def _read_framing(
         request.content_length = int(length)
         request.has_body = request.content_length > 0
         if limits.body_size and request.content_length > limits.body_size:
-            return Refusal(413, "The request body is larger than this server accepts.")
+            return _BODY_TOO_LARGE
     return None
 
 
@@ -316,7 +320,7 @@ def _coding_fault(request: Request, codings: bytes) -> Refusal | None:
 def _read_connection(request: Request, known: dict[bytes, bytes]) -> Refusal | None:
     """What the client wants of the connection: keep it, upgrade it, wait for 100 (Continue)."""
     request.upgrade = None
-    request.expect_continue = False
+    request.expect_continue = request.takes_trailers = False
     request.keep_alive = current = request.http_version == "1.1"
     connection = known.get(b"connection")
     if connection is not None:
@@ -332,6 +336,8 @@ def _read_connection(request: Request, known: dict[bytes, bytes]) -> Refusal | N
             and not request.has_body
         ):
             request.upgrade = b"websocket"
+    if b"te" in known and current:
+        request.takes_trailers = b"trailers" in _elements(known[b"te"])
     expect = known.get(b"expect")
     if expect is not None and current:  # "MUST ignore" it in HTTP/1.0, RFC 9110 §10.1.1
         if _elements(expect) != {b"100-continue"}:

@@ -1,11 +1,15 @@
 """The answer to an HTTP/1.1 request: what the application says becomes bytes (RFC 9112 §4, §6)."""
 
-import re
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Final
 
-from fairway.wire.http1_faults import TCHAR
+from fairway.wire.http1_fields import (
+    check_lines,
+    encode_connection,
+    encode_fields,
+    encode_trailers,
+)
 
 __all__ = ["CONTINUE", "LocalProtocolError", "Response", "error_response", "informational"]
 
@@ -22,18 +26,6 @@ _PHRASES: Final = {int(status): status.phrase for status in HTTPStatus} | {
 _STATUS_LINES: Final = {
     status: f"HTTP/1.1 {status} {phrase}".encode() for status, phrase in _PHRASES.items()
 }
-
-_TOKEN: Final = re.compile(b"[%b]+" % TCHAR)
-_FORBIDDEN: Final = b"\r\n\0"
-
-#: The fields that are not just passed on.
-_OWN_FIELDS: Final = frozenset(
-    {b"connection", b"content-length", b"date", b"server", b"transfer-encoding"}
-)
-#: Names that were valid before, as they were spelt; to the name in lower case if it is one of ours,
-#: else to nothing. An application has few names.
-_known_names: Final[dict[bytes, bytes]] = {}
-_MAX_KNOWN_NAMES: Final = 1024
 
 
 class LocalProtocolError(Exception):
@@ -55,12 +47,14 @@ class Response:
     """
 
     __slots__ = (
+        "_body_complete",
         "_chunked",
         "_http10",
         "_length",
         "_sent",
         "_started",
         "_to_head",
+        "_trailers",
         "_without_body",
         "complete",
         "keep_alive",
@@ -72,8 +66,10 @@ class Response:
         self._to_head = request_method == "HEAD"
         self._http10 = http_version == "1.0"
         self._started = False
+        self._body_complete = False
         self._without_body = False
         self._chunked = False
+        self._trailers = False
         self._length: int | None = None  # as Content-Length declares it
         self._sent = 0
 
@@ -84,6 +80,8 @@ class Response:
         *,
         server: bytes | None,
         date: bytes,
+        length: int | None = None,
+        trailers: bool = False,
     ) -> bytes:
         """The head of the response.
 
@@ -97,12 +95,18 @@ class Response:
             headers: Sent in this order and spelling.
             server: ``Server``, unless the application sent one; None for none.
             date: ``Date``, unless the application sent one (RFC 9110 §6.6.1).
+            length: Bytes in the whole body, where that is known and it is not sent in one piece;
+                adds ``Content-Length`` if there is none.
+            trailers: Whether the client takes trailer fields and :meth:`trailers` is to send some;
+                the body is chunked for that, also one whose length is declared. Not with a body
+                that cannot be chunked.
 
         Raises:
             ValueError: The status or a header cannot be sent; the message names it.
-            LocalProtocolError: The response has begun already.
+            LocalProtocolError: The response has begun already, or ``length`` is not what its
+                ``Content-Length`` says.
         """
-        return self._head(status, headers, server, date, None)
+        return self._head(status, headers, server, date, length, trailers)
 
     def start_and_body(
         self,
@@ -127,7 +131,7 @@ class Response:
             LocalProtocolError: The response has begun already, or ``Content-Length`` is wrong.
         """
         head = self._head(status, headers, server, date, len(data))
-        self.complete = True
+        self.complete = self._body_complete = True
         return head if self._without_body else head + data
 
     def body(self, data: bytes, more: bool) -> bytes:
@@ -143,23 +147,70 @@ class Response:
             LocalProtocolError: The body is longer or shorter than ``Content-Length`` declares, or
                 the response has not begun or is complete. The connection has to be closed.
         """
-        if not self._started or self.complete:
-            raise LocalProtocolError(
-                "The response is complete." if self.complete else "The response has not begun."
-            )
-        self.complete = not more
+        self._count(len(data), more)
         if self._without_body:
             return b""
         if self._chunked:
             chunk = b"%x\r\n%b\r\n" % (len(data), data) if data else b""  # empty would be the last
-            return chunk if more else chunk + b"0\r\n\r\n"
-        self._sent += len(data)
-        if self._length is not None and (
-            self._sent > self._length or (self._sent < self._length and not more)
-        ):
-            self.complete = self.keep_alive = False
-            raise _wrong_length(self._length, self._sent)
+            return chunk if more or self._trailers else chunk + b"0\r\n\r\n"
         return data
+
+    def around(self, size: int, more: bool) -> tuple[bytes, bytes] | None:
+        """What goes before and behind the next part of the body, if that is sent by other means.
+
+        Args:
+            size: Bytes in the part.
+            more: As in :meth:`body`.
+
+        Returns:
+            Both, or None if the part must not be sent: the response has no body.
+
+        Raises:
+            LocalProtocolError: As in :meth:`body`.
+        """
+        self._count(size, more)
+        if self._without_body:
+            return None
+        if not self._chunked:
+            return b"", b""
+        end = b"" if more or self._trailers else b"0\r\n\r\n"
+        return (b"%x\r\n" % size, b"\r\n" + end) if size else (b"", end)
+
+    def trailers(self, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+        """What ends a response with trailer fields, after its body (RFC 9112 §7.1.2).
+
+        Args:
+            headers: The fields. They are checked, and dropped if this response has no place for
+                them.
+
+        Raises:
+            ValueError: A field cannot be sent, or not in trailers (RFC 9110 §6.5.1).
+            LocalProtocolError: The body is not complete.
+        """
+        data = encode_trailers(headers)
+        if not self._body_complete:
+            raise LocalProtocolError("Trailers come behind the body, which is not complete.")
+        if not self._trailers:
+            return b""
+        self._trailers = False
+        self.complete = True
+        return b"0\r\n" + data
+
+    def _count(self, size: int, more: bool) -> None:
+        """Take a part of the body into account; says what :meth:`body` raises."""
+        if not self._started or self._body_complete:
+            raise LocalProtocolError(
+                "The response is complete."
+                if self._body_complete
+                else "The response has not begun."
+            )
+        self._body_complete = not more
+        self.complete = not more and not self._trailers
+        if self._length is not None and not self._without_body:
+            self._sent += size
+            if self._sent > self._length or (self._sent < self._length and not more):
+                self.complete = self.keep_alive = False
+                raise _wrong_length(self._length, self._sent)
 
     def _head(
         self,
@@ -168,6 +219,7 @@ class Response:
         server: bytes | None,
         date: bytes,
         size: int | None,
+        trailers: bool = False,
     ) -> bytes:
         """What :meth:`start` says; ``size`` is that of the body where all of it is known.
 
@@ -176,7 +228,7 @@ class Response:
         if self._started:
             raise LocalProtocolError("The response has begun already.")
         lines = [_STATUS_LINES.get(status) or _unusual_status_line(status)]
-        own = _encode_fields(headers, lines)
+        own = encode_fields(headers, lines)
         # "MUST NOT send a Content-Length header field in any response with a status code of 1xx
         # (Informational) or 204 (No Content)", RFC 9110 §8.6
         without_length = status < 200 or status == 204
@@ -193,6 +245,12 @@ class Response:
             # request indicates HTTP/1.1 (or later minor revisions)", RFC 9112 §6.1
             chunked = not self._http10
             keep_alive = keep_alive and chunked
+        if trailers and not without_body and not self._http10:
+            # "A sender MUST NOT send a Content-Length header field in any message that contains a
+            # Transfer-Encoding header field", RFC 9112 §6.2; its bytes are counted all the same.
+            chunked = True
+        else:
+            trailers = False
         if chunked:
             lines.append(b"Transfer-Encoding: chunked")
         elif length is not None and not without_length:
@@ -202,14 +260,13 @@ class Response:
         if server := own.get(b"server", server):
             lines.append(b"Server: " + server)
         if b"connection" in own or not keep_alive or self._http10:
-            keep_alive = _encode_connection(
+            keep_alive = encode_connection(
                 own.get(b"connection", b""), keep_alive, self._http10, lines
             )
         lines += (b"", b"")
         head = b"\r\n".join(lines)
-        if len(head.translate(None, _FORBIDDEN)) != len(head) - 2 * (len(lines) - 1):
-            raise _forbidden_byte(lines)
-        self._started = True
+        check_lines(lines, head)
+        self._started, self._trailers = True, trailers
         self._without_body, self._chunked, self._length = without_body, chunked, length
         self.keep_alive = keep_alive
         return head
@@ -256,77 +313,8 @@ def _unusual_status_line(status: int) -> bytes:
     return b"HTTP/1.1 %d " % status  # the space stays where a phrase would be, RFC 9112 §4
 
 
-def _encode_fields(
-    headers: Iterable[tuple[bytes, bytes]], lines: list[bytes]
-) -> dict[bytes, bytes]:
-    """Append a line for each field, but return those that the framing owns, by name."""
-    own: dict[bytes, bytes] = {}
-    for field in headers:
-        name, value = field
-        try:
-            known = _known_names.get(name)
-            if known is None:
-                known = _learn(name)
-            if known:
-                _add_own(own, known, value)
-            else:
-                lines.append(b": ".join(field))  # 40 ns less than to format or to add
-        except TypeError as error:
-            raise ValueError(f"Name and value of the header {name!r} have to be bytes.") from error
-    return own
-
-
-def _learn(name: bytes) -> bytes:
-    """Check a name that is seen for the first time."""
-    if not isinstance(name, bytes):
-        raise TypeError
-    if not _TOKEN.fullmatch(name):
-        raise ValueError(f"The header name {name!r} is not a token (RFC 9110 §5.6.2).")
-    lower = name.lower()
-    known = lower if lower in _OWN_FIELDS else b""
-    if len(_known_names) < _MAX_KNOWN_NAMES:
-        _known_names[name] = known
-    return known
-
-
-def _add_own(own: dict[bytes, bytes], name: bytes, value: bytes) -> None:
-    if not isinstance(value, bytes):
-        raise TypeError
-    if name == b"content-length":
-        if name in own:
-            raise ValueError("The header 'Content-Length' was given more than once.")
-        if not value.isdigit():
-            raise ValueError(f"The header 'Content-Length' is not a number: {value!r}.")
-    elif name == b"connection" and name in own:
-        value = own[name] + b"," + value
-    own[name] = value
-
-
-def _encode_connection(value: bytes, keep_alive: bool, http10: bool, lines: list[bytes]) -> bool:
-    """Append ``Connection`` where it is needed; return whether the connection is kept."""
-    options = [option.strip(b" \t") for option in value.split(b",")]
-    lower = [option.lower() for option in options]
-    keep_alive = keep_alive and b"close" not in lower
-    others = [
-        option for option in options if option and option.lower() not in (b"close", b"keep-alive")
-    ]
-    if not keep_alive:
-        others.append(b"close")
-    elif http10:
-        others.append(b"keep-alive")  # RFC 9112 §9.3: it is not the default there
-    if others:
-        lines.append(b"Connection: " + b", ".join(others))
-    return keep_alive
-
-
 def _wrong_length(length: int, sent: int) -> LocalProtocolError:
     found = f"has at least {sent}" if sent > length else f"ended after {sent}"
     return LocalProtocolError(
         f"The response declares a Content-Length of {length} bytes, but its body {found}."
     )
-
-
-def _forbidden_byte(lines: list[bytes]) -> ValueError:
-    line = next(line for line in lines if line.translate(None, _FORBIDDEN) != line)
-    name = line.partition(b": ")[0].decode("ascii")
-    return ValueError(f"The value of the header {name!r} holds a CR, LF or NUL.")

@@ -8,6 +8,9 @@ from fairway.wire.http1 import HTTP1Connection, Request
 from tests.server.conftest import Serve
 from tests.server.running import KEY, Running
 
+#: The extensions that send files.
+FILES = {"pathsend", "zerocopysend"}
+
 
 def request(target: bytes, *, method: bytes = b"GET", version: bytes = b"1.1") -> Request:
     """A request as the wire reads it."""
@@ -48,7 +51,11 @@ class TestScopes:
             "client": ("192.0.2.1", 5000),
             "server": ("127.0.0.1", 8000),
             "state": {"a": [1]},
-            "extensions": {},
+            "extensions": {
+                "http.response.early_hint": {},
+                "http.response.pathsend": {},
+                "http.response.zerocopysend": {},
+            },
         }
         assert scope["state"] is not state
         assert scope["state"]["a"] is state["a"]
@@ -83,7 +90,28 @@ class TestScopes:
         for key in ("asgi", "state", "extensions"):
             first[key]["mine"] = True
         assert second["asgi"] == {"version": "3.0", "spec_version": "2.5"}
-        assert second["state"] == second["extensions"] == {}
+        assert second["state"] == {}
+        assert "mine" not in second["extensions"]
+
+    @pytest.mark.row("2.3 Extensions")
+    @pytest.mark.parametrize(
+        ("version", "te", "extensions"),
+        [
+            (b"1.1", b"trailers, deflate", {"early_hint", *FILES, "trailers"}),
+            (b"1.1", b"deflate", {"early_hint", *FILES}),
+            (b"1.0", b"trailers", FILES),
+        ],
+    )
+    def test_extensions(self, version: bytes, te: bytes, extensions: set[str]) -> None:
+        """What an application may send beside the core's events depends on what the client knows.
+
+        https://asgi.readthedocs.io/en/latest/extensions.html
+        """
+        head = b"GET / HTTP/" + version + b"\r\nHost: a\r\nTE: " + te + b"\r\n\r\n"
+        found = HTTP1Connection().receive_data(head)[0]
+        assert isinstance(found, Request)
+        scope = http_scope(found, "http", "", None, None, {})
+        assert scope["extensions"] == {f"http.response.{name}": {} for name in extensions}
 
 
 @pytest.mark.parametrize(

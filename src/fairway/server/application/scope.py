@@ -11,6 +11,13 @@ from fairway.wire.http1 import Request
 #: ``spec_version`` of its HTTP and WebSocket part (2.5: a reason beside the close code).
 ASGI: Final = {"version": "3.0", "spec_version": "2.5"}
 
+#: The extensions that work for every request, and those that need something newer than HTTP/1.0.
+_FILES: Final[dict[str, dict[str, Any]]] = {
+    "http.response.pathsend": {},
+    "http.response.zerocopysend": {},
+}
+_HTTP: Final[dict[str, dict[str, Any]]] = {**_FILES, "http.response.early_hint": {}}
+
 
 def http_scope(
     request: Request,
@@ -19,11 +26,18 @@ def http_scope(
     client: Address | None,
     server: tuple[str, int | None] | None,
     state: dict[str, Any],
+    tls: dict[str, Any] | None = None,
 ) -> Scope:
     """The scope of an HTTP request.
 
-    See https://asgi.readthedocs.io/en/latest/specs/www.html#http-connection-scope.
+    See https://asgi.readthedocs.io/en/latest/specs/www.html#http-connection-scope. It announces
+    those of https://asgi.readthedocs.io/en/latest/extensions.html that work for this request.
     """
+    extensions = (_FILES if request.http_version == "1.0" else _HTTP).copy()
+    if request.takes_trailers:
+        extensions["http.response.trailers"] = {}
+    if tls is not None:
+        extensions["tls"] = tls.copy()
     return {
         "type": "http",
         "asgi": ASGI.copy(),
@@ -38,7 +52,7 @@ def http_scope(
         "client": client,
         "server": server,
         "state": state.copy(),
-        "extensions": {},
+        "extensions": extensions,
     }
 
 
@@ -50,11 +64,15 @@ def websocket_scope(
     server: tuple[str, int | None] | None,
     state: dict[str, Any],
     subprotocols: list[str],
+    tls: dict[str, Any] | None = None,
 ) -> Scope:
     """The scope of a WebSocket.
 
     See https://asgi.readthedocs.io/en/latest/specs/www.html#websocket-connection-scope.
     """
+    extensions: dict[str, dict[str, Any]] = {"websocket.http.response": {}}
+    if tls is not None:
+        extensions["tls"] = tls.copy()
     return {
         "type": "websocket",
         "asgi": ASGI.copy(),
@@ -69,7 +87,7 @@ def websocket_scope(
         "server": server,
         "subprotocols": subprotocols,
         "state": state.copy(),
-        "extensions": {"websocket.http.response": {}},
+        "extensions": extensions,
     }
 
 

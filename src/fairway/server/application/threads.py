@@ -11,6 +11,7 @@ number of database connections is the number of threads.
 import functools
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -48,10 +49,19 @@ class ThreadPool:
         size: How many threads there may be.
         streams: How many of them may be in iterators of streaming responses at once, so that
             iterators that wait leave threads for everything else; 0 for half of them.
+
+    Attributes:
+        size: As above.
+        streams: As above.
+        waits: Calls that have waited for a thread.
+        wait_seconds: For how long, together.
     """
 
     def __init__(self, size: int, streams: int = 0) -> None:
         self.size = size
+        self.waits = 0
+        self.wait_seconds = 0.0
+        self._waiting = 0
         self.streams = min(streams or max(1, size // 2), size)
         self._streaming = 0
         self._waiting_streams: deque[_Job] = deque()
@@ -84,14 +94,36 @@ class ThreadPool:
 
     def _start(self, job: _Job) -> None:
         """Give the job to a thread; with the lock held."""
-        if self._idle:
+        if self._idle > 0:
             self._idle -= 1
         elif len(self._threads) < self.size:
             name = f"fairway-{len(self._threads) + 1}"
             thread = threading.Thread(target=self._work, name=name, daemon=True)
             self._threads.append(thread)
             thread.start()
+        else:
+            self._waiting += 1
+            job = functools.partial(self._run_late, job, time.monotonic())
         self._jobs.put(job)
+
+    def _run_late(self, job: _Job, since: float) -> None:
+        """Run what had to wait for a thread."""
+        with self._lock:
+            self._idle -= 1  # its thread has counted itself as idle, behind the job before
+            self._waiting -= 1
+            self.waits += 1
+            self.wait_seconds += time.monotonic() - since
+        job()
+
+    @property
+    def busy(self) -> int:
+        """Threads that run something now."""
+        return len(self._threads) - max(0, self._idle)
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for a thread, and parts of responses that wait for their turn."""
+        return self._waiting + len(self._waiting_streams)
 
     def _run_stream(self, job: _Job) -> None:
         job()

@@ -10,8 +10,9 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Any, Final, cast
 
+from fairway.server.application.encryption import tls_extension
 from fairway.server.context import LINGER, Context, end_writing
 from fairway.server.http.http1_writer import HTTP1Writer
 from fairway.server.http.stream import HTTPStream
@@ -71,6 +72,7 @@ class Connection(asyncio.Protocol):
         "server",
         "slot",
         "stream",
+        "tls",
         "transport",
     )
 
@@ -83,6 +85,7 @@ class Connection(asyncio.Protocol):
         self.client: Address | None = None
         self.server: tuple[str, int | None] | None = None
         self.scheme = "http"
+        self.tls: dict[str, Any] | None = None
         self.stream: HTTPStream | None = None
         self._http = HTTP1Connection(context.limits)
         self._backlog: deque[Event] = deque()
@@ -109,6 +112,7 @@ class Connection(asyncio.Protocol):
             self.client, self.server, self.scheme = origin.client, origin.server, origin.scheme
         if transport.get_extra_info("sslcontext") is not None:
             self.scheme = "https"
+            self.tls = tls_extension(transport)
         self.context.register(self)
         if self.context.draining:
             self._set_deadline(LAST_REQUEST, self.close)
@@ -333,6 +337,9 @@ class Connection(asyncio.Protocol):
         if self._paused and not self.transport.is_closing():
             self._paused = False
             self.transport.resume_reading()
+
+    def watch_reader(self) -> None:
+        """See to it that the client reads what the kernel has for it."""
 
     def _watch_half_closed(self) -> None:
         assert self.stream is not None

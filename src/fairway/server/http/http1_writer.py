@@ -1,11 +1,14 @@
 """Responses in HTTP/1.1: bytes of :mod:`fairway.wire.http1_response`, written to the transport."""
 
 import asyncio
-from collections.abc import Iterable
+import os
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
 from fairway.delivery.mailbox import Flow
 from fairway.server.context import Context
+from fairway.server.http.files import Copier, Part
+from fairway.server.http.writer import FileSender
 from fairway.wire.http1 import CONTINUE, Request, Response, error_response, informational
 
 
@@ -26,6 +29,9 @@ class HTTP1Carrier(Flow, Protocol):
     def cut(self) -> None:
         """The response cannot be completed, and the client has to notice."""
 
+    def watch_reader(self) -> None:
+        """See to it that the client reads what the kernel has for it."""
+
 
 class HTTP1Writer:
     """The :class:`~fairway.server.http.writer.Writer` of one request in HTTP/1.1 or 1.0.
@@ -36,7 +42,7 @@ class HTTP1Writer:
         keep_alive: Whether client and server want to use the connection again.
     """
 
-    __slots__ = ("_connection", "_context", "_request", "_response", "_transport")
+    __slots__ = ("_connection", "_context", "_copier", "_request", "_response", "_transport")
 
     def __init__(self, connection: HTTP1Carrier, request: Request, keep_alive: bool) -> None:
         self._connection = connection
@@ -44,6 +50,7 @@ class HTTP1Writer:
         self._transport = connection.transport
         self._request = request
         self._response = Response(request.method, request.http_version, keep_alive)
+        self._copier: Copier | None = None
 
     @property
     def closing(self) -> bool:
@@ -56,10 +63,25 @@ class HTTP1Writer:
         if self._request.http_version != "1.0":
             self._transport.write(data)
 
-    def start(self, status: int, headers: Iterable[tuple[bytes, bytes]], part: bytes = b"") -> None:
+    def start(
+        self,
+        status: int,
+        headers: Iterable[tuple[bytes, bytes]],
+        part: bytes = b"",
+        *,
+        length: int | None = None,
+        trailers: bool = False,
+    ) -> None:
         """Send the head, in one write with what is there of the body."""
         context, response = self._context, self._response
-        head = response.start(status, headers, server=context.server_header, date=context.date())
+        head = response.start(
+            status,
+            headers,
+            server=context.server_header,
+            date=context.date(),
+            length=length,
+            trailers=trailers and self._request.takes_trailers,
+        )
         self._transport.write(head + response.body(part, True) if part else head)
 
     def whole(self, status: int, headers: Iterable[tuple[bytes, bytes]], data: bytes) -> None:
@@ -76,6 +98,53 @@ class HTTP1Writer:
         framed = self._response.body(data, more)
         if framed:
             self._transport.write(framed)
+
+    def trailers(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Send the last chunk, and behind it the fields."""
+        data = self._response.trailers(headers)
+        if data:
+            self._transport.write(data)
+
+    @property
+    def files(self) -> FileSender | None:
+        """This itself, where the system can copy from a file to the socket."""
+        encrypted = self._transport.get_extra_info("sslcontext") is not None
+        if encrypted or not hasattr(os, "sendfile"):
+            return None
+        return self if self._transport.get_extra_info("socket") is not None else None
+
+    async def file(
+        self,
+        part: Part,
+        more: bool,
+        drain: Callable[[], Awaitable[None]],
+        progress: Callable[[int], object],
+    ) -> None:
+        """Let the system copy the file, behind everything that was written before."""
+        framing = self._response.around(part.count, more)
+        if framing is None:
+            return
+        before, behind = framing
+        transport, context = self._transport, self._context
+        if before:
+            transport.write(before)
+        sock = transport.get_extra_info("socket")
+        transport.set_write_buffer_limits(high=0)  # drain() waits for all of it
+        try:
+            await drain()
+            copier = self._copier = Copier(context.loop, context.files, sock.fileno(), part)
+            self._connection.watch_reader()
+            await copier.run(progress)
+        finally:
+            self._copier = None
+            transport.set_write_buffer_limits(high=context.config.write_buffer_size)
+        if behind:
+            transport.write(behind)
+
+    def stop(self) -> None:
+        """Copy no more."""
+        if self._copier is not None:
+            self._copier.stop()
 
     def error(self, status: int, detail: str) -> None:
         """Send a response that ends the connection."""

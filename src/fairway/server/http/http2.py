@@ -8,9 +8,10 @@ is in :mod:`fairway.server.http.http2_stream` and :mod:`fairway.server.http.http
 
 import asyncio
 import logging
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from fairway._types import Headers
+from fairway.server.application.encryption import tls_extension
 from fairway.server.context import LINGER, Context, end_writing
 from fairway.server.http.connection import STALLED
 from fairway.server.http.http2_stream import Channel, HTTPChannel
@@ -113,6 +114,7 @@ class MultiplexedConnection(asyncio.Protocol):
         "high_water",
         "server",
         "slot",
+        "tls",
         "writing_paused",
     )
 
@@ -127,6 +129,7 @@ class MultiplexedConnection(asyncio.Protocol):
         self._origin = origin
         self._client: Address | None = None
         self._scheme = "http"
+        self.tls: dict[str, Any] | None = None
         self._http = HTTP2Connection(limits_of(context))
         self._sending = Sending(self._http)
         self._channels: dict[int, Channel] = {}
@@ -155,6 +158,7 @@ class MultiplexedConnection(asyncio.Protocol):
             self._client, self.server, self._scheme = origin.client, origin.server, origin.scheme
         if transport.get_extra_info("sslcontext") is not None:
             self._scheme = "https"
+            self.tls = tls_extension(transport)
         self.context.register(self)
         self._http.start()
         self._write_out()

@@ -3,8 +3,10 @@
 import contextlib
 import dataclasses
 import os
+import re
 import ssl
 import tempfile
+import weakref
 from collections.abc import Iterator
 from typing import Final
 
@@ -18,6 +20,10 @@ CLIENT_CERTIFICATES: Final = {
     "optional": ssl.CERT_OPTIONAL,
     "required": ssl.CERT_REQUIRED,
 }
+
+_FIRST_CERTIFICATE: Final = re.compile(r"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
+#: The ssl module does not tell which certificate a context shows.
+_shown: Final[weakref.WeakKeyDictionary[ssl.SSLContext, str]] = weakref.WeakKeyDictionary()
 
 
 class TLSError(ValueError):
@@ -134,6 +140,7 @@ def _load_certificate(context: ssl.SSLContext, files: Certificate) -> None:
         with _one_file(files) as certificate:
             # An empty password: without any, OpenSSL asks on the terminal.
             context.load_cert_chain(certificate, key, files.password or "")
+            _remember(context, certificate)
     except ssl.SSLError as error:
         raise _why(files, key, error) from None
     if files.dh_parameters is not None:
@@ -141,6 +148,18 @@ def _load_certificate(context: ssl.SSLContext, files: Certificate) -> None:
             context.load_dh_params(files.dh_parameters)
         except ssl.SSLError:
             raise TLSError(f"There are no DH parameters in {files.dh_parameters}.") from None
+
+
+def shown_certificate(context: ssl.SSLContext) -> str | None:
+    """The server's own certificate that a context of :func:`make_context` shows, as PEM."""
+    return _shown.get(context)
+
+
+def _remember(context: ssl.SSLContext, path: str) -> None:
+    with open(path, encoding="ascii", errors="replace") as file:
+        found = _FIRST_CERTIFICATE.search(file.read())
+    if found is not None:
+        _shown[context] = found[0] + "\n"
 
 
 def _load_policy(context: ssl.SSLContext, policy: Policy) -> None:

@@ -11,6 +11,7 @@ from fairway._types import Event, Headers, Scope
 from fairway.delivery import Mailbox, Outbox
 from fairway.delivery.mailbox import INPUT_HIGH_WATER
 from fairway.exceptions import ClientDisconnected
+from fairway.server.application.encryption import tls_extension
 from fairway.server.application.scope import websocket_scope
 from fairway.server.application.threads import LentThread, ThreadLoan
 from fairway.server.context import LINGER, Context, end_writing
@@ -133,7 +134,14 @@ class WebSocketStream(asyncio.Protocol):
         opening.early = early_data
         config, offered = context.config, opening.subprotocols
         scope = websocket_scope(
-            request, scheme, config.root_path, self._client, server, context.state, offered
+            request,
+            scheme,
+            config.root_path,
+            self._client,
+            server,
+            context.state,
+            offered,
+            tls_extension(self._transport) if scheme == "https" else None,
         )
         self._log("connecting", 0)
         self._mailbox.put_event({"type": "websocket.connect"})
