@@ -128,6 +128,31 @@ def test_waits_grow_and_differ(visit: Visit) -> None:
     assert waits == [[250, 500], [500, 1000], [1000, 2000], [7500, 15_000], [7500, 15_000]]
 
 
+@pytest.mark.parametrize(
+    ("reason", "least", "most"),
+    [("The server is restarting. retry=2.5", 2500, 2500), ("The server is restarting.", 250, 500)],
+)
+def test_comes_back_when_it_is_asked_to(
+    visit: Visit, reason: str, least: float, most: float
+) -> None:
+    """A server that restarts says when to come back, so that not all come at once."""
+    delay = visit("Ada").page.evaluate(
+        """async (reason) => {
+            const { LiveSocket } = await import("/static/chat/js/socket.js");
+            const opened = [];
+            window.WebSocket = class { constructor() { opened.push(this); } close() {} };
+            const socket = new LiveSocket("/ws/");
+            const down = new Promise((resolve) => socket.addEventListener("down", resolve));
+            socket.retry();
+            opened[0].onopen();
+            opened[0].onclose({ code: 1012, reason });
+            return (await down).detail.delay;
+        }""",
+        reason,
+    )
+    assert least <= delay <= most
+
+
 def test_a_session_that_ended_meanwhile(visit: Visit, server: ChatServer) -> None:
     """Who may not come back is asked to log in, instead of trying for ever."""
     ada = visit("Ada")

@@ -189,7 +189,9 @@ class TestOptions:
 
     def test_defaults(self) -> None:
         """Without arguments it is the server's own configuration at Django's address."""
-        assert self.config() == Config(host="127.0.0.1", port=8000, graceful_timeout=1.0)
+        assert self.config() == Config(
+            host="127.0.0.1", port=8000, graceful_timeout=1.0, websocket_retry_window=0.0
+        )
 
     @pytest.mark.row("2.6 runserver flags")
     def test_flags(self) -> None:
@@ -209,13 +211,23 @@ class TestOptions:
             websocket_max_message_size=0,
             websocket_max_frame_size=65536,
             graceful_timeout=1.0,
+            websocket_retry_window=0.0,
         )
 
     def test_the_setting(self, settings: Settings) -> None:
         """``FAIRWAY`` applies, but for where to listen, which the command line says."""
-        settings.FAIRWAY = {"ping_interval": 5, "host": "10.1.2.3", "unix_socket": "/run/x.sock"}
+        settings.FAIRWAY = {
+            "ping_interval": 5,
+            "websocket_retry_window": 2.0,
+            "host": "10.1.2.3",
+            "unix_socket": "/run/x.sock",
+        }
         assert self.config() == Config(
-            host="127.0.0.1", port=8000, ping_interval=5, graceful_timeout=1.0
+            host="127.0.0.1",
+            port=8000,
+            ping_interval=5,
+            graceful_timeout=1.0,
+            websocket_retry_window=2.0,
         )
 
     def test_flags_before_settings_before_what_daphne_was_told(self, settings: Settings) -> None:

@@ -173,6 +173,7 @@ class Command(RunserverCommand):
             return Config.from_mapping(
                 {
                     "root_path": settings.FORCE_SCRIPT_NAME or "",
+                    "websocket_retry_window": 0.0,  # one page comes back, and somebody is waiting
                     **_given(daphne),
                     **(getattr(settings, "FAIRWAY", None) or {}),
                     **_given(flags),

@@ -10,6 +10,7 @@ const LONGEST_DELAY = 15_000; // ms
 const PING_EVERY = 25_000; // ms; a network that vanishes says nothing, so ask
 const PONG_WITHIN = 8_000; // ms until silence counts as a lost connection
 const CONNECT_WITHIN = 15_000; // ms for the handshake; a server that hangs never refuses it
+const RETRY = /\bretry=(\d+(?:\.\d+)?)/; // in the reason of a server that restarts: seconds, spread over all clients
 const GO = new Set([4401, 4404]); // close codes of consumers.py: logged out; deleted
 
 /** Return how long to wait before attempt `n`: back-off, with jitter so that not all come at once. */
@@ -56,9 +57,9 @@ export class LiveSocket extends EventTarget {
       this.dispatchEvent(new Event("up"));
     };
     socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
-    socket.onclose = ({ code }) => {
+    socket.onclose = ({ code, reason }) => {
       if (GO.has(code)) loadAnew();
-      else this.#lost();
+      else this.#lost(RETRY.exec(reason)?.[1]);
       if (!opened) loadAnewIfRefused();
     };
   }
@@ -90,9 +91,10 @@ export class LiveSocket extends EventTarget {
     for (const handler of this.#handlers.get(event.type) ?? []) handler(event);
   }
 
-  #lost() {
+  #lost(seconds) {
     this.#drop();
-    const delay = backOff(this.#attempts++);
+    const delay = seconds ? seconds * 1000 : backOff(this.#attempts);
+    this.#attempts++;
     this.#timers.retry = setTimeout(() => this.retry(), delay);
     this.dispatchEvent(new CustomEvent("down", { detail: { delay } }));
   }
