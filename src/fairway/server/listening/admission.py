@@ -192,6 +192,10 @@ class Admission:
 
     # ------------------------------------------------------------------ for both
 
+    def feel(self, lag: float) -> None:
+        """The event loop was so many seconds late, by the last sample."""
+        self.lag = lag
+
     def _overload(self) -> Rejection | None:
         limit = self._config.max_event_loop_lag
         if 0 < limit < self.lag:

@@ -3,7 +3,7 @@
 import dataclasses
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from fairway.wire.http1 import Request
@@ -22,8 +22,12 @@ class AccessRecord:
         http_version: ``"1.1"`` or ``"1.0"``.
         status: The HTTP status, or for ``"disconnected"`` the close code.
         client: ``"address:port"``, or empty where the client has none (a Unix socket).
-        size: Bytes of the response body; 0 for WebSockets.
+        size: Bytes of the response body.
         duration: Seconds since the request began.
+        received: Bytes of the request's body that have come; for ``"disconnected"`` those of its
+            frames, and ``size`` those of the messages that were sent.
+        request_id: The request's identifier; empty without ``request_ids``.
+        headers: Those of the request.
     """
 
     protocol: str
@@ -35,6 +39,18 @@ class AccessRecord:
     client: str
     size: int = 0
     duration: float = 0.0
+    received: int = 0
+    request_id: str = ""
+    headers: Sequence[tuple[bytes, bytes]] = dataclasses.field(
+        default=(), compare=False, repr=False
+    )
+
+    def header(self, name: bytes) -> str:
+        """A header of the request, by its name in lower case; empty without it."""
+        for key, value in self.headers:
+            if key == name:
+                return value.decode("latin-1")
+        return ""
 
 
 #: Takes each record as it happens, on the event loop's thread; must not block.
