@@ -215,12 +215,15 @@ class TestOptions:
         )
 
     def test_the_setting(self, settings: Settings) -> None:
-        """``FAIRWAY`` applies, but for where to listen, which the command line says."""
+        """``FAIRWAY`` applies, but for where to listen and for how to end with many clients."""
         settings.FAIRWAY = {
             "ping_interval": 5,
             "websocket_retry_window": 2.0,
             "host": "10.1.2.3",
             "unix_socket": "/run/x.sock",
+            "proxy_protocol": True,
+            "drain_delay": 10.0,
+            "drain_window": 10.0,
         }
         assert self.config() == Config(
             host="127.0.0.1",

@@ -185,6 +185,9 @@ class Command(RunserverCommand):
                     "tls_certificate": None,
                     "tls_key": None,
                     "tls_key_password": None,
+                    "proxy_protocol": False,
+                    "drain_delay": 0.0,
+                    "drain_window": 0.0,
                     "graceful_timeout": GRACEFUL_TIMEOUT,
                 }
             )
