@@ -22,9 +22,6 @@ from fairway.server.observing.counters import Counters
 from fairway.server.observing.figures import Histogram
 from fairway.server.observing.lag import Lag
 from fairway.server.observing.pages import Health
-from fairway.server.observing.figures import Histogram
-from fairway.server.observing.lag import Lag
-from fairway.server.observing.pages import Health
 from fairway.server.observing.refusals import Refusals
 from fairway.server.websocket.pace import Pace
 from fairway.wire.deflate import Compression, CompressionOptions
@@ -33,10 +30,6 @@ from fairway.wire.http1 import HTTP1Limits, Request
 
 logger = logging.getLogger("fairway.server")
 
-#: Upper ends of the buckets in which the durations of requests are counted, in seconds.
-DURATIONS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-#: From this verbosity on, the access log has the questions for the server's health, too.
-LOGS_HEALTH: Final = 2
 #: Upper ends of the buckets in which the durations of requests are counted, in seconds.
 DURATIONS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 #: From this verbosity on, the access log has the questions for the server's health, too.
@@ -89,10 +82,6 @@ class Context:
         durations: How long requests took; None if nobody wants to know, like the next.
         lag: How late the loop is; it is started by whoever starts the server.
         health: What answers for the application about the server itself, or None.
-        started_at: When it was made, by the loop's clock.
-        durations: How long requests took; None if nobody wants to know, like the next.
-        lag: How late the loop is; it is started by whoever starts the server.
-        health: What answers for the application about the server itself, or None.
         connections: Every open HTTP connection and WebSocket.
         tasks: Every application task with the executor of its sync code, which is labelled with
             what the task serves, such as ``"GET /"``.
@@ -116,10 +105,6 @@ class Context:
         if config.health_path:
             self.health = Health(config.health_path.rstrip("/"), lambda: self.ready)
             application = self.health.before(application)
-        self.health: Health | None = None
-        if config.health_path:
-            self.health = Health(config.health_path.rstrip("/"), lambda: self.ready)
-            application = self.health.before(application)
         self.application = application
         self.config = config
         self.loop = loop
@@ -135,6 +120,7 @@ class Context:
             header_size=config.max_header_size,
             header_count=config.max_header_count,
             body_size=config.max_body_size or None,
+            chunk_extensions=config.max_chunk_extensions,
         )
         self.server_header = config.server_name.encode("latin-1") or None
         self.state: dict[str, Any] = {}
@@ -143,11 +129,6 @@ class Context:
         self.compression = _compression(config)
         self.pace = Pace(config)
         self.admission = Admission(config, loop.time)
-        self.started_at = loop.time()
-        measured = config.metrics is not None or config.opentelemetry
-        self.durations = Histogram(DURATIONS) if measured else None
-        sampled = measured or config.max_event_loop_lag > 0
-        self.lag = Lag(loop, self.admission.feel) if sampled else None
         self.started_at = loop.time()
         measured = config.metrics is not None or config.opentelemetry
         self.durations = Histogram(DURATIONS) if measured else None
@@ -236,12 +217,6 @@ class Context:
             self._access_log_broken = True
         else:
             self._access_log_broken = False
-
-    def _is_quiet(self, request: Request) -> bool:
-        """Whether only those want to hear of a request who want to hear everything."""
-        if self.health is None or self.config.verbosity >= LOGS_HEALTH:
-            return False
-        return request.path.decode("latin-1") in self.health.paths
 
     def _is_quiet(self, request: Request) -> bool:
         """Whether only those want to hear of a request who want to hear everything."""
