@@ -4,17 +4,18 @@ import asyncio
 import os
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
-from fairway.server.workers.assignment import VARIABLE, Assignment
-from fairway.server.workers.process import describe_exit
-from tests.server.process import Process, connected, launched, outcome
+from tests.server.process import MODULE, Process, connected, launched, outcome
+from tests.server.running import until
 
 APPLICATION = '''
-import os, sys
+import os, sys, time
 
 VERSION = 1
 
@@ -24,10 +25,25 @@ async def app(scope, receive, send):
         os._exit(3)
     if scope["path"] == "/slow":
         event = await receive()
+    if scope["path"] == "/hang":
+        open("hung", "w").close()
+        time.sleep(3600)
     body = f"{os.getpid()} {VERSION}".encode()
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": body})
 '''
+
+
+SOCKETS = """
+import os
+
+async def app(scope, receive, send):
+    await receive()
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.send", "text": str(os.getpid())})
+    while (await receive())["type"] != "websocket.disconnect":
+        pass
+"""
 
 
 @pytest.fixture
@@ -35,6 +51,17 @@ def here(tmp_path: Path) -> Path:
     """The working directory of the processes."""
     (tmp_path / "app.py").write_text(APPLICATION)
     return tmp_path.resolve()
+
+
+#: Runs the command line as on a system that gives all connections to one of several sockets.
+SHARED = (
+    "-P",
+    "-c",
+    (
+        "import fairway.server.workers.supervisor as supervisor; supervisor.SPREADS = False; "
+        "import fairway.server.cli as cli; cli.main()"
+    ),
+)
 
 
 async def answer(address: str, path: str = "/") -> tuple[int, int]:
@@ -129,29 +156,174 @@ async def test_what_never_starts(here: Path) -> None:
     assert "Module 'app' has no 'nothing'. Is the name right?" in ended.stderr
 
 
-async def test_replaced(here: Path) -> None:
-    """SIGHUP replaces the workers by new ones with new code, and no request fails."""
-    async with launched("-w", "2", "-p", "0", "app:app", directory=here) as process:
+@pytest.mark.parametrize("python", [MODULE, SHARED], ids=["sockets", "shared"])
+async def test_replaced(here: Path, python: Sequence[str]) -> None:
+    """SIGHUP replaces the workers by new ones with new code; nobody is refused or cut off.
+
+    Also where the workers share one socket, as on systems that do not spread connections.
+    """
+    async with launched("-w", "2", "-p", "0", "app:app", directory=here, python=python) as process:
         address = await process.address()
-        old = await answers_of(address, lambda found: len(found) == 2)
+        before, _ = await answer(address)
         (here / "app.py").write_text(APPLICATION.replace("VERSION = 1", "VERSION = 2"))
         process.signal(signal.SIGHUP)
-        said_so = asyncio.create_task(said(process, "Replaced 2 workers"))
-        while not said_so.done():
-            assert (await answer(address))[1] in {1, 2}
-        await said_so
-        new = await answers_of(address, lambda found: len(found) == 2)
-        assert not new & old
+        replaced = asyncio.create_task(said(process, "Replaced 2 workers"))
+
+        async def keep_asking() -> int:
+            count = 0
+            while not replaced.done():
+                assert (await answer(address))[1] in {1, 2}
+                count += 1
+            return count
+
+        counts = await asyncio.gather(*(keep_asking() for _ in range(8)))
+        assert sum(counts) >= 8
+        await replaced
+        after, version = await answer(address)
+        assert (after != before, version) == (True, 2)
+        assert (await process.stop()).code == 0
+
+
+async def test_websocket_while_replaced(here: Path) -> None:
+    """A socket stays open until its worker's turn has come, and then is told to come again."""
+    (here / "app.py").write_text(SOCKETS)
+    async with launched("-w", "1", "-p", "0", "app:app", directory=here) as process:
+        address = (await process.address()).replace("http", "ws")
+        async with connect(address) as socket:
+            first = await socket.recv()
+            process.signal(signal.SIGHUP)
+            with pytest.raises(ConnectionClosed) as closed:
+                await socket.recv()
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1012
+        async with connect(address) as socket:
+            assert await socket.recv() != first
+        await process.stop()
+
+
+async def test_reload_while_starting(here: Path) -> None:
+    """A SIGHUP before all workers serve is remembered: what starts may have read the old code."""
+    (here / "app.py").write_text(
+        APPLICATION + "\nopen('begun', 'w').close()\nwhile not os.path.exists('go'):"
+        "\n    time.sleep(0.01)\n"
+    )
+    async with launched("-w", "1", "-p", "0", "app:app", directory=here) as process:
+        await until((here / "begun").exists)
+        (here / "app.py").write_text(APPLICATION.replace("VERSION = 1", "VERSION = 2"))
+        process.signal(signal.SIGHUP)
+        (here / "go").touch()
+        address = await process.address()
+        await said(process, "Replaced 1 workers")
+        assert (await answer(address))[1] == 2
+        await process.stop()
+
+
+async def test_enough_requests(here: Path) -> None:
+    """A worker that has had its requests is replaced once its successor serves."""
+    async with launched(
+        *("-w", "1", "--worker-max-requests", "5", "--worker-jitter", "0"),
+        *("-p", "0", "app:app"),
+        directory=here,
+    ) as process:
+        address = await process.address()
+        first, _ = await answer(address)
+        for _ in range(4):
+            await answer(address)
+        found = await said(
+            process,
+            r"INFO     Worker (\d+) is to be replaced: it has served \d+ requests "
+            r"\(worker_max_requests: 5\)$",
+        )
+        assert int(found[1]) == first
+        await gone(first)
+        assert (await answer(address))[0] != first
+        ended = await process.stop()
+    assert ended.code == 0
+    assert "ERROR" not in ended.stderr
+
+
+async def test_successor_that_fails(here: Path) -> None:
+    """A worker whose successor does not start goes on, and is replaced when SIGHUP brings it."""
+    async with launched(
+        "-w", "1", "--worker-max-age", "0.2", "-p", "0", "app:app", directory=here
+    ) as process:
+        address = await process.address()
+        before = await answer(address)
+        (here / "app.py").write_text("raise SystemExit(7)")
+        await said(process, r"The new worker \d+ ended with code 7 before it served; the old")
+        assert (await answer(address))[1] == before[1]
+        (here / "app.py").write_text(APPLICATION.replace("VERSION = 1", "VERSION = 2"))
+        process.signal(signal.SIGHUP)
+        await said(process, "Replaced 1 workers")
         assert (await answer(address))[1] == 2
         assert (await process.stop()).code == 0
+
+
+async def test_hung_worker(here: Path) -> None:
+    """A worker whose event loop is stuck is ended, with its stacks in the log, and replaced."""
+    async with launched(
+        "-w", "1", "--worker-timeout", "2", "-p", "0", "app:app", directory=here
+    ) as process:
+        address = await process.address()
+        before, _ = await answer(address)
+        async with connected(address) as client:
+            await client.get("/hang")
+            found = await said(
+                process,
+                r"ERROR    Worker (\d+) hangs: its event loop has not run for 2 s "
+                r"\(worker_timeout\)\. It is ended; this is what its threads were doing:$",
+            )
+            assert int(found[1]) == before
+            await said(process, r'  File ".*app\.py", line \d+ in app$')
+            await said(process, rf"Worker {before} was ended by SIGABRT after \d+ s; starting")
+        assert (await answer(address))[0] != before
+        assert (await process.stop()).code == 0
+
+
+async def test_hangs_while_it_ends(here: Path) -> None:
+    """So is one that hangs when it is told to end, once its time is over."""
+    (here / "app.py").write_text(
+        APPLICATION + "\nimport fairway.server.workers.assignment as a\na.PATIENCE = 0.5\n"
+    )
+    async with launched(
+        *("-w", "1", "--graceful-timeout", "0.1", "-p", "0", "app:app"), directory=here
+    ) as process:
+        address = await process.address()
+        async with connected(address) as client:
+            await client.get("/hang")
+            await until((here / "hung").exists)
+            process.signal(signal.SIGTERM)
+            ended = await process.ended()
+    assert ended.code == 0
+    assert re.search(r"ERROR    Worker \d+ did not end within 1 s and is killed\n", ended.stderr)
+    assert re.search(r'  File ".*app\.py", line \d+ in app\n', ended.stderr)
+
+
+async def test_end_in_the_log(here: Path) -> None:
+    """The beginning and the end of stopping are one line each, of each worker and of all."""
+    async with launched("-w", "2", "-p", "0", "app:app", directory=here) as process:
+        await process.address()
+        lines = (await process.stop()).stderr.splitlines()
+    messages = [re.sub(r"\d+\.\d s|\d\d+", "N", line.partition("INFO     ")[2]) for line in lines]
+    stops = (
+        "Worker N stops: it waits up to N s for 0 connections (0 of them WebSockets) "
+        "and 0 applications"
+    )
+    assert messages[-6] == "Stopping 2 workers"
+    assert sorted(messages[-5:-1]) == [
+        "Worker N has stopped after N: nothing was cut off",
+        "Worker N has stopped after N: nothing was cut off",
+        stops,
+        stops,
+    ]
+    assert messages[-1] == "Stopped 2 workers after N"
 
 
 async def test_stopped_while_starting(here: Path) -> None:
     """SIGTERM is obeyed at once, also while the code of the workers takes its time."""
     (here / "app.py").write_text("open('begun', 'w').close()\nimport time\ntime.sleep(3600)")
     async with launched("-w", "2", "-p", "0", "app:app", directory=here) as process:
-        while not (here / "begun").exists():  # noqa: ASYNC110  nothing else tells
-            await asyncio.sleep(0.01)
+        await until((here / "begun").exists)
         assert (await process.stop()).code == 0
 
 
@@ -161,8 +333,7 @@ async def test_replaced_while_it_hangs(here: Path) -> None:
         address = await process.address()
         (here / "app.py").write_text("open('begun', 'w').close()\nimport time\ntime.sleep(3600)")
         process.signal(signal.SIGHUP)
-        while not (here / "begun").exists():  # noqa: ASYNC110  nothing else tells
-            await asyncio.sleep(0.01)
+        await until((here / "begun").exists)
         (here / "app.py").write_text(APPLICATION.replace("VERSION = 1", "VERSION = 2"))
         process.signal(signal.SIGHUP)
         await said(process, "Replaced 1 workers")
@@ -248,19 +419,3 @@ async def test_number_of_workers_from_the_environment(here: Path) -> None:
     ) as process:
         await process.address()
         assert "with 2 workers" in (await process.stop()).stderr
-
-
-def test_assignment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker is told once what it is; the processes that it starts are none."""
-    assignment = Assignment(1, 7, ((3, 0), (4, 1)))
-    monkeypatch.setenv(VARIABLE, assignment.environment()[VARIABLE])
-    assert Assignment.of_this_process() == assignment
-    assert Assignment.of_this_process() is None
-
-
-@pytest.mark.parametrize(
-    ("code", "text"), [(3, "ended with code 3"), (-signal.SIGKILL, "was ended by SIGKILL")]
-)
-def test_describe_exit(code: int, text: str) -> None:
-    """The end of a process in words."""
-    assert describe_exit(code) == text

@@ -38,7 +38,9 @@ class Recycling:
         self, config: Config, part: float, memory: Callable[[], int] = resident_memory
     ) -> None:
         self._config = config
-        self._factor = 1 + part * config.worker_jitter / 100
+        more = part * config.worker_jitter / 100
+        self._requests = config.worker_max_requests + int(config.worker_max_requests * more)
+        self._age = config.worker_max_age + config.worker_max_age * more
         self._memory = memory
 
     @property
@@ -59,12 +61,12 @@ class Recycling:
             age: Seconds since it began to serve.
         """
         config = self._config
-        if 0 < config.worker_max_requests * self._factor <= served:
+        if 0 < self._requests <= served:
             return (
                 f"it has served {served} requests "
                 f"(worker_max_requests: {config.worker_max_requests})"
             )
-        if 0 < config.worker_max_age * self._factor <= age:
+        if 0 < self._age <= age:
             return f"it is {age:.0f} s old (worker_max_age: {config.worker_max_age:g} s)"
         if config.worker_max_memory > 0:
             held = self._memory()
