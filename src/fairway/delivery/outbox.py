@@ -46,9 +46,10 @@ class Outbox:
         deflater: What compresses messages for this client; None for a client that reads none.
         ready: The connection is open, not closing, and its buffer is below the high-water mark. The
             server keeps it true to the facts; while it is set, a message needs no other check.
+        sent: Bytes that messages to this client were, frames and all.
     """
 
-    __slots__ = ("_handle", "_tally", "deflater", "leave", "ready", "write")
+    __slots__ = ("_handle", "_tally", "deflater", "leave", "ready", "sent", "write")
 
     def __init__(
         self,
@@ -58,6 +59,7 @@ class Outbox:
         tally: Tally = _UNCOUNTED,
     ) -> None:
         self.ready = False
+        self.sent = 0
         self.deflater: Deflater | None = None
         self._tally = tally
         self.write = write
@@ -70,13 +72,15 @@ class Outbox:
             text, data = event.get("text"), event.get("bytes")
             deflater = self.deflater
             if data is None and type(text) is str:
-                self.write(encode_text(text) if deflater is None else deflater.encode_text(text))
+                frame = encode_text(text) if deflater is None else deflater.encode_text(text)
+                self.write(frame)
+                self.sent += len(frame)
                 self._tally.messages_sent += 1
                 return
             if text is None and type(data) is bytes:
-                self.write(
-                    encode_binary(data) if deflater is None else deflater.encode_binary(data)
-                )
+                frame = encode_binary(data) if deflater is None else deflater.encode_binary(data)
+                self.write(frame)
+                self.sent += len(frame)
                 self._tally.messages_sent += 1
                 return
         await self._handle(event)
@@ -85,7 +89,9 @@ class Outbox:
         """Write a message that was framed for many, if that can be done at once."""
         if self.ready:
             deflater = self.deflater
-            self.write(message.plain if deflater is None else message.compressed(deflater))
+            frame = message.plain if deflater is None else message.compressed(deflater)
+            self.write(frame)
+            self.sent += len(frame)
             self._tally.messages_sent += 1
             return True
         return False

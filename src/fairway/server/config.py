@@ -522,8 +522,8 @@ class Config:
         "common", "--access-log-format", group=_LOG,
         choices=("common", "combined", "extended", "django", "json"),
         help="common: the common log format; combined: with referer and user agent, too; extended: "
-        "with duration, bytes received and request identifier behind them; django: lines as "
-        "runserver prints them; json: an object on each line.",
+        "with duration, bytes received and sent, and request identifier behind them; django: lines "
+        "as runserver prints them; json: an object on each line.",
     )  # fmt: skip
     log_format: str = option(
         "text", "--log-format", group=_LOG, choices=("text", "json"),

@@ -7,12 +7,12 @@ import random
 import time
 from collections.abc import Coroutine
 from email.utils import formatdate
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from fairway._types import ASGIApplication
 from fairway.server.application.stacks import format_stack, format_thread
 from fairway.server.application.threads import LentThread, ThreadPool
-from fairway.server.config import Config
+from fairway.server.config import Config, ConfigError
 from fairway.server.deadlines import Deadlines
 from fairway.server.http.files import FileThreads
 from fairway.server.listening.admission import Admission
@@ -20,6 +20,7 @@ from fairway.server.listening.proxy import Address, TrustedProxies
 from fairway.server.observing.access import AccessLog, AccessRecord, path_of
 from fairway.server.observing.counters import Counters
 from fairway.server.observing.figures import Histogram
+from fairway.server.observing.identifiers import RequestIds
 from fairway.server.observing.lag import Lag
 from fairway.server.observing.pages import Health
 from fairway.server.observing.refusals import Refusals
@@ -27,6 +28,9 @@ from fairway.server.websocket.pace import Pace
 from fairway.wire.deflate import Compression, CompressionOptions
 from fairway.wire.frames import with_retry
 from fairway.wire.http1 import HTTP1Limits, Request
+
+if TYPE_CHECKING:  # an extra that need not be installed
+    from fairway.server.observing.telemetry import Telemetry
 
 logger = logging.getLogger("fairway.server")
 
@@ -82,6 +86,9 @@ class Context:
         durations: How long requests took; None if nobody wants to know, like the next.
         lag: How late the loop is; it is started by whoever starts the server.
         health: What answers for the application about the server itself, or None.
+        request_ids: Gives each request its identifier, or None.
+        telemetry: Traces what the application does, or None.
+        worker: The number of this worker among the others.
         connections: Every open HTTP connection and WebSocket.
         tasks: Every application task with the executor of its sync code, which is labelled with
             what the task serves, such as ``"GET /"``.
@@ -105,6 +112,12 @@ class Context:
         if config.health_path:
             self.health = Health(config.health_path.rstrip("/"), lambda: self.ready)
             application = self.health.before(application)
+        self.request_ids = RequestIds(config) if config.request_ids != "off" else None
+        if self.request_ids is not None:
+            application = self.request_ids.before(application)
+        self.telemetry = make_telemetry(self) if config.opentelemetry else None
+        if self.telemetry is not None:
+            application = self.telemetry.before(application)
         self.application = application
         self.config = config
         self.loop = loop
@@ -136,6 +149,7 @@ class Context:
         self.lag = Lag(loop, self.admission.feel) if sampled else None
         self.connections: set[Client] = set()
         self.tasks: dict[asyncio.Task[None], LentThread] = {}
+        self.worker = 0
         self.ready = False
         self.draining = False
         self.served = 0
@@ -174,9 +188,7 @@ class Context:
         client: Address | None,
         started_at: float,
         size: int = 0,
-        *,
         received: int = 0,
-        request_id: str = "",
     ) -> None:
         """Count, and tell the access log; that it cannot be written is logged once.
 
@@ -188,11 +200,19 @@ class Context:
             started_at: When, by the loop's clock.
             size: As there.
             received: As there.
-            request_id: As there.
         """
-        self.counters.count(action, request.method, status)
-        if self.durations is not None and action == "complete":
-            self.durations.observe(self.time() - started_at)
+        counters = self.counters
+        counters.count(action, request.method, status)
+        if action == "complete":
+            counters.http_received += received
+            counters.http_sent += size
+            if self.durations is not None:
+                self.durations.observe(self.time() - started_at)
+        elif action == "disconnected":
+            counters.websocket_received += received
+            counters.websocket_sent += size
+        elif self.telemetry is not None and action != "connecting":
+            self.telemetry.answer(request.headers, status)
         if self.access_log is None or self._is_quiet(request):
             return
         record = AccessRecord(
@@ -206,7 +226,7 @@ class Context:
             size=size,
             duration=self.loop.time() - started_at,
             received=received,
-            request_id=request_id,
+            request_id="" if self.request_ids is None else self.request_ids.of(request),
             headers=request.headers,
         )
         try:
@@ -324,6 +344,24 @@ def _compression(config: Config) -> Compression | None:
             client_takeover=config.websocket_client_takeover,
         )
     )
+
+
+def make_telemetry(context: "Context") -> "Telemetry":
+    """What speaks OpenTelemetry, which is imported for those who have asked for it.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
+    try:
+        from fairway.server.observing.telemetry import Telemetry  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"opentelemetry is on, but there is no module {error.name!r}. "
+            "Install fairway[opentelemetry]."
+        ) from None
+    from fairway.server.observing.collecting import collect  # noqa: PLC0415  which imports this
+
+    return Telemetry(lambda: collect(context), lambda: str(context.worker))
 
 
 class _Straggler:

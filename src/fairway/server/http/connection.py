@@ -205,6 +205,8 @@ class Connection(asyncio.Protocol):
                 return
 
     def _begin(self, request: Request) -> None:
+        if self.context.request_ids is not None:
+            self.context.request_ids.mark(request, self.client)
         client, scheme = self.client, self.scheme
         if self.context.proxies is not None:
             client, named = self.context.proxies.resolve(request.headers, client)

@@ -246,6 +246,8 @@ class MultiplexedConnection(asyncio.Protocol):
             self._fail(event)
 
     def _begin(self, stream_id: int, request: Request) -> None:
+        if self.context.request_ids is not None:
+            self.context.request_ids.mark(request, self._client)
         client, scheme = self._client, self._scheme
         if self.context.proxies is not None:
             client, named = self.context.proxies.resolve(request.headers, client)

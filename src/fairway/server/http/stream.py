@@ -51,6 +51,7 @@ class HTTPStream:
         body_complete: The whole request body has arrived.
         response_started: Something of the response has been written.
         size: Bytes of the response's body that the application has sent so far.
+        received: Bytes of the request's body that have come.
     """
 
     __slots__ = (
@@ -74,6 +75,7 @@ class HTTPStream:
         "_trailers",
         "_writer",
         "body_complete",
+        "received",
         "response_started",
         "size",
     )
@@ -89,6 +91,7 @@ class HTTPStream:
         self.body_complete = not request.has_body
         self.response_started = False
         self.size = 0
+        self.received = 0
         self._connection = connection
         self._context = connection.context
         self._writer = writer
@@ -184,6 +187,7 @@ class HTTPStream:
 
     def feed(self, data: bytes, *, more: bool) -> None:
         """A piece of the request's body."""
+        self.received += len(data)
         self._mailbox.put_event(
             {"type": "http.request", "body": data, "more_body": more}, len(data)
         )
@@ -456,5 +460,11 @@ class HTTPStream:
     def _log(self) -> None:
         size = 0 if self._request.method == "HEAD" else self.size
         self._context.log(
-            "complete", self._status, self._request, self._client, self._started_at, size
+            "complete",
+            self._status,
+            self._request,
+            self._client,
+            self._started_at,
+            size,
+            self.received,
         )

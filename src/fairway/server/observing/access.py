@@ -4,8 +4,9 @@ import dataclasses
 import re
 import time
 from collections.abc import Callable, Sequence
-from typing import TextIO
+from typing import Any, Final, TextIO
 
+from fairway.server.observing.logs import timestamp, to_line
 from fairway.wire.http1 import Request
 
 
@@ -70,6 +71,8 @@ _DJANGO_WORDS = {
 }
 
 
+#: What is no visible ASCII character.
+_UNPRINTABLE: Final = re.compile(r"[^ -~]")
 #: The value of a parameter of a query whose name ends in "token": a credential.
 _TOKEN = re.compile(r"(?i)(?<=token=)[^&]+")
 
@@ -95,12 +98,57 @@ def format_common(record: AccessRecord, when: float) -> str:
     stamp = time.strftime("%d/%b/%Y:%H:%M:%S %z", time.localtime(when))
     host = record.client.rpartition(":")[0] or "-"
     # A quote in a path would otherwise end the field, and the client could write the rest itself.
-    path = record.path.replace("\\", "\\\\").replace('"', '\\"')
+    path = quote(record.path)
     if record.protocol == "http":
         request = f"{record.method} {path} HTTP/{record.http_version}"
         return f'{host} - - [{stamp}] "{request}" {record.status} {record.size}'
     status = record.status or "-"
     return f'{host} - - [{stamp}] "{_WORDS[record.action]} {path}" {status} -'
+
+
+def format_combined(record: AccessRecord, when: float) -> str:
+    """The same with the referer and the user agent behind it, as Apache and nginx have it."""
+    referer, agent = (quote(record.header(name)) for name in (b"referer", b"user-agent"))
+    return f'{format_common(record, when)} "{referer or "-"}" "{agent or "-"}"'
+
+
+def format_extended(record: AccessRecord, when: float) -> str:
+    """The same with seconds, bytes received and sent, and the request's identifier behind it."""
+    identifier = quote(record.request_id) or "-"
+    numbers = f"{record.duration:.3f} {record.received} {record.size}"
+    return f"{format_combined(record, when)} {numbers} {identifier}"
+
+
+def format_json(record: AccessRecord, when: float) -> str:
+    """An object with everything that is known."""
+    found: dict[str, Any] = {
+        "time": timestamp(when),
+        "logger": "fairway.access",
+        "protocol": record.protocol,
+        "action": record.action,
+        "client": record.client,
+        "method": record.method,
+        "path": record.path,
+        "http_version": record.http_version,
+        "close_code" if record.action == "disconnected" else "status": record.status,
+        "duration": round(record.duration, 6),
+        "sent": record.size,
+        "received": record.received,
+        "user_agent": record.header(b"user-agent"),
+        "referer": record.header(b"referer"),
+        "request_id": record.request_id,
+    }
+    return to_line({name: value for name, value in found.items() if value not in ("", None)})
+
+
+def quote(text: str) -> str:
+    """Text that stays in its field and on its line, whatever a client has put into it."""
+    text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return text if text.isascii() and text.isprintable() else _UNPRINTABLE.sub(_escape, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    return f"\\x{ord(found[0]):02x}"
 
 
 def format_django(record: AccessRecord) -> str:
@@ -113,12 +161,20 @@ def format_django(record: AccessRecord) -> str:
     return f"WebSocket {_DJANGO_WORDS[record.action]} {record.path} [{client}]"
 
 
+_FORMATS: Final[dict[str, Callable[[AccessRecord, float], str]]] = {
+    "common": format_common,
+    "combined": format_combined,
+    "extended": format_extended,
+    "json": format_json,
+}
+
+
 class AccessLogStream:
     """An access log that writes lines to a text stream.
 
     Args:
         stream: Where the lines go; flushed after each, so that they can be followed.
-        style: ``"common"`` or ``"django"``.
+        style: One of the choices of the option ``access_log_format``.
     """
 
     def __init__(self, stream: TextIO, style: str = "common") -> None:
@@ -132,6 +188,6 @@ class AccessLogStream:
             stamp = time.strftime("%d/%b/%Y %H:%M:%S", time.localtime(now))
             line = f"[{stamp}] {format_django(record)}"
         else:
-            line = format_common(record, now)
+            line = _FORMATS[self._style](record, now)
         self._stream.write(line + "\n")
         self._stream.flush()

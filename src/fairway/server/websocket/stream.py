@@ -50,6 +50,7 @@ class WebSocketStream(asyncio.Protocol):
 
     Attributes:
         heard_at: When something came from the client last, by the loop's clock.
+        received: Bytes that have come since it is open.
     """
 
     __slots__ = (
@@ -72,6 +73,7 @@ class WebSocketStream(asyncio.Protocol):
         "_transport",
         "_unsent",
         "heard_at",
+        "received",
     )
 
     def __init__(
@@ -105,6 +107,7 @@ class WebSocketStream(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._clock = WebSocketClock(context, self)
         self._started_at = self.heard_at = context.loop.time()
+        self.received = 0
         self._unsent = 0  # what was still to be written when its time to end began
 
     # ------------------------------------------------------------------ opening
@@ -209,6 +212,7 @@ class WebSocketStream(asyncio.Protocol):
                 self.pause_reading()
             return
         self.heard_at = self._context.time()
+        self.received += len(data)
         if self._meter is not None:
             self._overdo(self._meter.take_bytes(self.heard_at, len(data)))
         self._receive(data)
@@ -343,7 +347,9 @@ class WebSocketStream(asyncio.Protocol):
         if kind not in phase.takes:
             refuse_event(kind, phase)
         if kind == "websocket.send":
-            self._transport.write(encode_message(event, self._outbox.deflater))
+            frame = encode_message(event, self._outbox.deflater)
+            self._transport.write(frame)
+            self._outbox.sent += len(frame)
             self._context.counters.messages_sent += 1
         elif kind == "websocket.accept":
             self._accept(event)
@@ -467,6 +473,11 @@ class WebSocketStream(asyncio.Protocol):
         self._transport.abort()
 
     @property
+    def sent(self) -> int:
+        """Bytes that messages to the client were."""
+        return self._outbox.sent
+
+    @property
     def unread(self) -> bool:
         """Whether the client may have said something that is not being read."""
         return self._flooded or self._mailbox.paused or self._frames.pending
@@ -525,4 +536,12 @@ class WebSocketStream(asyncio.Protocol):
             self._drop()
 
     def _log(self, action: str, status: int) -> None:
-        self._context.log(action, status, self._request, self._client, self._started_at)
+        self._context.log(
+            action,
+            status,
+            self._request,
+            self._client,
+            self._started_at,
+            self._outbox.sent,
+            self.received,
+        )

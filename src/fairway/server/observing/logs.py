@@ -1,0 +1,53 @@
+"""Log records as JSON, one object on a line."""
+
+import datetime
+import json
+import logging
+from typing import Any, Final
+
+#: What every record has by itself; whatever else it has was given to it as ``extra``.
+_OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class JSONFormatter(logging.Formatter):
+    """Formats a record as an object: when, how grave, who says what, and what was given beside it.
+
+    ``time`` is ISO 8601 in UTC, with milliseconds. Nothing in a message can begin another line:
+    JSON has no control characters in texts.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end."""
+        found: dict[str, Any] = {
+            "time": timestamp(record.created),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        found |= {
+            name: value
+            for name, value in vars(record).items()
+            if name not in _OWN and name not in found
+        }
+        if record.exc_info:
+            record.exc_text = record.exc_text or self.formatException(record.exc_info)
+        if record.exc_text:
+            found["exception"] = record.exc_text
+        if record.stack_info:
+            found["stack"] = self.formatStack(record.stack_info)
+        return to_line(found)
+
+
+def timestamp(when: float) -> str:
+    """A moment as ISO 8601 in UTC, with milliseconds.
+
+    Args:
+        when: Seconds since the epoch.
+    """
+    moment = datetime.datetime.fromtimestamp(when, datetime.UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def to_line(found: dict[str, Any]) -> str:
+    """An object on one line of ASCII; what JSON does not know is said as text."""
+    return json.dumps(found, default=str, separators=(",", ":"))
