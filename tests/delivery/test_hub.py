@@ -10,6 +10,7 @@ import pytest
 
 from fairway.delivery import ChannelQueue, Hub, Mailbox, Overflow
 from fairway.delivery.hub import SLICE
+from fairway.server.observing.counters import Counters
 from fairway.wire.prepared import PreparedMessage
 from tests.delivery.helpers import new_mailbox, open_outbox, take_all
 
@@ -292,6 +293,20 @@ class TestPrepared:
         await self.publish(hub)
         assert written == [b"\x81\x02hi"]
         assert not reader.done()
+
+    async def test_counted(self) -> None:
+        """What was written is counted, and what waits in a mailbox is not."""
+        hub = Hub()
+        counters = Counters()
+        for name in ("a", "b", "c"):
+            mailbox = attach(hub, name)
+            hub.join("room", name)
+            mailbox.direct, _, _ = open_outbox()
+            mailbox.direct.tally = counters
+            if name != "b":
+                mailbox.park()
+        await self.publish(hub)
+        assert counters.messages_sent == 2
 
     @pytest.mark.parametrize("obstacle", ["handler runs", "not ready", "no direct way"])
     async def test_through_the_mailbox(self, obstacle: str) -> None:

@@ -3,6 +3,9 @@
 import pytest
 
 from fairway._types import Event
+from fairway.server.observing.counters import Counters
+from fairway.wire.deflate import Compression, CompressionOptions, Deflater
+from fairway.wire.extensions import Extension
 from fairway.wire.prepared import PreparedMessage
 from tests.delivery.helpers import open_outbox
 
@@ -59,3 +62,46 @@ async def test_prepared_message() -> None:
     assert outbox.write_prepared(message) is False
     assert written == [b"\x81\x02hi"]
     assert written[0] is message.plain
+
+
+@pytest.mark.parametrize(("key", "first"), [("text", 0xC1), ("bytes", 0xC2)])
+async def test_compressed(key: str, first: int) -> None:
+    """For a client that reads compressed messages, those that are long enough are compressed."""
+    outbox, written, handled = open_outbox()
+    outbox.deflater = Deflater(15, CompressionOptions(threshold=100))
+    for message in ("x" * 99, "x" * 100):
+        await outbox(
+            {"type": "websocket.send", key: message if key == "text" else message.encode()}
+        )
+    assert [frame[0] for frame in written] == [first & 0x8F, first]
+    assert len(written[1]) < 20
+    assert handled == []
+
+
+async def test_prepared_and_compressed() -> None:
+    """Clients that read compressed messages share one frame, and the others the plain one."""
+    message = PreparedMessage("x" * 200)
+    compression = Compression(CompressionOptions(threshold=100))
+    agreement = compression.negotiate([Extension("permessage-deflate")])
+    assert agreement is not None
+    frames = []
+    for compresses in (True, False, True, False):
+        outbox, written, _ = open_outbox()
+        outbox.deflater = compression.deflater(agreement) if compresses else None
+        assert outbox.write_prepared(message)
+        frames += written
+    assert frames[0] is frames[2]
+    assert frames[1] is frames[3] is message.plain
+    assert frames[0][0] == 0xC1
+
+
+async def test_counted() -> None:
+    """What an application sends the short way is counted; prepared ones by who writes them."""
+    outbox, _, _ = open_outbox()
+    outbox.tally = Counters()
+    await outbox({"type": "websocket.send", "text": "a"})
+    await outbox({"type": "websocket.send", "bytes": b"b"})
+    assert outbox.write_prepared(PreparedMessage("c"))
+    outbox.ready = False
+    await outbox({"type": "websocket.send", "text": "d"})
+    assert outbox.tally.messages_sent == 2

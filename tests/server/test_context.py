@@ -1,6 +1,7 @@
 """What all connections of one server share."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from email.utils import formatdate
 from types import SimpleNamespace
@@ -408,3 +409,40 @@ async def test_close(context: Context, loop: Loop, never: asyncio.Event) -> None
     assert str(caught.value) == "The server has ended, so no sync code can be run any more."
     never.set()
     await task
+
+
+class TestAskToRetry:
+    """When clients are asked to come back that have all lost their connection."""
+
+    def test_spread(self, loop: Loop) -> None:
+        """However many they are, they are spread evenly over the window."""
+        context = make(loop, websocket_retry_window=10)
+        for count in (10, 100, 1000):
+            moments = [float(context.ask_to_retry("x").partition("=")[2]) for _ in range(count)]
+            assert all(0 <= moment <= 10 for moment in moments)
+            for second in range(10):
+                share = sum(second <= moment < second + 1 for moment in moments)
+                assert abs(share - count / 10) <= count / 100 + 3
+        context.close()
+
+    def test_format(self, loop: Loop) -> None:
+        """The reason ends with it."""
+        context = make(loop)
+        reason = context.ask_to_retry("The server is restarting.")
+        assert re.fullmatch(r"The server is restarting\. retry=[0-5]\.\d", reason)
+        context.close()
+
+    def test_off(self, loop: Loop) -> None:
+        """Without a window nobody is asked."""
+        context = make(loop, websocket_retry_window=0)
+        assert context.ask_to_retry("The server is restarting.") == "The server is restarting."
+        context.close()
+
+
+def test_compression(loop: Loop) -> None:
+    """Compression is there unless it is switched off."""
+    on, off = make(loop), make(loop, websocket_compression=False)
+    assert on.compression is not None
+    assert off.compression is None
+    on.close()
+    off.close()

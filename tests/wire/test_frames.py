@@ -8,7 +8,6 @@ import websockets.frames
 
 from fairway.wire.frames import (
     Opcode,
-    PreparedMessage,
     cut_utf8,
     encode_binary,
     encode_close,
@@ -16,6 +15,7 @@ from fairway.wire.frames import (
     encode_header,
     encode_text,
     is_sendable,
+    with_retry,
 )
 
 #: Lengths on either side of each border between two forms.
@@ -133,27 +133,6 @@ class TestMessages:
             encode_text(text)
 
 
-class TestPreparedMessage:
-    """A message that goes to many is framed once."""
-
-    @pytest.mark.parametrize("text", ["", "hi", "Καλημέρα", "x" * 126, "x" * 65536])
-    def test_text(self, text: str) -> None:
-        """Text is prepared as the frame of a text message."""
-        prepared = PreparedMessage(text)
-        assert (prepared.data, prepared.plain) == (text, encode_text(text))
-
-    @pytest.mark.parametrize("data", [b"", b"hi", b"x" * 126, b"x" * 65536])
-    def test_binary(self, data: bytes) -> None:
-        """Bytes are prepared as the frame of a binary message."""
-        prepared = PreparedMessage(data)
-        assert (prepared.data, prepared.plain) == (data, encode_binary(data))
-
-    def test_surrogate(self) -> None:
-        """What cannot be sent cannot be prepared."""
-        with pytest.raises(UnicodeEncodeError, match="surrogates not allowed"):
-            PreparedMessage("\ud83d")
-
-
 class TestClose:
     """§5.5.1: a Close frame has no body, or a code and a reason."""
 
@@ -223,3 +202,31 @@ class TestCutUTF8:
     def test_cut(self, text: str, limit: int, cut: str) -> None:
         """No character is split, and none that fits is lost."""
         assert cut_utf8(text, limit) == cut.encode()
+
+
+class TestWithRetry:
+    """A close reason that says when to come back: words, a space, ``retry=``, seconds."""
+
+    @pytest.mark.parametrize(
+        ("reason", "seconds", "result"),
+        [
+            ("The server is restarting.", 2.5, "The server is restarting. retry=2.5"),
+            ("The server is restarting.", 0, "The server is restarting. retry=0.0"),
+            ("The server is restarting.", 12.345, "The server is restarting. retry=12.3"),
+            ("", 1, "retry=1.0"),
+            ("words ", 1, "words retry=1.0"),
+            ("before now", -3, "before now retry=0.0"),
+        ],
+    )
+    def test_format(self, reason: str, seconds: float, result: str) -> None:
+        """The number has one decimal, and is never negative."""
+        assert with_retry(reason, seconds) == result
+
+    @pytest.mark.parametrize("reason", ["x" * 200, "é" * 100, "👋" * 60, "x" * 113, "x" * 114])
+    def test_fits(self, reason: str) -> None:
+        """The words are cut, and never the number: it fits into a Close frame (§5.5.1)."""
+        result = with_retry(reason, 600.04)
+        assert result.endswith(" retry=600.0")
+        assert 119 < len(result.encode()) <= 123
+        assert encode_close(1012, result)[4:] == result.encode()
+        assert reason.startswith(result.removesuffix(" retry=600.0"))

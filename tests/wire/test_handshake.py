@@ -7,10 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.client import ClientProtocol
+from websockets.extensions.permessage_deflate import (
+    ClientPerMessageDeflateFactory,
+    PerMessageDeflate,
+)
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from fairway._types import Headers
+from fairway.wire.deflate import Compression, CompressionOptions
+from fairway.wire.extensions import Extension
 from fairway.wire.handshake import HandshakeRefused, OpeningHandshake, accept_value, is_token
 from tests.wire.streams import FUZZ
 
@@ -24,6 +30,8 @@ REQUEST: Final[Headers] = [
     (b"sec-websocket-protocol", b"chat, superchat"),
     (b"sec-websocket-version", b"13"),
 ]
+
+EXTENSIONS: Final = b"sec-websocket-extensions"
 
 SWITCHING: Final = (
     b"HTTP/1.1 101 Switching Protocols\r\n"
@@ -369,3 +377,63 @@ class TestIsToken:
     def test_whole(self, value: bytes, verdict: bool) -> None:
         """A token is not empty, and is one to its end."""
         assert is_token(value) is verdict
+
+
+class TestExtensions:
+    """§9.1, §11.3.2: offered in one line or several, answered in one."""
+
+    def test_offered(self) -> None:
+        """They are given in their order."""
+        values = (b"permessage-deflate; client_max_window_bits, foo", b"bar")
+        handshake = OpeningHandshake.parse("GET", "1.1", request(EXTENSIONS, *values))
+        assert handshake.extensions == [
+            Extension("permessage-deflate", (("client_max_window_bits", None),)),
+            Extension("foo"),
+            Extension("bar"),
+        ]
+
+    def test_none(self) -> None:
+        """Most requests of the past have none."""
+        assert OpeningHandshake.parse("GET", "1.1", REQUEST).extensions == []
+
+    @pytest.mark.parametrize("value", [b"foo;", b'foo; x="', b"foo bar", b"foo; x=(1)"])
+    def test_malformed(self, value: bytes) -> None:
+        """What is no list of extensions fails the connection."""
+        assert refusal(request(EXTENSIONS, value)) == (
+            400,
+            "The Sec-WebSocket-Extensions header is not a list of extensions.",
+            [],
+        )
+
+    def test_answered(self) -> None:
+        """The answer is a header of its own, without which all are declined."""
+        handshake = OpeningHandshake.parse("GET", "1.1", request(EXTENSIONS, b"foo"))
+        assert EXTENSIONS not in dict(handshake.accept_headers(None))
+        headers = handshake.accept_headers(None, b"foo; x=1")
+        assert headers[-1] == (b"Sec-WebSocket-Extensions", b"foo; x=1")
+
+    def test_with_websockets(self) -> None:
+        """A client takes the answer, and both then compress with what was agreed on."""
+        client = ClientProtocol(
+            parse_uri("ws://server.example.com/"),
+            extensions=[ClientPerMessageDeflateFactory(server_max_window_bits=11)],
+        )
+        asked = client.connect()
+        fields = [
+            (name.lower().encode(), value.encode()) for name, value in asked.headers.raw_items()
+        ]
+        handshake = OpeningHandshake.parse("GET", "1.1", fields)
+        compression = Compression(CompressionOptions(client_window_bits=12))
+        agreement = compression.negotiate(handshake.extensions)
+        assert agreement is not None
+        lines = [b"HTTP/1.1 101 Switching Protocols"]
+        lines += [b": ".join(field) for field in handshake.accept_headers(None, agreement.answer)]
+        client.send_request(asked)
+        client.receive_data(b"\r\n".join([*lines, b"", b""]))
+        assert client.handshake_exc is None
+        assert client.state is State.OPEN
+        (extension,) = client.extensions
+        assert isinstance(extension, PerMessageDeflate)
+        assert (extension.remote_max_window_bits, extension.local_max_window_bits) == (11, 12)
+        assert extension.remote_no_context_takeover
+        assert extension.local_no_context_takeover

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from fairway.wire import websocket
-from fairway.wire.frames import PreparedMessage
+from fairway.wire.prepared import PreparedMessage
 from fairway.wire.websocket import Closed, Event, Ping, Pong, WebSocketConnection
 from tests.wire.client import (
     BINARY,

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import logging
+import random
 from collections.abc import Hashable
 from typing import Any, ClassVar, Final
 
@@ -23,7 +24,7 @@ from fairway.exceptions import StopConsumer
 from fairway.layers.base import ChannelLayer
 from fairway.layers.codec import decode
 from fairway.utils import name_that_thing
-from fairway.wire.frames import CloseCode
+from fairway.wire.frames import RETRY_WINDOW, CloseCode, with_retry
 
 logger = logging.getLogger("fairway.consumer")
 
@@ -353,8 +354,9 @@ class Serving:
         code, reason = int(CloseCode.TRY_AGAIN_LATER), "Too many messages were waiting."
         self._fw_closing = True
         if isinstance(send, Outbox):
-            send.leave(code, reason)
+            send.leave(code, reason)  # our server adds when to come back
             return
+        reason = with_retry(reason, random.uniform(0.0, RETRY_WINDOW))  # noqa: S311  no secret
         event = {"type": "websocket.close", "code": code, "reason": reason}
         assert self._fw_mailbox is not None
         closing = self._fw_mailbox.loop.create_task(_send_quietly(send, event))

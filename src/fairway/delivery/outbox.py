@@ -40,16 +40,18 @@ class Outbox:
             connection's states, waits for slow readers and raises the errors that ASGI asks for.
         leave: Ends the connection from the server's side, with a close code and a reason, whatever
             the application is doing.
-        tally: Counts what is written the short way; the rest is the server's to count.
+        tally: Counts what an application sends the short way. Prepared messages are counted by who
+            writes them, many at once, and the rest by the server.
 
     Attributes:
         deflater: What compresses messages for this client; None for a client that reads none.
+        tally: What it was given.
         ready: The connection is open, not closing, and its buffer is below the high-water mark. The
             server keeps it true to the facts; while it is set, a message needs no other check.
         sent: Bytes that messages to this client were, frames and all.
     """
 
-    __slots__ = ("_handle", "_tally", "deflater", "leave", "ready", "sent", "write")
+    __slots__ = ("_handle", "deflater", "leave", "ready", "sent", "tally", "write")
 
     def __init__(
         self,
@@ -61,7 +63,7 @@ class Outbox:
         self.ready = False
         self.sent = 0
         self.deflater: Deflater | None = None
-        self._tally = tally
+        self.tally = tally
         self.write = write
         self.leave = leave
         self._handle = handle
@@ -75,13 +77,13 @@ class Outbox:
                 frame = encode_text(text) if deflater is None else deflater.encode_text(text)
                 self.write(frame)
                 self.sent += len(frame)
-                self._tally.messages_sent += 1
+                self.tally.messages_sent += 1
                 return
             if text is None and type(data) is bytes:
                 frame = encode_binary(data) if deflater is None else deflater.encode_binary(data)
                 self.write(frame)
                 self.sent += len(frame)
-                self._tally.messages_sent += 1
+                self.tally.messages_sent += 1
                 return
         await self._handle(event)
 
@@ -92,6 +94,5 @@ class Outbox:
             frame = message.plain if deflater is None else message.compressed(deflater)
             self.write(frame)
             self.sent += len(frame)
-            self._tally.messages_sent += 1
             return True
         return False

@@ -102,7 +102,7 @@ class Compression:
     def __init__(self, options: CompressionOptions) -> None:
         self._options = options
         self._deflaters: dict[int, Deflater] = {}
-        self._inflaters: dict[int, Inflater] = {}
+        self._inflater = Inflater(MAX_WINDOW_BITS)
 
     def negotiate(self, offers: Iterable[Extension]) -> Agreement | None:
         """The answer to what a client offers: to the first offer that can be accepted, or None.
@@ -129,13 +129,9 @@ class Compression:
 
     def inflater(self, agreement: Agreement) -> "Inflater":
         """What reads the messages of a client with this agreement."""
-        bits = agreement.client_window_bits
         if agreement.client_takeover:
-            return Inflater(bits, takeover=True)
-        shared = self._inflaters.get(bits)
-        if shared is None:
-            shared = self._inflaters[bits] = Inflater(bits)
-        return shared
+            return Inflater(agreement.client_window_bits, takeover=True)
+        return self._inflater
 
 
 def _accept(offer: Extension, options: CompressionOptions) -> Agreement | None:
@@ -248,7 +244,12 @@ class Deflater:
 
 
 class Inflater:
-    """Reads what clients compressed; without takeover for all with the same window.
+    """Reads what clients compressed; without takeover for all of them.
+
+    Whether a client keeps to its window is judged only where that costs memory: in what it may
+    refer to of the messages before. Within a message it may refer to anything that DEFLATE can;
+    zlib would notice some references beyond the window and others not, depending on how the
+    message is cut into pieces.
 
     Args:
         window_bits: As agreed on.
@@ -288,7 +289,7 @@ class Inflation:
         # The window of zlib is made anew for each message, from a copy of what it may refer to: to
         # keep it inside of zlib would take half as much memory again, and it could not be carried
         # over a final block (§7.2.3.4).
-        self._decoder = self._new_decoder(inflater.history)
+        self._decoder = _new_decoder(inflater.history)
 
     def feed(self, chunk: bytes, so_far: bytes | bytearray, limit: int, *, final: bool) -> bytes:
         """The next part of the message (§7.2.2).
@@ -314,7 +315,8 @@ class Inflation:
                 raise DeflateError("The message ends within a block.")
             inflater = self._inflater
             if inflater.takeover:
-                inflater.history = self._window(inflater.history, so_far, data)
+                size = 1 << inflater.window_bits
+                inflater.history = _last(size, inflater.history, so_far, data)
         return data
 
     def _inflate(self, data: bytes, so_far: bytes | bytearray, limit: int) -> bytes:
@@ -327,18 +329,18 @@ class Inflation:
             self._final_blocks += 1
             if self._final_blocks > _MAX_FINAL_BLOCKS:
                 raise DeflateError("The message has too many final blocks.")
-            decoder = self._decoder = self._new_decoder(
-                self._window(self._inflater.history, so_far, output)
-            )
+            window = _last(1 << MAX_WINDOW_BITS, self._inflater.history, so_far, output)
+            decoder = self._decoder = _new_decoder(window)
             output += decoder.decompress(rest, limit - len(output) if limit else 0)
         return output
 
-    def _window(self, *parts: bytes | bytearray) -> bytes:
-        """The end of all that came, as far as it may be referred to."""
-        size = 1 << self._inflater.window_bits
-        ends = b"".join(part[-size:] for part in parts)
-        return ends[-size:]
 
-    def _new_decoder(self, window: bytes) -> "zlib._Decompress":
-        bits = -self._inflater.window_bits
-        return zlib.decompressobj(bits, zdict=window) if window else zlib.decompressobj(bits)
+def _last(size: int, *parts: bytes | bytearray) -> bytes:
+    """The last ``size`` bytes of all the parts together."""
+    return b"".join(part[-size:] for part in parts)[-size:]
+
+
+def _new_decoder(window: bytes) -> "zlib._Decompress":
+    if not window:
+        return zlib.decompressobj(-MAX_WINDOW_BITS)
+    return zlib.decompressobj(-MAX_WINDOW_BITS, zdict=window)

@@ -1,7 +1,7 @@
 """What a client offers in ``Sec-WebSocket-Extensions`` (RFC 6455 §9.1)."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -27,7 +27,7 @@ class Extension(NamedTuple):
     """
 
     name: str
-    parameters: Sequence[tuple[str, str | None]] = ()
+    parameters: tuple[tuple[str, str | None], ...] = ()
 
 
 class ExtensionsMalformed(ValueError):
@@ -59,7 +59,7 @@ def parse_extensions(values: Iterable[bytes]) -> list[Extension]:
             position = found.end()
         if position < len(data) and data[position] != ord(","):
             raise ExtensionsMalformed
-        offers.append(Extension(name[1].decode("ascii"), parameters))
+        offers.append(Extension(name[1].decode("ascii"), tuple(parameters)))
         position = _match_end(_BETWEEN, data, position)
     return offers
 
