@@ -373,7 +373,14 @@ class HTTP2Connection(Engine):
 
     def _on_settings(self, found: Frame, events: list[Event]) -> None:
         self._charge()
-        if found.stream_id or found.flags & frames.ACK:
+        if found.stream_id:
+            raise ConnectionBroken(ErrorCode.PROTOCOL_ERROR, "A SETTINGS frame names a stream.")
+        if found.flags & frames.ACK:
+            if found.payload:
+                # "MUST be treated as a connection error … of type FRAME_SIZE_ERROR", §6.5
+                raise ConnectionBroken(
+                    ErrorCode.FRAME_SIZE_ERROR, "An acknowledgement of settings has a content."
+                )
             self._feed(found.serialize())
             return
         values = frames.parse_settings(found.payload)
