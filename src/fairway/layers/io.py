@@ -48,6 +48,11 @@ class InputOutput:
             return self._loop
 
     @property
+    def running(self) -> asyncio.AbstractEventLoop | None:
+        """The loop, if it has been started; for what happens on its thread."""
+        return self._loop
+
+    @property
     def here(self) -> bool:
         """Whether the caller is on the thread itself."""
         return threading.current_thread() is self._thread

@@ -158,15 +158,14 @@ class RedisBus(Bus):
     ) -> bool:
         """Add to a queue; False when it is full."""
         session = self._open()
-        keys = session.keys
-        names = (*keys.queue(queue), keys.changed(queue))
+        names, wake = session.keys.pushing(queue)
         rest = (
             _milliseconds(expiry),
             capacity,
             _milliseconds(delay),
-            keys.process,
+            session.keys.process,
             session.router.publish_command,
-            keys.wake(queue),
+            wake,
             self._wire.seal(payload),
         )
         taken, expired = await session.ask(queue, lambda number: (*names, number, *rest), PUSH)

@@ -150,6 +150,10 @@ class Cluster:
         if home is not None:
             home.unsubscribe(channel)
 
+    def is_subscribed(self, name: str, channel: bytes) -> bool:
+        """Whether it was done, and not taken back."""
+        return channel in self._subscribed
+
     def lane(self, name: str) -> int:
         """The slot of a name."""
         return slot_of(name)

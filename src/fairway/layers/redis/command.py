@@ -1,7 +1,6 @@
 """Commands on their way: until when they are worth sending, and who waits for the answer."""
 
 import asyncio
-import contextlib
 import threading
 import time
 from collections import deque
@@ -169,11 +168,13 @@ def answer_to(future: "asyncio.Future[Reply]") -> Done:
     loop = future.get_loop()
 
     def done(reply: Reply, error: Exception | None) -> None:
-        if io.here and loop is io.loop:
+        if loop is io.running:
             _resolve(future, reply, error)
             return
-        with contextlib.suppress(RuntimeError):  # that loop was closed: nobody waits any more
+        try:  # not suppress(): this is done for each reply
             loop.call_soon_threadsafe(_resolve, future, reply, error)
+        except RuntimeError:
+            return  # that loop was closed: nobody waits any more
 
     return done
 

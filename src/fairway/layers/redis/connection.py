@@ -108,11 +108,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Say so."""
-        with self._writing:
-            self._behind = True  # nothing goes anywhere any more
-            if self._socket is not None:
-                self._socket.close()
-                self._socket = None
+        self._write_no_more()
         if exc is not None:
             self._reason = str(exc) or type(exc).__name__
         for future in self._asked:
@@ -152,6 +148,13 @@ class Connection(asyncio.Protocol):
             self._pass_on(data)
         else:
             self._loop.call_soon_threadsafe(self._pass_on, data)
+
+    def _write_no_more(self) -> None:
+        with self._writing:
+            self._behind = True
+            if self._socket is not None:
+                self._socket.close()
+                self._socket = None
 
     def _pass_on(self, data: bytes) -> None:
         with self._writing:
@@ -205,6 +208,8 @@ class Connection(asyncio.Protocol):
     def abort(self, reason: str) -> None:
         """End the connection at once, for this reason."""
         self._reason = reason
+        # A transport whose opening is cancelled never says that it is lost.
+        self._write_no_more()
         if self._transport is not None:
             self._transport.abort()
 

@@ -6,7 +6,13 @@ tag of all that belongs to it, so that it is in one slot of a cluster.
 https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags
 """
 
+import functools
+from typing import Final
+
 from fairway.layers.redis.scripts import QUEUE_KEYS
+
+#: Queues whose keys are not put together anew each time.
+_KEPT: Final = 1000
 
 
 class Keys:
@@ -20,10 +26,16 @@ class Keys:
     def __init__(self, prefix: str, process: str) -> None:
         self.prefix = prefix
         self.process = process
+        self._before_topic = len(f"{prefix}:topic:{{".encode())
+        self.pushing = functools.lru_cache(_KEPT)(self._pushing)
 
     def channel(self, topic: str) -> str:
         """Where a topic is published."""
         return f"{self.prefix}:topic:{{{topic}}}"
+
+    def topic(self, channel: bytes) -> str:
+        """The topic that is published there."""
+        return channel[self._before_topic : -1].decode()
 
     def members(self, topic: str) -> str:
         """The queues that are members of a topic."""
@@ -45,6 +57,10 @@ class Keys:
     def wake(self, queue: str) -> str:
         """What the channels begin with by which processes are woken for a queue."""
         return f"{self.prefix}:wake:{{{queue}}}:"
+
+    def _pushing(self, queue: str) -> tuple[tuple[str, ...], str]:
+        """The keys of what adds to a queue, and what its wake channels begin with."""
+        return (*self.queue(queue), self.changed(queue)), self.wake(queue)
 
     def patterns(self) -> tuple[str, ...]:
         """Globs for all keys that are stored."""

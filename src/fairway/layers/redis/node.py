@@ -73,7 +73,10 @@ class Router(Protocol):
         """Subscribe to a channel of a queue or topic."""
 
     def unsubscribe(self, name: str, channel: bytes) -> None:
-        """Take that back."""
+        """Take that back, if it was done."""
+
+    def is_subscribed(self, name: str, channel: bytes) -> bool:
+        """Whether it was done, and not taken back; on any thread."""
 
     def lane(self, name: str) -> int:
         """A number for names whose commands keep their order among each other."""
@@ -115,6 +118,10 @@ class Shards:
     def unsubscribe(self, name: str, channel: bytes) -> None:
         """Take that back."""
         self._node(name).subscriptions.unsubscribe(channel)
+
+    def is_subscribed(self, name: str, channel: bytes) -> bool:
+        """Whether it was done, and not taken back."""
+        return channel in self._node(name).subscriptions.handlers
 
     def lane(self, name: str) -> int:
         """The number of its server."""

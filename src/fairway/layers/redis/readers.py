@@ -154,7 +154,7 @@ class Reader:
     def stir(self) -> None:
         """Ask again: calls may have been missed."""
         if self._waiters:
-            self._wake(b"")
+            self._wake()
 
     def close(self, error: Exception) -> None:
         """Send everybody away."""
@@ -168,7 +168,7 @@ class Reader:
 
     # ------------------------------------------------------------------ asking
 
-    def _wake(self, _: bytes) -> None:
+    def _wake(self, _channel: bytes = b"", _data: bytes = b"") -> None:
         """There is something, and this process is the one to take it."""
         with self._lock:
             self._in_line = False
@@ -205,7 +205,7 @@ class Reader:
     def _answered(
         self, command: Command, lease: int, reply: Reply, error: Exception | None
     ) -> None:
-        due, data = ASK_AGAIN, None
+        due, taken = ASK_AGAIN, None
         if error is not None:
             due = AFTER_ERROR  # it has been logged where it came
         else:
@@ -215,13 +215,13 @@ class Reader:
             if data is not None:
                 self._expiring = False
                 taken = Taken(f"{self._keys.process}:{command.number}", data, number)
-                self._hand_over(taken, lease)
             elif number >= 0:
                 due = min(number / 1000 + 0.001, ASK_AGAIN)
         with self._lock:
+            waiter = None if taken is None else self._first_for(lease)
             self._asking = False
-            self._in_line = error is None and data is None
-            at_once = self._called or (error is None and data is not None)
+            self._in_line = error is None and taken is None
+            at_once = self._called or taken is not None
             nobody = self._first() is None
         if nobody:
             self._leave_line()
@@ -230,16 +230,26 @@ class Reader:
             self._ask()
         else:
             self._set_timer(due, sooner=True)
+        # Last of all: the thread that wakes asks again at once, and would have to wait here.
+        if taken is not None:
+            self._hand_over(taken, lease, waiter)
 
-    def _hand_over(self, taken: Taken, lease: int) -> None:
-        with self._lock:
-            while (waiter := self._first()) is not None and waiter.lease == lease:
-                self._waiters.popleft()
-                if waiter.take(taken):
-                    self._used = time.monotonic()
-                    return
+    def _hand_over(self, taken: Taken, lease: int, waiter: Waiter | None) -> None:
+        while waiter is not None:
+            if waiter.take(taken):
+                self._used = time.monotonic()
+                return
+            with self._lock:
+                waiter = self._first_for(lease)
         # Nobody waits any more, or on other terms, and asks for itself.
         self.put_back(taken, lease)
+
+    def _first_for(self, lease: int) -> Waiter | None:
+        """Takes the first who waits, if it is on these terms; with the lock held."""
+        waiter = self._first()
+        if waiter is not None and waiter.lease == lease:
+            return self._waiters.popleft()
+        return None
 
     def _first(self) -> Waiter | None:
         while self._waiters and not self._waiters[0].waits:

@@ -54,7 +54,8 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local function keep(key, ms)
-  if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, ms) end
+  -- Half as long again, so that not each entry has to prolong it.
+  if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, math.floor(ms * 1.5)) end
 end
 
 local function again(entry, expires)
@@ -64,7 +65,7 @@ local function again(entry, expires)
 end
 
 local function settle(expiry)
-  if redis.call('EXISTS', later, leases) == 0 then return end
+  if redis.call('EXISTS', later, leases) == 0 then return false end
   local due = redis.call('ZRANGEBYSCORE', later, '-inf', now, 'LIMIT', 0, 1000)
   for _, member in ipairs(due) do
     redis.call('RPUSH', ready, string.sub(member, 25))
@@ -80,6 +81,7 @@ local function settle(expiry)
     end
   end
   if #due > 0 or #ended > 0 then keep(ready, expiry + 1000) end
+  return true
 end
 
 local function next_due()
@@ -113,19 +115,17 @@ local from = KEYS[6]
 local number, expiry, capacity, delay = ARGV[1], ARGV[2] + 0, ARGV[3] + 0, ARGV[4] + 0
 local last = redis.call('GET', from)
 if last and tonumber(last) >= tonumber(number) then return {{1, 0}} end
-local expired = 0
-if redis.call('LLEN', ready) + redis.call('ZCARD', later) >= capacity then
+local expired, delayed = 0, 0
+if settle(expiry) then delayed = redis.call('ZCARD', later) end
+if redis.call('LLEN', ready) + delayed >= capacity then
   local head = redis.call('LINDEX', ready, 0)
   while head and struct.unpack('>d', head) <= now do
     redis.call('LPOP', ready)
     expired = expired + 1
     head = redis.call('LINDEX', ready, 0)
   end
-  if redis.call('LLEN', ready) + redis.call('ZCARD', later) >= capacity then
-    return {{0, expired}}
-  end
+  if redis.call('LLEN', ready) + delayed >= capacity then return {{0, expired}} end
 end
-settle(expiry)
 local due = now + delay
 local entry = struct.pack('>dH', due + expiry, 1) .. ARGV[8]
 if delay > 0 then
@@ -161,7 +161,7 @@ if #last > 0 then
     return {{false, -1, 0}}
   end
 end
-settle(ARGV[5] + 0)
+local more = settle(ARGV[5] + 0)
 local expired = 0
 local entry = redis.call('LPOP', ready)
 while entry and struct.unpack('>d', entry) <= now do
@@ -172,7 +172,7 @@ if not entry then
   redis.call('ZADD', waiting, now, ARGV[2])
   redis.call('EXPIRE', waiting, ARGV[6])
   redis.call('SET', taken, struct.pack('>dHB', tonumber(number), 0, 0), 'EX', {_REMEMBER})
-  return {{false, next_due(), expired}}
+  return {{false, more and next_due() or -1, expired}}
 end
 local _, attempt = struct.unpack('>dH', entry)
 local payload = string.sub(entry, 11)

@@ -6,7 +6,6 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from typing import Final, NamedTuple
 
 from fairway.exceptions import ChannelLayerUnavailable
@@ -21,7 +20,7 @@ from fairway.layers.redis.link import Elsewhere
 from fairway.layers.redis.node import Node, Router, Shards
 from fairway.layers.redis.readers import Reader, Taken, Waiter
 from fairway.layers.redis.scripts import Script
-from fairway.layers.redis.subscriptions import Certain, resolve
+from fairway.layers.redis.subscriptions import Certain, Handler, resolve
 from fairway.layers.redis.wire import HEADER, Wire
 
 #: Processes whose last number is remembered, for each server.
@@ -75,9 +74,10 @@ class Session:
         self._numbers = itertools.count(1)
         self._deadlines = Deadlines(options.send_timeout)
         self._readers: dict[str, Reader] = {}
-        self._topics: dict[str, bytes] = {}
         # The last number of each process, by lane and process.
         self._seen: dict[int, dict[bytes, int]] = {}
+        # One for all topics: there are as many of them as sockets, or more.
+        self._arrive: Handler = self._arrived
         self._telling: asyncio.TimerHandle | None = None
         self._closed = False
         self.router = self._make_router(options.hosts)
@@ -134,16 +134,11 @@ class Session:
         if self._closed:
             resolve(certain)
             return
-        channel = self.keys.channel(topic).encode()
-        self._topics[topic] = channel
-        seen = self._seen.setdefault(self.router.lane(topic), {})
-        self.router.subscribe(topic, channel, partial(self._arrived, topic, seen), certain)
+        self.router.subscribe(topic, self.keys.channel(topic).encode(), self._arrive, certain)
 
     def unsubscribe(self, topic: str) -> None:
         """Receive it no more."""
-        channel = self._topics.pop(topic, None)
-        if channel is not None:
-            self.router.unsubscribe(topic, channel)
+        self.router.unsubscribe(topic, self.keys.channel(topic).encode())
 
     def header(self, number: int) -> bytes:
         """What comes before a published payload."""
@@ -151,14 +146,16 @@ class Session:
 
     def is_subscribed(self, topic: str) -> bool:
         """Whether this process is among those that a payload reaches; on any thread."""
-        return topic in self._topics
+        return self.router.is_subscribed(topic, self.keys.channel(topic).encode())
 
-    def _arrived(self, topic: str, seen: dict[bytes, int], data: bytes) -> None:
+    def _arrived(self, channel: bytes, data: bytes) -> None:
         if len(data) <= HEADER.size:
             return
         sender, number = HEADER.unpack_from(data)
         if sender == self._me:
             return
+        topic = self.keys.topic(channel)
+        seen = self._seen.setdefault(self.router.lane(topic), {})
         if number <= seen.get(sender, 0):
             self.counts["repeated"] += 1
             return

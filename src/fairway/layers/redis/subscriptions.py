@@ -13,8 +13,8 @@ from fairway.layers.redis.connection import Connection, Reply, pack
 from fairway.layers.redis.hosts import Server
 from fairway.layers.redis.link import Elsewhere, Link, Reporter
 
-#: Takes what was published.
-Handler: TypeAlias = Callable[[bytes], None]
+#: Takes the name of a channel and what was published to it.
+Handler: TypeAlias = Callable[[bytes, bytes], None]
 #: Resolved when a subscription is certain.
 Certain: TypeAlias = concurrent.futures.Future[None]
 
@@ -67,7 +67,10 @@ class SubscriptionLink(Link):
         self._subscribed = self._subscribe.lower().encode()
         self._unsubscribed = self._unsubscribe.lower().encode()
         # Who waits for each request, in their order, by channel.
-        self._asked: dict[bytes, deque[list[Certain]]] = {}
+        self._asked: dict[bytes, list[list[Certain]]] = {}
+        # The same in the order in which they have waited for too long, and until when.
+        self._patient: deque[tuple[float, tuple[Certain, ...]]] = deque()
+        self._patience_timer: asyncio.TimerHandle | None = None
         # How many times each channel was given up without an answer yet.
         self._leaving: Counter[bytes] = Counter()
         # Whether the server has let somebody wait for too long, and said nothing since.
@@ -91,9 +94,8 @@ class SubscriptionLink(Link):
             resolve(*certain)
         elif certain:
             waiting += certain
-            loop = asyncio.get_running_loop()
-            loop.call_later(self._patience, self._lose_patience, certain)
-        self._asked.setdefault(channel, deque()).append(waiting)
+            self._be_patient(certain)
+        self._asked.setdefault(channel, []).append(waiting)
         if self.connection is not None:
             self.connection.write(pack((self._subscribe, channel)))
         self.start()
@@ -123,11 +125,32 @@ class SubscriptionLink(Link):
         """End the connection for good; who waits for something is not kept waiting."""
         await super().close()
         self._give_up_waiting()
+        if self._patience_timer is not None:
+            self._patience_timer.cancel()
 
-    def _lose_patience(self, waiting: tuple[Certain, ...]) -> None:
-        if not all(certain.done() for certain in waiting):
+    def _be_patient(self, certain: tuple[Certain, ...]) -> None:
+        loop = asyncio.get_running_loop()
+        self._forget_certain()
+        self._patient.append((loop.time() + self._patience, certain))
+        if self._patience_timer is None:
+            self._patience_timer = loop.call_later(self._patience, self._lose_patience)
+
+    def _forget_certain(self) -> None:
+        patient = self._patient
+        while patient and all(certain.done() for certain in patient[0][1]):
+            patient.popleft()
+
+    def _lose_patience(self) -> None:
+        """Go on without the server's word for those who have waited long enough for it."""
+        loop = asyncio.get_running_loop()
+        self._patience_timer = None
+        self._forget_certain()
+        while self._patient and self._patient[0][0] <= loop.time():
             self._hanging = True
-            resolve(*waiting)
+            resolve(*self._patient.popleft()[1])
+            self._forget_certain()
+        if self._patient:
+            self._patience_timer = loop.call_at(self._patient[0][0], self._lose_patience)
 
     # ------------------------------------------------------------------ replies
 
@@ -138,7 +161,7 @@ class SubscriptionLink(Link):
             if kind == self._message:
                 handler = self.handlers.get(channel)
                 if handler is not None:
-                    handler(data)
+                    handler(channel, data)
                 return
             if kind == self._subscribed:
                 self._confirm(channel)
@@ -157,7 +180,7 @@ class SubscriptionLink(Link):
     def _confirm(self, channel: bytes) -> None:
         waiting = self._asked.get(channel)
         if waiting:
-            resolve(*waiting.popleft())
+            resolve(*waiting.pop(0))
             # A node may have refused some: one that it took is as good as all.
             if not waiting or self._sharded:
                 resolve(*itertools.chain(*self._asked.pop(channel)))
@@ -186,7 +209,7 @@ class SubscriptionLink(Link):
             resolve(*itertools.chain(*asked[channel]))  # not wanted any more
         channels = list(self.handlers)
         for channel in channels:  # what was asked for several times is answered once
-            self._asked[channel] = deque([[*itertools.chain(*asked.get(channel, ()))]])
+            self._asked[channel] = [[*itertools.chain(*asked.get(channel, ()))]]
         size = 1 if self._sharded else CHUNK  # one command may not name several slots of a cluster
         for start in range(0, len(channels), size):
             connection.write(pack((self._subscribe, *channels[start : start + size])))
