@@ -24,6 +24,8 @@ from fairway.server.application.loading import (
 from fairway.server.config import Config, ConfigError, Option, options
 from fairway.server.listening.listener import adopt_listeners
 from fairway.server.observing.access import AccessLogStream
+from fairway.server.observing.logs import JSONFormatter
+from fairway.server.observing.merged import to_json
 from fairway.server.server import Server
 from fairway.server.workers.assignment import Assignment, Line, Pulse
 from fairway.server.workers.notify import Notify
@@ -40,8 +42,12 @@ _LEVELS: Final = {0: logging.WARNING, 1: logging.INFO}
 #: The loggers that exist before the application is loaded.
 _LOGGERS: Final = ("fairway.server", "fairway.delivery")
 
+#: What decides how records are logged.
+_OF_LOGS: Final = ("verbosity", "log_fmt", "log_format")
+
 #: What the supervisor of workers has to know, which does not load the project.
 _SUPERVISED: Final = {
+    "metrics",
     *("host", "port", "ipv6_only", "file_descriptor", "endpoints"),
     *("unix_socket", "unix_socket_mode", "unix_socket_user", "unix_socket_group"),
 }
@@ -105,7 +111,7 @@ def run(argv: Sequence[str]) -> int:
             # name and that exists by then: addresses and tracebacks would be lost without a trace.
             logging.getLogger(name).disabled = False
         config = _merge(project_options(), arguments, supervised=assignment is not None)
-        if (config.verbosity, config.log_fmt) != (typed.verbosity, typed.log_fmt):
+        if any(getattr(config, name) != getattr(typed, name) for name in _OF_LOGS):
             configure_logging(config)
     except (ApplicationNotFound, ConfigError) as error:
         return _complain(str(error))
@@ -191,16 +197,19 @@ def serve(
             listeners = adopt_listeners(config, assignment.sockets)
             name = f"Worker {os.getpid()}"
             server = Server(application, config, access_log=log, listeners=listeners, name=name)
-            server.ready = _as_worker(server, config, assignment)
+            server.worker = assignment.place
+            line = Line(assignment.line, server.stop)
+            server.ready = _as_worker(server, config, line)
+            stack.callback(lambda: line.report(to_json(server.figures())))
         else:
             server = Server(application, config, access_log=log, notify=notify)
             server.ready = lambda: announce(server.addresses)
         server.run()
 
 
-def _as_worker(server: Server, config: Config, assignment: Assignment) -> Callable[[], None]:
+def _as_worker(server: Server, config: Config, line: Line) -> Callable[[], None]:
     """What a worker does when it serves."""
-    line = Line(assignment.line, server.stop)
+    line.on_question = lambda: server.call(lambda: line.report(to_json(server.figures())))
     part = random.random()  # noqa: S311  no secret: it parts the ends of workers
     pulse = Pulse(line, config, Recycling(config, part), lambda: server.served)
 
@@ -229,6 +238,9 @@ def configure_logging(config: Config) -> None:
     except (ValueError, TypeError) as error:
         raise ConfigError(f"log_fmt is no format for log records: {error}.") from None
     logging.basicConfig(level=level, format=config.log_fmt, force=True)
+    if config.log_format == "json":
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(JSONFormatter())
     logging.getLogger("asyncio").setLevel(
         logging.DEBUG if config.verbosity >= 3 else logging.WARNING
     )

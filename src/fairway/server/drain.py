@@ -46,6 +46,7 @@ class Drain:
         self._config = context.config
         self._hurry = hurry
         self._name = name
+        self._level = logging.INFO if name else logging.DEBUG  # without one, it is of no interest
         self._began = 0.0
         self._cut_applications = 0
         self._cut_connections = 0
@@ -59,7 +60,8 @@ class Drain:
         patience = f"up to {config.graceful_timeout:g} s" if config.graceful_timeout > 0 else ""
         if config.drain_delay > 0:
             patience = f"{config.drain_delay:g} s and then {patience or 'for as long as it takes'}"
-        logger.info(
+        logger.log(
+            self._level,
             "%s stops: it waits %s for %d connections (%d of them WebSockets) and %d applications",
             self._name,
             patience or "for as long as it takes",
@@ -106,7 +108,8 @@ class Drain:
         cut = f"{self._cut_applications} applications and {self._cut_connections} more connections"
         nothing = not self._cut_applications and not self._cut_connections
         seconds = self._context.time() - self._began
-        logger.info(
+        logger.log(
+            self._level,
             "%s has stopped after %.1f s: %s cut off",
             self._name,
             seconds,

@@ -21,6 +21,9 @@ from fairway.server.listening.greeting import greet
 from fairway.server.listening.listener import Listener, SocketFile, adopt_sockets, open_listeners
 from fairway.server.listening.renewal import has_terminal, reload_certificates
 from fairway.server.observing.access import AccessLog
+from fairway.server.observing.collecting import collect
+from fairway.server.observing.figures import Family
+from fairway.server.observing.serving import observed
 from fairway.server.workers.assignment import PATIENCE, patience
 from fairway.server.workers.notify import Notify
 
@@ -46,6 +49,7 @@ class Server:
 
     Attributes:
         addresses: What it listens on, such as ``"http://127.0.0.1:8000"``; empty before the start.
+        worker: Its number, if it is one of several workers, whose supervisor serves the metrics.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class Server:
         name: str = "Fairway",
     ) -> None:
         self.addresses: list[str] = []
+        self.worker: int | None = None
         self._application = application
         self._config = config or Config()
         self._access_log = access_log
@@ -117,6 +122,7 @@ class Server:
         for event in (self._stop, self._hurry)[: self._stops]:
             event.set()
         context = self._context = Context(self._application, self._config, loop, self._access_log)
+        context.worker = self.worker or 0
         listeners: Sequence[Listener]
         if self._listeners is not None:
             listeners = self._listeners
@@ -128,7 +134,8 @@ class Server:
         files = [SocketFile(listener.path) for listener in listeners]
         try:
             with self._signals(loop):
-                await self._live(context, listeners, files)
+                async with observed(context, make_pages_server, alone=self.worker is None):
+                    await self._live(context, listeners, files)
         finally:
             context.close()
             for listener in listeners:
@@ -205,6 +212,16 @@ class Server:
         with contextlib.suppress(RuntimeError):  # the loop has ended in the meantime
             self._loop.call_soon_threadsafe(event.set)
 
+    def figures(self) -> list[Family]:
+        """What it has counted and how it is; see :mod:`fairway.server.observing.collecting`."""
+        return [] if self._context is None else collect(self._context)
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Call something on the event loop of the server; from any thread."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(function)
+
     @property
     def served(self) -> int:
         """Requests and WebSockets so far for which the application was called."""
@@ -276,6 +293,11 @@ async def _listen(context: Context, listener: Listener) -> Acceptor | asyncio.Se
             acceptor.factory, sock=listener.sock, backlog=backlog
         )
     return acceptor
+
+
+def make_pages_server(application: ASGIApplication, config: Config) -> Server:
+    """A server beside another, or beside a supervisor, that only shows how that is."""
+    return Server(application, config, signals=False, name="")
 
 
 def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:

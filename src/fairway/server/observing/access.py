@@ -131,7 +131,7 @@ def format_json(record: AccessRecord, when: float) -> str:
         "path": record.path,
         "http_version": record.http_version,
         "close_code" if record.action == "disconnected" else "status": record.status,
-        "duration": round(record.duration, 6),
+        "duration": round(record.duration, 3),
         "sent": record.size,
         "received": record.received,
         "user_agent": record.header(b"user-agent"),

@@ -12,6 +12,7 @@ from fairway.server.context import Context
 from fairway.server.listening.acceptor import DESCRIPTORS
 from fairway.server.observing.counters import HELP
 from fairway.server.observing.figures import Family, Labels, family, from_sources, single
+from fairway.server.websocket.stream import WebSocketStream
 
 try:
     import resource
@@ -80,6 +81,7 @@ def limits() -> list[str]:
 
 def _of_requests(context: Context) -> list[Family]:
     counters = context.counters
+    open_now = [each for each in tuple(context.connections) if isinstance(each, WebSocketStream)]
     found = [
         family(
             "fairway_requests",
@@ -105,12 +107,14 @@ def _of_requests(context: Context) -> list[Family]:
         family(
             "fairway_bytes",
             "counter",
-            "Bytes of HTTP bodies and of WebSockets' frames, by protocol and direction.",
+            "Bytes of HTTP bodies, once the request is over, and of WebSockets' frames.",
             {
                 ("http", "received"): counters.http_received,
                 ("http", "sent"): counters.http_sent,
-                ("websocket", "received"): counters.websocket_received,
-                ("websocket", "sent"): counters.websocket_sent,
+                ("websocket", "received"): counters.websocket_received
+                + sum(each.received for each in open_now),
+                ("websocket", "sent"): counters.websocket_sent
+                + sum(each.sent for each in open_now),
             },
             "protocol",
             "direction",

@@ -18,8 +18,8 @@ HELP: Final = {
     "messages_sent": "Messages that went out to WebSockets.",
     "http_received": "Bytes of request bodies that applications were given.",
     "http_sent": "Bytes of response bodies that applications sent.",
-    "websocket_received": "Bytes that came from open WebSockets, frames and all.",
-    "websocket_sent": "Bytes that messages to WebSockets were, frames and all.",
+    "websocket_received": "Bytes that came from WebSockets that have ended, frames and all.",
+    "websocket_sent": "Bytes that messages to WebSockets that have ended were, frames and all.",
 }
 
 
@@ -35,8 +35,9 @@ class Counters:
         messages_sent: Messages that went out to WebSockets.
         http_received: Bytes of request bodies that applications were given.
         http_sent: Bytes of response bodies that applications sent.
-        websocket_received: Bytes that came from open WebSockets.
-        websocket_sent: Bytes that messages to WebSockets were.
+        websocket_received: Bytes that came from WebSockets that have ended; those that are open
+            count for themselves.
+        websocket_sent: Bytes that messages to such WebSockets were.
         requests: HTTP requests that were answered, by method (one of :data:`METHODS`, or
             ``"other"``) and the first digit of the status.
         closed: WebSockets that have ended, by close code.

@@ -1,6 +1,7 @@
 """How late an event loop is: the time by which a timer rings too late."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -34,8 +35,9 @@ class Lag:
 
     def start(self) -> None:
         """Begin, until :meth:`close`."""
-        self._due = self._loop.time() + INTERVAL
-        self._timer = self._loop.call_at(self._due, self._ring)
+        # Not the loop's own clock: that of uvloop stands still while a turn of the loop runs.
+        self._due = time.monotonic() + INTERVAL
+        self._timer = self._loop.call_later(INTERVAL, self._ring)
 
     def close(self) -> None:
         """Measure no more."""
@@ -44,7 +46,7 @@ class Lag:
             self._timer = None
 
     def _ring(self) -> None:
-        self.last = late = max(0.0, self._loop.time() - self._due)
+        self.last = late = max(0.0, time.monotonic() - self._due)
         self.samples.observe(late)
         self._told(late)
         self.start()

@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from fairway.server.config import Config
@@ -68,9 +68,14 @@ class Line:
     Args:
         descriptor: Its descriptor.
         stop: Called when the supervisor is gone, on a thread of its own.
+
+    Attributes:
+        on_question: Called when the supervisor asks for figures, on that thread; :meth:`report` is
+            the answer.
     """
 
     def __init__(self, descriptor: int, stop: Callable[[], None]) -> None:
+        self.on_question: Callable[[], None] | None = None
         self._socket = socket.socket(fileno=descriptor)
         self._socket.setblocking(True)  # for the thread that watches
         self._stop = stop
@@ -90,6 +95,11 @@ class Line:
         if not self._unsent:
             self._tell({"say": "beat"})
 
+    def report(self, figures: Sequence[object]) -> None:
+        """Tell it what was counted and how things are, as JSON can say it."""
+        if not self._unsent:
+            self._tell({"say": "figures", "figures": figures})
+
     def ask_for_successor(self, why: str) -> None:
         """Ask it to replace this worker.
 
@@ -107,8 +117,9 @@ class Line:
 
     def _watch(self) -> None:
         with contextlib.suppress(OSError):  # reset is as good as closed
-            while self._socket.recv(1):
-                pass
+            while self._socket.recv(64):
+                if self.on_question is not None:
+                    self.on_question()
         logger.error("The supervisor is gone: this worker ends, too")
         self._stop()
 

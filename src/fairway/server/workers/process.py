@@ -10,6 +10,12 @@ from typing import Any, Final
 
 logger = logging.getLogger("fairway.server")
 
+#: What a worker is asked for its figures with.
+QUESTION: Final = b"?"
+#: Bytes of the longest line that a worker says.
+LONGEST_LINE: Final = 4 * 1024 * 1024
+#: Seconds in which the line of a worker that has ended is read to its end.
+LAST_WORDS: Final = 1.0
 #: Seconds after which a worker that does not serve yet is mentioned, and again each time.
 SLOW_START: Final = 30.0
 #: Seconds that a worker has to write down where it hangs, before it is killed.
@@ -32,6 +38,7 @@ class WorkerProcess:
         pid: The number of the process.
         ended: Done when it has ended; its result is the exit code, negative for a signal.
         patience: As above.
+        on_figures: Called with what it says when it was asked with :meth:`ask`, and at its end.
     """
 
     def __init__(
@@ -49,6 +56,9 @@ class WorkerProcess:
         self._on_request = on_request
         self._timeout = 0.0
         self._ending = False
+        self.on_figures: Callable[[list[Any]], None] | None = None
+        self._asking: list[asyncio.Future[None]] = []
+        self._writer: asyncio.StreamWriter | None = None
         self._serves = asyncio.Event()
         self._listening = asyncio.create_task(self._listen(line))
         self.ended = asyncio.create_task(self._wait())
@@ -73,6 +83,22 @@ class WorkerProcess:
             return serving.done()
         finally:
             serving.cancel()
+
+    def ask(self) -> "asyncio.Future[None]":
+        """Ask for its figures; done when it has said them, or ends."""
+        answer: asyncio.Future[None] = self._loop.create_future()
+        if self._writer is None or not self._serves.is_set():
+            answer.set_result(None)  # it does not serve, so it has none
+        else:
+            self._asking.append(answer)
+            self._writer.write(QUESTION)
+        return answer
+
+    def _answered(self) -> None:
+        asking, self._asking = self._asking, []
+        for answer in asking:
+            if not answer.done():
+                answer.set_result(None)
 
     def send(self, number: int) -> None:
         """Send it a signal, unless it has ended."""
@@ -99,12 +125,15 @@ class WorkerProcess:
 
     async def _wait(self) -> int:
         code = await self._process.wait()
+        # Its last words, which are here already, are still heard.
+        await asyncio.wait([self._listening], timeout=LAST_WORDS)
         self._listening.cancel()
         await asyncio.wait([self._listening])
         return code
 
     async def _listen(self, line: socket.socket) -> None:
-        reader, writer = await asyncio.open_connection(sock=line)
+        reader, writer = await asyncio.open_connection(sock=line, limit=LONGEST_LINE)
+        self._writer = writer
         reading = asyncio.ensure_future(reader.readline())
         silent = 0
         try:
@@ -128,6 +157,8 @@ class WorkerProcess:
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
+            self._writer = None
+            self._answered()
             writer.close()
 
     def _hear(self, message: dict[str, Any]) -> None:
@@ -138,6 +169,10 @@ class WorkerProcess:
                 self._serves.set()
             case "replace":
                 self._on_request(self, message["why"])
+            case "figures":
+                if self.on_figures is not None:
+                    self.on_figures(message["figures"])
+                self._answered()
 
     async def _end_hung(self) -> None:
         logger.error(

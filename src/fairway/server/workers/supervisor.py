@@ -24,7 +24,10 @@ from fairway.server.listening.listener import (
     open_listeners,
     open_more_listeners,
 )
+from fairway.server.observing.serving import serving_pages
+from fairway.server.server import make_pages_server
 from fairway.server.workers.assignment import Assignment, patience
+from fairway.server.workers.figures import WorkerFigures
 from fairway.server.workers.notify import Notify
 from fairway.server.workers.process import SLOW_START, WorkerProcess, describe_exit
 
@@ -83,6 +86,7 @@ class Supervisor:
         self._count = count
         self._notify = notify or Notify()
         self._places: list[_Place] = []
+        self._figures = WorkerFigures()
         self._stops = 0
         self._code = 0
         self._serving = False
@@ -107,7 +111,7 @@ class Supervisor:
             for number in range(1, self._count):
                 more = open_more_listeners(first) if SPREADS else first
                 self._places.append(_Place(number, more))
-            asyncio.run(self._supervise())
+            asyncio.run(self._observed())
         finally:
             for place in self._places:
                 for listener in place.listeners:
@@ -117,6 +121,12 @@ class Supervisor:
         return self._code
 
     # ------------------------------------------------------------------ start and end
+
+    async def _observed(self) -> None:
+        """Supervise, and show the figures of all workers where ``metrics`` says."""
+        address, figures = self._config.metrics, self._figures.collect
+        async with serving_pages(address, figures, lambda: self._serving, make_pages_server):
+            await self._supervise()
 
     async def _supervise(self) -> None:
         loop = asyncio.get_running_loop()
@@ -221,6 +231,7 @@ class Supervisor:
 
         worker = WorkerProcess(process, ours, patience(self._config), request)
         worker.ended.add_done_callback(lambda _: self._on_end(place, worker))
+        self._figures.watch(worker, place.number)
         return worker
 
     def _on_end(self, place: _Place, worker: WorkerProcess) -> None:
