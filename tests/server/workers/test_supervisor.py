@@ -295,7 +295,7 @@ async def test_hangs_while_it_ends(here: Path) -> None:
             process.signal(signal.SIGTERM)
             ended = await process.ended()
     assert ended.code == 0
-    assert re.search(r"ERROR    Worker \d+ did not end within 1 s and is killed\n", ended.stderr)
+    assert re.search(r"ERROR    Worker \d+ did not end within 0.6 s and is killed\n", ended.stderr)
     assert re.search(r'  File ".*app\.py", line \d+ in app\n', ended.stderr)
 
 

@@ -1,6 +1,7 @@
 """The supervisor's side of one worker: its process, and what it says."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import signal
@@ -112,7 +113,7 @@ class WorkerProcess:
         await asyncio.wait([self.ended], timeout=self.patience if self.patience > 0 else None)
         if not self.ended.done():
             logger.error(
-                "Worker %d did not end within %.0f s and is killed", self.pid, self.patience
+                "Worker %d did not end within %g s and is killed", self.pid, self.patience
             )
             await self._kill()
 
@@ -160,6 +161,8 @@ class WorkerProcess:
             self._writer = None
             self._answered()
             writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()  # else it would outlive the event loop
 
     def _hear(self, message: dict[str, Any]) -> None:
         match message["say"]:
