@@ -104,6 +104,7 @@ async def test_nonsense() -> None:
     connection = await connect(Server(host="127.0.0.1", port=port))
     with pytest.raises(ConnectionError, match="what came is not the protocol of Redis"):
         await within(connection.ask("PING"))
+    await connection.close()
     server.close()
 
 
@@ -135,9 +136,11 @@ async def test_log_in() -> None:
         assert b" name=web " in found
         assert b" db=3 " in found
         await connection.close()
+        stranger = await connect(local(server))
         with pytest.raises(ServerError) as caught:
-            await (await connect(local(server))).ask("PING")
+            await stranger.ask("PING")
         assert caught.value.code == "NOAUTH"
+        await stranger.close()
 
 
 async def test_too_many_clients(server: RedisServer) -> None:
@@ -145,8 +148,10 @@ async def test_too_many_clients(server: RedisServer) -> None:
     server.ask("CONFIG", "SET", "maxclients", 1)
     first = await connect(local(server))
     await first.ask("PING")
+    second = await connect(local(server))
     with pytest.raises(OSError, match="max number of clients reached"):
-        await within((await connect(local(server))).ask("PING"))
+        await within(second.ask("PING"))
+    await second.close()
     await first.close()
 
 
