@@ -3,7 +3,6 @@
 import asyncio
 import concurrent.futures
 import contextlib
-import functools
 import logging
 import os
 import sqlite3
@@ -11,15 +10,16 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from fairway.delivery.queue import Lease
 from fairway.exceptions import ChannelLayerUnavailable
 from fairway.layers.bus import ACKNOWLEDGEMENT, DELAY, Bus, Confirmation, Published
 from fairway.layers.io import io
+from fairway.layers.local.clerk import Clerk
 from fairway.layers.local.directory import Directory
 from fairway.layers.local.mesh import Mesh
-from fairway.layers.local.store import Store
+from fairway.layers.local.store import BUSY_TIMEOUT, Store
 
 logger = logging.getLogger("fairway.layers.local")
 
@@ -89,20 +89,20 @@ class LocalBus(Bus):
         self._members: dict[str, dict[str, float]] = {}
         # SQLite blocks, and a connection is for one thread. Memberships are read on the thread that
         # talks, with a connection of their own: in WAL mode reading waits for nobody.
-        self._store = self._new_store()
+        self._store = self._new_store(busy_timeout=0)
+        self._clerk = Clerk(self._store)
         self._looking = self._new_store()
-        # Held while they are used: a process is not to fork then.
-        self._store_used, self._looking_used = threading.Lock(), threading.Lock()
-        self._storing = concurrent.futures.ThreadPoolExecutor(1, "fairway-queues")
+        # Held while it is used: a process is not to fork then.
+        self._looking_used = threading.Lock()
         self._readers: dict[str, set[_Reader]] = {}
         self._heard: dict[str, Confirmation] = {}
         self._unusable_until = self._quiet_until = 0.0
         self._closed = True
 
-    def _new_store(self) -> Store:
+    def _new_store(self, busy_timeout: float = BUSY_TIMEOUT) -> Store:
         directory = self._directory
         path = directory.path / "queues.sqlite3"
-        return Store(path, directory.file_mode, self._clock, directory.check_file)
+        return Store(path, directory.file_mode, self._clock, directory.check_file, busy_timeout)
 
     def _use(self) -> None:
         """To be called first by whatever may be called from outside."""
@@ -129,7 +129,7 @@ class LocalBus(Bus):
                 used.release()
 
     def _stores(self) -> list[tuple[threading.Lock, Store]]:
-        return [(self._store_used, self._store), (self._looking_used, self._looking)]
+        return [(self._clerk.used, self._store), (self._looking_used, self._looking)]
 
     # ------------------------------------------------------------------ topics
 
@@ -198,7 +198,7 @@ class LocalBus(Bus):
         self._use()
         if not self._mesh.started:
             await io.run(self._mesh.start())
-        await self._stored(change)
+        await self._clerk.do(change)
         await io.run(self._read_members_here())
         confirmed: concurrent.futures.Future[None] = concurrent.futures.Future()
         io.call(self._mesh.tell_change, confirmed)
@@ -243,7 +243,7 @@ class LocalBus(Bus):
         self._use()
         if not self._mesh.started:
             await io.run(self._mesh.start())
-        taken = await self._stored(
+        taken = await self._clerk.do(
             lambda: self._store.push(queue, payload, capacity, expiry, delay)
         )
         if taken:
@@ -268,17 +268,17 @@ class LocalBus(Bus):
     async def extend(self, queue: str, ticket: str, seconds: float) -> bool:
         """Keep a leased payload for ``seconds`` from now."""
         self._use()
-        return await self._stored(lambda: self._store.extend(ticket, seconds))
+        return await self._clerk.do(lambda: self._store.extend(ticket, seconds))
 
     async def acknowledge(self, queue: str, ticket: str) -> bool:
         """Be done with a leased payload."""
         self._use()
-        return await self._stored(lambda: self._store.acknowledge(ticket))
+        return await self._clerk.do(lambda: self._store.acknowledge(ticket))
 
     async def give_back(self, queue: str, ticket: str, delay: float = 0.0) -> bool:
         """Put a leased payload back, and wake a reader."""
         self._use()
-        given = await self._stored(lambda: self._store.give_back(ticket, self._expiry, delay))
+        given = await self._clerk.do(lambda: self._store.give_back(ticket, self._expiry, delay))
         if given:
             await self._wake_everywhere(queue)
         return given
@@ -308,7 +308,7 @@ class LocalBus(Bus):
             await self._hear_of(queue)
             while True:
                 try:
-                    found, due = await self._stored(look, untake)
+                    found, due = await self._clerk.do(look, untake)
                 except ChannelLayerUnavailable as error:
                     # As with every bus: who waits for a message waits for the transport, too.
                     self._complain(str(error))
@@ -347,34 +347,6 @@ class LocalBus(Bus):
             if not reader.wake():
                 readers.discard(reader)
 
-    def _submit(self, work: Callable[[], T]) -> "concurrent.futures.Future[T]":
-        used = self._store_used
-
-        def use() -> T:
-            with used:
-                return work()
-
-        return self._storing.submit(use)
-
-    async def _stored(
-        self, work: Callable[[], T], undo: Callable[[Any], object] | None = None
-    ) -> T:
-        """Do something with the store; undone if the caller is cancelled before it has the result.
-
-        Raises:
-            ChannelLayerUnavailable: The file cannot be used.
-        """
-        doing = self._submit(work)
-        try:
-            result: T = await asyncio.wrap_future(doing)
-        except asyncio.CancelledError:
-            if undo is not None and not doing.cancel():
-                self._submit(functools.partial(_undo, doing, undo))
-            raise
-        except (sqlite3.Error, OSError) as error:
-            raise ChannelLayerUnavailable(f"Cannot use {self._store.path}: {error}") from error
-        return result
-
     # ------------------------------------------------------------------ all of it
 
     def stats(self) -> dict[str, int]:
@@ -401,7 +373,7 @@ class LocalBus(Bus):
     async def _goodbye(self) -> None:
         await self._mesh.stop()
         with contextlib.suppress(RuntimeError):  # Python ends, and has seen to it
-            await asyncio.to_thread(self._storing.shutdown)  # which may wait for another process
+            await asyncio.to_thread(self._clerk.close)  # which may wait for another process
         self._store.close()
         self._looking.close()
         waiting = self._readers
@@ -409,11 +381,6 @@ class LocalBus(Bus):
         for readers in list(waiting.values()):
             for reader in list(readers):
                 reader.wake()  # to be told that there is nothing to wait for
-
-
-def _undo(doing: "concurrent.futures.Future[Any]", undo: Callable[[Any], object]) -> None:
-    if doing.exception() is None:
-        undo(doing.result())
 
 
 _NOBODY = Published(0)

@@ -62,6 +62,8 @@ class Store:
         file_mode: Its permissions.
         check: Called with the path before it is opened; raises what is wrong with it.
         clock: Seconds since the epoch.
+        busy_timeout: Seconds that a call waits while another process is writing, before it raises
+            :class:`sqlite3.OperationalError`.
     """
 
     def __init__(
@@ -70,13 +72,20 @@ class Store:
         file_mode: int = 0o600,
         clock: Callable[[], float] = time.time,
         check: Callable[[Path], None] = lambda path: None,
+        busy_timeout: float = BUSY_TIMEOUT,
     ) -> None:
         self.path = path
         self._check = check
         self._file_mode = file_mode
         self._clock = clock
+        self._busy_timeout = busy_timeout
         self._database: sqlite3.Connection | None = None
         self._opened: tuple[int, int] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file is open already."""
+        return self._database is not None
 
     @property
     def exists(self) -> bool:
@@ -127,12 +136,17 @@ class Store:
             self._check(self.path)
             self._make()
             database = sqlite3.connect(
-                self.path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+                self.path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
             )
-            # A killed process loses nothing; a machine that loses power may lose the last moments.
-            database.execute("PRAGMA synchronous = OFF")
-            database.execute("PRAGMA journal_mode = WAL")
-            database.executescript(_SCHEMA)
+            try:
+                # A killed process loses nothing; a machine that loses power may lose the last
+                # moments.
+                database.execute("PRAGMA synchronous = OFF")
+                database.execute("PRAGMA journal_mode = WAL")
+                database.executescript(_SCHEMA)
+            except BaseException:
+                database.close()
+                raise
             self._database = database
             status = self.path.stat()
             self._opened = (status.st_dev, status.st_ino)
@@ -145,10 +159,11 @@ class Store:
         database.execute("BEGIN IMMEDIATE")
         try:
             yield database
+            database.execute("COMMIT")
         except BaseException:
-            database.execute("ROLLBACK")
+            if database.in_transaction:  # some errors have rolled it back already
+                database.execute("ROLLBACK")
             raise
-        database.execute("COMMIT")
 
     # ------------------------------------------------------------------ messages
 
@@ -158,8 +173,8 @@ class Store:
         """Add a message; False when the queue is full."""
         now = self._clock()
         with self._transaction() as database:
-            self._drop_expired(database, queue, now)
             if self._may_be_full(database, queue, capacity):
+                self._drop_expired(database, queue, now)
                 (waiting,) = database.execute(
                     "SELECT count(*) FROM message "
                     "WHERE queue = ? AND (leased IS NULL OR leased <= ?)",
@@ -273,7 +288,12 @@ class Store:
 
     def _next(self, database: sqlite3.Connection, queue: str) -> Row | None:
         now = self._clock()
-        self._drop_expired(database, queue, now)
+        row = self._first(database, queue, now)
+        if row is not None and row.expires <= now and self._drop_expired(database, queue, now):
+            row = self._first(database, queue, now)
+        return row
+
+    def _first(self, database: sqlite3.Connection, queue: str, now: float) -> Row | None:
         found = database.execute(
             "SELECT id, payload, expires, attempt + (leased IS NOT NULL) FROM message "  # noqa: S608
             f"WHERE {_FREE} ORDER BY id LIMIT 1",
@@ -281,7 +301,7 @@ class Store:
         ).fetchone()
         return None if found is None else Row(*found)
 
-    def _drop_expired(self, database: sqlite3.Connection, queue: str, now: float) -> None:
+    def _drop_expired(self, database: sqlite3.Connection, queue: str, now: float) -> int:
         dropped = database.execute(
             "DELETE FROM message WHERE queue = ? AND expires <= ? AND leased IS NULL", (queue, now)
         ).rowcount
@@ -292,6 +312,7 @@ class Store:
                 queue,
                 dropped,
             )
+        return dropped
 
     def _change(self, statement: str, values: tuple[object, ...]) -> bool:
         with self._transaction() as database:
