@@ -19,14 +19,22 @@ HERE = Path(__file__).parent
 ON_BOTH_LOOPS = {
     "application/test_threads",
     "http/test_connection",
+    "http/test_http2",
+    "http/test_http2_stream",
+    "http/test_http2_websocket",
     "http/test_stream",
+    "listening/test_greeting",
     "listening/test_listener",
     "listening/test_tls",
     "test_memory",
     "test_server",
     "websocket/test_clock",
+    "websocket/test_compression",
+    "websocket/test_conformance",
+    "websocket/test_limits",
     "websocket/test_opening",
     "websocket/test_stream",
+    "websocket/test_turns",
 }
 
 

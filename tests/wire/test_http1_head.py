@@ -85,13 +85,18 @@ class TestRequestLine:
         assert refusal(line + b"\r\nHost: a\r\n\r\n") == Refusal(400, detail)
 
     @pytest.mark.parametrize(
-        "first", [b"\x16\x03\x01\x02\x00", b" GET", b"\0", b"\x80", b"\rGET", b"("]
+        "first", [b"\x15\x03\x01\x02\x00", b" GET", b"\0", b"\x80", b"\rGET", b"("]
     )
     def test_not_http(self, first: bytes) -> None:
-        """What cannot begin a method, such as TLS, is 400 at the first byte that shows it."""
+        """What cannot begin a method is 400 at the first byte that shows it."""
         answer = refusal(first)
         detail = "The request does not begin with a method; is this a client of HTTP?"
         assert answer == Refusal(400, detail)
+
+    @pytest.mark.parametrize("first", [b"\x16", b"\x16\x03\x01\x02\x00"])
+    def test_tls(self, first: bytes) -> None:
+        """TLS where none is spoken is called by its name."""
+        assert refusal(first) == Refusal(400, "The client speaks TLS, and this port does not.")
 
     def test_line_ends(self) -> None:
         """A line ends in CRLF, not in LF, and CR stands nowhere else."""

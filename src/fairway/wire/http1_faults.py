@@ -61,6 +61,8 @@ def unfinished_line_fault(line: bytes | bytearray, limit: int) -> Refusal | None
     if not _FIRST.match(line):
         if line.startswith(b"\n"):
             return _BARE_LF
+        if line.startswith(b"\x16"):  # a record of the handshake, RFC 8446 §5.1
+            return Refusal(400, "The client speaks TLS, and this port does not.")
         return Refusal(400, "The request does not begin with a method; is this a client of HTTP?")
     if 0 < limit < len(line) - 1:  # the last byte may be the CR
         return _URI_TOO_LONG

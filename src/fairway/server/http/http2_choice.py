@@ -59,6 +59,8 @@ class Choice(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         tls = transport.get_extra_info("ssl_object")
         agreed = tls.selected_alpn_protocol() if tls is not None else None
+        if tls is None and self._origin is not None and self._origin.protocol == b"h2":
+            agreed = "h2"  # by ALPN with a proxy that ends TLS and passes on what is in it
         if agreed == "h2":
             self._hand_on(_multiplexed(self._context, self._origin))
         elif tls is not None or not self._context.config.http2_cleartext:

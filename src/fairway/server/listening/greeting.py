@@ -255,7 +255,8 @@ class Greeting(asyncio.Protocol):
         protocol.connection_made(transport)
         self._forget()  # after it: somebody is connected all the time
         if data and not transport.is_closing():
-            protocol.data_received(data)
+            # It may have handed on, too: to HTTP/2, say.
+            cast("asyncio.Protocol", transport.get_protocol()).data_received(data)
 
     def _refuse(self, limit: str, value: object) -> None:
         self._context.refusals.note(limit, value, self._peer, "the connection is closed")
