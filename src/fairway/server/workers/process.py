@@ -156,11 +156,11 @@ class WorkerProcess:
         except ConnectionError:  # as good as closed
             return
         finally:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+            writer.close()  # before anything is awaited, as the process may end meanwhile
             self._writer = None
             self._answered()
-            writer.close()
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
             with contextlib.suppress(OSError):
                 await writer.wait_closed()  # else it would outlive the event loop
 
