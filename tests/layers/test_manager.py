@@ -1,6 +1,8 @@
 """ChannelLayerManager: from CHANNEL_LAYERS to layers."""
 
+import asyncio
 import threading
+from pathlib import Path
 
 import pytest
 from django.test import override_settings
@@ -130,6 +132,49 @@ def test_settings_may_change() -> None:
         assert get_channel_layer() is not layer
         assert channel_layers.backends != {}
     assert channel_layers.backends == {}
+
+
+async def test_dropped_layers_are_closed(
+    manager: ChannelLayerManager, settings: Settings, tmp_path: Path
+) -> None:
+    """What the old settings had connected to is let go of, in the background."""
+    local = {"BACKEND": "fairway.layers.LocalChannelLayer", "CONFIG": {"PATH": tmp_path / "mesh"}}
+    settings.CHANNEL_LAYERS = {"default": local, "unused": local}
+    layer = manager["default"]
+    assert isinstance(layer, LocalChannelLayer)
+    assert isinstance(manager["unused"], LocalChannelLayer)
+    await layer.group_send("room", {"type": "x"})
+    assert len(list((tmp_path / "mesh").iterdir())) == 1
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": MEMORY}}
+    while list((tmp_path / "mesh").iterdir()):  # noqa: ASYNC110  nothing tells of it
+        await asyncio.sleep(0.001)
+    assert manager.backends == {}
+    await layer.close()  # again is the same as once
+
+
+async def test_dropped_layer_that_cannot_be_closed(
+    manager: ChannelLayerManager,
+    settings: Settings,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The log says so."""
+
+    async def fail() -> None:
+        raise OSError("stuck")
+
+    local = {"BACKEND": "fairway.layers.LocalChannelLayer", "CONFIG": {"PATH": tmp_path / "mesh"}}
+    settings.CHANNEL_LAYERS = {"default": local}
+    layer = manager["default"]
+    assert isinstance(layer, LocalChannelLayer)
+    layer.on_close.append(fail)
+    await layer.group_send("room", {"type": "x"})
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": MEMORY}}
+    while not caplog.messages:  # noqa: ASYNC110  the log is what is looked at
+        await asyncio.sleep(0.001)
+    assert caplog.messages == ["A channel layer could not be closed"]
+    layer.on_close.clear()
+    await layer.close()
 
 
 def test_without_the_setting(settings: Settings) -> None:

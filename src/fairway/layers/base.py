@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import functools
+import logging
 import secrets
 import time
 from collections import Counter
@@ -16,6 +17,7 @@ from fairway.layers.bus import ACKNOWLEDGEMENT, DELAY, Bus, Confirmation
 from fairway.layers.codec import decode, encode
 from fairway.layers.contract import BaseChannelLayer, Reached
 from fairway.layers.envelope import for_group
+from fairway.layers.io import io
 from fairway.layers.job import Job
 from fairway.layers.names import ChannelPattern
 from fairway.layers.prepared import prepare
@@ -24,6 +26,8 @@ from fairway.layers.remote import QUEUE_MARK, Remote, process_of
 from fairway.layers.sync import SyncVerbs
 
 __all__ = ["BaseChannelLayer", "ChannelLayer", "Job", "Reached"]
+
+logger = logging.getLogger("fairway.layers")
 
 
 class ChannelLayer(BaseChannelLayer):
@@ -418,3 +422,14 @@ class ChannelLayer(BaseChannelLayer):
                 self._bus.unsubscribe(group)
         self._remote.stop_listening()
         await self._bus.close()
+
+    def close_soon(self) -> None:
+        """The same without waiting for it, from any thread; for whoever lets go of a layer."""
+        if self._bus.is_open:
+            io.submit(self.close()).add_done_callback(_log_failure)
+
+
+def _log_failure(closing: "concurrent.futures.Future[None]") -> None:
+    error = None if closing.cancelled() else closing.exception()
+    if error is not None:
+        logger.error("A channel layer could not be closed", exc_info=error)

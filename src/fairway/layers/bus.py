@@ -142,6 +142,11 @@ class Bus(abc.ABC):
 
     # ------------------------------------------------------------------ all of it
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there may be something to close."""
+        return True
+
     def stats(self) -> dict[str, int]:
         """What this bus counts: sizes and totals by name."""
         return {}

@@ -72,9 +72,12 @@ class ChannelLayerManager:
         setting_changed.connect(self._reset_backends)
 
     def _reset_backends(self, setting: str, **kwargs: Any) -> None:
-        """Settings may change in tests."""
+        """Settings may change in tests; nobody else has the layers that were made from the old."""
         if setting == "CHANNEL_LAYERS":
-            self.backends = {}
+            dropped, self.backends = self.backends, {}
+            for layer in dropped.values():
+                if isinstance(layer, ChannelLayer):
+                    layer.close_soon()
 
     @property
     def configs(self) -> Mapping[str, Any]:

@@ -73,6 +73,11 @@ class MemoryBus(Bus):
         found = self._found(queue)
         return found is not None and found.give_back(ticket, delay)
 
+    @property
+    def is_open(self) -> bool:
+        """Never: it holds no connection."""
+        return False
+
     async def flush(self) -> None:
         """The hub has been cleared."""
 

@@ -349,6 +349,11 @@ class LocalBus(Bus):
 
     # ------------------------------------------------------------------ all of it
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it was used since it was closed."""
+        return not self._closed and self._pid == os.getpid()
+
     def stats(self) -> dict[str, int]:
         """``peers``: other processes; ``missed``: payloads that one which hung did not get."""
         links = self._mesh.publishers

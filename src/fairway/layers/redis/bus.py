@@ -249,6 +249,11 @@ class RedisBus(Bus):
 
     # ------------------------------------------------------------------ all of it
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it was used since it was closed."""
+        return self._session is not None
+
     def stats(self) -> dict[str, int]:
         """Counts of connections and commands; see docs/redis.md."""
         return {} if self._session is None else self._session.stats()
