@@ -26,6 +26,7 @@ ON_BOTH_LOOPS = {
     "listening/test_greeting",
     "listening/test_listener",
     "listening/test_tls",
+    "test_drain",
     "test_memory",
     "test_server",
     "websocket/test_clock",
