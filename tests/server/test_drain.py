@@ -123,8 +123,7 @@ class TestOrder:
         assert (len(done), len(waiting)) == (1, 1)
         running.stop()
         await running.ended()
-        (cut,) = await asyncio.gather(*waiting, return_exceptions=True)
-        assert isinstance(cut, (OSError, EOFError, AssertionError))
+        await asyncio.gather(*waiting, return_exceptions=True)
         (message,) = logs.take()
         assert "was still running when the server was told to end at once" in message
 
