@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fairway.layers.redis import RedisChannelLayer
-from tests.layers.redis.servers import RedisServer, cluster
+from tests.layers.redis.servers import RedisServer, cluster, watched
 from tests.presence.places import QUICK, Clock, Place
 
 MakePlace = Callable[..., Coroutine[Any, Any, Place]]
@@ -114,6 +114,31 @@ async def test_server_restarts(make_place: MakePlace, server: RedisServer, clock
     await here.hears("kofi", leaves=("ada",))
     assert sorted(await here.people()) == ["kofi", "mei"]
     passing.cancel()
+
+
+async def test_failover(clock: Clock) -> None:
+    """The people are there when another server has become the master, and nobody was missed."""
+    with watched() as (master, _, sentinel):
+        host = {"sentinels": [("127.0.0.1", sentinel.port)], "master_name": "main"}
+        async with contextlib.AsyncExitStack() as stack:
+            here, there = [
+                Place(RedisChannelLayer(hosts=[host], send_timeout=0.1), clock, QUICK)
+                for _ in range(2)
+            ]
+            for place in (here, there):
+                stack.push_async_callback(place.end)
+                await place.begin()
+            channel = await there.join("ada", linger=0.0)
+            await there.join("mei")
+            for place in (here, there):
+                await place.hears("ada", "mei")
+            master.kill()
+            await there.leave(channel)
+            await there.join("kofi")
+            passing = asyncio.create_task(pass_time(clock))
+            await here.hears("kofi", leaves=("ada",))
+            passing.cancel()
+            assert sorted(await here.people()) == ["kofi", "mei"]
 
 
 async def pass_time(clock: Clock) -> None:
