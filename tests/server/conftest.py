@@ -25,6 +25,7 @@ ON_BOTH_LOOPS = {
     "http/test_stream",
     "listening/test_greeting",
     "listening/test_listener",
+    "listening/test_renewal",
     "listening/test_tls",
     "test_drain",
     "test_memory",

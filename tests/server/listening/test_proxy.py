@@ -1,6 +1,8 @@
 """Who the client is when a proxy stands in between, and when somebody only pretends that."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fairway.server.config import Config, ConfigError
 from fairway.server.listening.proxy import Address, TrustedProxies
@@ -180,3 +182,221 @@ class TestScheme:
     def test_scheme(self, value: str, scheme: str | None) -> None:
         """What the nearest proxy says counts, if it says anything that is known."""
         assert resolve(("x-forwarded-proto", value)) == (PROXY, scheme)
+
+    def test_other_header(self) -> None:
+        """Which header names it can be configured, too, and that none does."""
+        headers = [(b"x-scheme", b"https"), (b"x-forwarded-proto", b"http")]
+        for name, scheme in (("X-Scheme", "https"), ("X-Forwarded-Proto", "http"), ("", None)):
+            proxies = TrustedProxies(Config(proxy_headers_scheme=name))
+            assert proxies.resolve(headers, PROXY) == (PROXY, scheme)
+
+
+def forwarded(
+    *values: str, peer: Address | None = PROXY, trusted: tuple[str, ...] = ("127.0.0.0/8", "::1")
+) -> tuple[Address | None, str | None]:
+    """The client and the scheme that some Forwarded fields name."""
+    config = Config(proxy_headers_kind="forwarded", trusted_proxies=trusted)
+    fields = [(b"forwarded", value.encode("latin-1")) for value in values]
+    # What is there of the other kind is never looked at.
+    fields += [(b"x-forwarded-for", b"203.0.113.66"), (b"x-forwarded-proto", b"https")]
+    return TrustedProxies(config).resolve(fields, peer)
+
+
+class TestForwarded:
+    """RFC 7239."""
+
+    @pytest.mark.parametrize(
+        ("value", "client"),
+        [
+            ("for=192.0.2.43", ("192.0.2.43", 0)),
+            ("For=192.0.2.43", ("192.0.2.43", 0)),
+            ('for="192.0.2.43:47011"', ("192.0.2.43", 47011)),
+            ("for=192.0.2.43:47011", ("192.0.2.43", 47011)),
+            ('for="[2001:db8:cafe::17]"', ("2001:db8:cafe::17", 0)),
+            ('for="[2001:db8:cafe::17]:4711"', ("2001:db8:cafe::17", 4711)),
+            ("for=[2001:db8:cafe::17]:4711", ("2001:db8:cafe::17", 4711)),
+            ("for=2001:db8::1", ("2001:db8::1", 0)),
+            ('for="192.0.2.43:_hidden"', ("192.0.2.43", 0)),
+            ('for="192.0.2.43:99999"', ("192.0.2.43", 0)),
+            (r'for="192.0.2.4\3"', ("192.0.2.43", 0)),
+            ("by=203.0.113.43;for=192.0.2.60;host=example.org", ("192.0.2.60", 0)),
+            ("for=192.0.2.60;;by=x;", ("192.0.2.60", 0)),
+            ("  for=192.0.2.60\t, ,", ("192.0.2.60", 0)),
+            ('ext="a, for=1.2.3.4;b";for=192.0.2.60', ("192.0.2.60", 0)),
+        ],
+    )
+    def test_address(self, value: str, client: Address) -> None:
+        """Addresses with and without ports, quotes and brackets."""
+        assert forwarded(value) == (client, None)
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            "for=unknown",
+            "for=_gazonk",
+            'for="_gazonk:80"',
+            "proto=http;by=203.0.113.43",
+            "for=",
+            'for=""',
+            "for=192.0.2.43;for=192.0.2.44",
+            'for="[192.0.2.43]"',
+            'for="[2001:db8::1"x',
+            "for=fe80::1%<script>",
+            'for="fe80::1%<script>"',
+            "192.0.2.43",
+            "for: 192.0.2.43",
+            'for="192.0.2.43',
+            "",
+        ],
+    )
+    def test_no_address(self, value: str) -> None:
+        """Who is hidden, unknown or unreadable is not named: the peer is the client."""
+        client, _ = forwarded(value)
+        assert client == PROXY
+
+    def test_walk(self) -> None:
+        """From the right, through trusted proxies, over several elements and fields."""
+        chain = ("for=203.0.113.66, for=198.51.100.1;proto=https", "for=127.0.0.2;proto=http")
+        assert forwarded(*chain) == (("198.51.100.1", 0), "https")
+        assert forwarded(", ".join(chain)) == (("198.51.100.1", 0), "https")
+        assert forwarded(*chain, trusted=("*",)) == (("203.0.113.66", 0), None)
+
+    @pytest.mark.parametrize(
+        ("value", "scheme"),
+        [
+            ("for=198.51.100.1;proto=https", "https"),
+            ("for=198.51.100.1;proto=HTTP", "http"),
+            ("for=198.51.100.1;proto=gopher", None),
+            ("for=198.51.100.1", None),
+            ("for=127.0.0.2;proto=https, for=127.0.0.3;proto=http", "https"),
+            ("for=198.51.100.1, for=127.0.0.3;proto=https", None),
+            ("for=_hidden;proto=https", "https"),
+            ("for=203.0.113.66;proto=https, for=_hidden;proto=http", "http"),
+        ],
+    )
+    def test_scheme(self, value: str, scheme: str | None) -> None:
+        """It is that of the element which names the client, or hides it."""
+        assert forwarded(value)[1] == scheme
+
+    def test_stranger(self) -> None:
+        """Of anybody else nothing is read."""
+        assert forwarded("for=198.51.100.1;proto=https", peer=STRANGER) == (STRANGER, None)
+
+    def test_unix_socket(self) -> None:
+        """The peer of a Unix socket is a proxy."""
+        assert forwarded("for=198.51.100.1", peer=None) == (("198.51.100.1", 0), None)
+
+    def test_only_one_kind(self) -> None:
+        """Where X-Forwarded-For is read, Forwarded is not, and the other way round."""
+        both = (("forwarded", "for=203.0.113.66;proto=https"), ("x-forwarded-for", "198.51.100.1"))
+        assert resolve(*both) == (("198.51.100.1", 0), None)
+        assert forwarded() == (PROXY, None)
+
+
+#: What a proxy adds to the field, or in a field of its own.
+TRUTH = ["for=198.51.100.1;proto=http", 'for="[2001:db8::1]:4711";proto=http;by=_x']
+EXPECTED: list[Address] = [("198.51.100.1", 0), ("2001:db8::1", 4711)]
+
+#: Pieces that a client might build its lies of.
+PIECES = st.sampled_from(
+    [
+        "for=203.0.113.66",
+        ";proto=https",
+        ",",
+        '"',
+        "\\",
+        " ",
+        "=",
+        ";",
+        "for=",
+        'x="',
+        "]",
+        "127.0.0.1",
+    ]
+)
+
+
+class TestSpoofing:
+    """What a client writes itself never wins over what a proxy adds behind it."""
+
+    @pytest.mark.parametrize("number", [0, 1])
+    @pytest.mark.parametrize("joined", [True, False])
+    @pytest.mark.parametrize(
+        "lie",
+        [
+            "for=203.0.113.66;proto=https",
+            "for=127.0.0.1;proto=https",
+            'for=203.0.113.66;proto=https;x="',
+            'for="',
+            'x="\\',
+            '"',
+            ",,,",
+            ";",
+            "for=203.0.113.66, for=127.0.0.2, for=127.0.0.1",
+        ],
+    )
+    def test_forwarded(self, lie: str, joined: bool, number: int) -> None:
+        """Neither with well-formed elements nor with quotes that it leaves open."""
+        values = [f"{lie}, {TRUTH[number]}"] if joined else [lie, TRUTH[number]]
+        assert forwarded(*values) == (EXPECTED[number], "http")
+
+    @given(st.lists(PIECES, max_size=12).map("".join), st.booleans(), st.sampled_from([0, 1]))
+    def test_any_forwarded(self, lie: str, joined: bool, number: int) -> None:
+        """Whatever it is."""
+        values = [f"{lie}, {TRUTH[number]}"] if joined else [lie, TRUTH[number]]
+        assert forwarded(*values) == (EXPECTED[number], "http")
+
+    @given(st.text('0123456789.,: []"abcdef', max_size=40), st.booleans())
+    def test_any_x_forwarded(self, lie: str, joined: bool) -> None:
+        """The same for X-Forwarded-For and the scheme beside it."""
+        lies = [("x-forwarded-for", lie), ("x-forwarded-proto", "https")]
+        truth = [("x-forwarded-for", "198.51.100.1"), ("x-forwarded-proto", "http")]
+        if joined:
+            headers = [(n, f"{v}, {t}") for (n, v), (_, t) in zip(lies, truth, strict=True)]
+        else:
+            headers = lies + truth
+        assert resolve(*headers) == (("198.51.100.1", 0), "http")
+
+    def test_long_fields_take_no_time(self) -> None:
+        """A field of any shape is read once, not once for each of its parts."""
+        for filling in (",", 'a="', ",a=b", ',a="b', ";", "\\,", ',"'):
+            for last in ("", '"', "="):
+                forwarded(filling * 20_000 + last)
+
+
+class TestPrefix:
+    """Where a proxy has mounted the application."""
+
+    @staticmethod
+    def prefix(
+        *values: str, peer: Address = PROXY, header: str = "X-Forwarded-Prefix"
+    ) -> str | None:
+        """What is made of some fields."""
+        fields = [(b"x-forwarded-prefix", value.encode()) for value in values]
+        return TrustedProxies(Config(proxy_headers_prefix=header)).prefix(fields, peer)
+
+    @pytest.mark.parametrize(
+        ("values", "expected"),
+        [
+            (["/app"], "/app"),
+            (["/app/"], "/app"),
+            (["/a/b-c_d.e~f%20"], "/a/b-c_d.e~f%20"),
+            (["/evil, /app"], "/app"),
+            (["/evil", "/app"], "/app"),
+            ([], None),
+            ([""], None),
+            (["/"], None),
+            (["app"], None),
+            (["//evil.example"], None),
+            (["/a b"], None),
+            (["https://evil.example"], None),
+        ],
+    )
+    def test_value(self, values: list[str], expected: str | None) -> None:
+        """The nearest proxy's counts, if it is a path."""
+        assert self.prefix(*values) == expected
+
+    def test_trust(self) -> None:
+        """Nobody else is asked, and without the option nobody at all."""
+        assert self.prefix("/app", peer=STRANGER) is None
+        assert self.prefix("/app", header="") is None

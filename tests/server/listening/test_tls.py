@@ -1,18 +1,22 @@
 """TLS: which files make a server's certificate, and what is said of those that do not."""
 
 import asyncio
+import contextlib
+import re
 import ssl
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import h11
 import pytest
 import websockets
 
 from fairway._types import Receive, Scope, Send
-from fairway.server.listening.tls import Certificate, TLSError, make_context
+from fairway.server.listening.tls import TLS, Certificate, Policy, TLSError, make_context
+from tests.server.authority import Authority
 from tests.server.conftest import Serve
-from tests.server.running import DEADLINE, Client, WebSocketClient, until
+from tests.server.running import DEADLINE, Client, Logs, Running, WebSocketClient, until
 
 HERE = Path(__file__).parents[1] / "certificates"
 
@@ -94,6 +98,67 @@ class TestContext:
             make_context(Certificate(certificate=path))
         start = f"There is no certificate in {path}, or no private key in {path} ("
         assert str(caught.value).startswith(start)
+
+    def test_policy(self, tmp_path: Path) -> None:
+        """Versions, ciphers and authorities of clients are as they were asked for."""
+        policy = Policy(
+            minimum_version="1.3", client_ca=pem("root"), client_certificates="optional"
+        )
+        context = make_context(Certificate(certificate=pem("whole")), policy)
+        assert context.minimum_version is ssl.TLSVersion.TLSv1_3
+        assert context.verify_mode is ssl.CERT_OPTIONAL
+        ciphers = Policy(ciphers="ECDHE-RSA-AES256-GCM-SHA384")
+        context = make_context(Certificate(certificate=pem("whole")), ciphers)
+        older = [each["name"] for each in context.get_ciphers() if each["protocol"] != "TLSv1.3"]
+        assert older == ["ECDHE-RSA-AES256-GCM-SHA384"]
+
+    def test_no_renegotiation(self) -> None:
+        """Clients of TLS 1.2 cannot ask for another handshake."""
+        context = make_context(Certificate(certificate=pem("whole")))
+        assert context.options & ssl.OP_NO_RENEGOTIATION
+
+    @pytest.mark.parametrize(
+        ("policy", "message"),
+        [
+            (
+                Policy(ciphers="NONSENSE"),
+                (
+                    "tls_ciphers is 'NONSENSE', which selects none of OpenSSL's suites for "
+                    "TLS 1.2. (Those of TLS 1.3 cannot be chosen.)"
+                ),
+            ),
+            (
+                Policy(client_ca="/no/file", client_certificates="required"),
+                "Cannot read /no/file: no such file or directory.",
+            ),
+            (
+                Policy(client_ca=pem("key"), client_certificates="required"),
+                f"There are no certificates in {pem('key')}.",
+            ),
+        ],
+    )
+    def test_wrong_policy(self, policy: Policy, message: str) -> None:
+        """What cannot be agreed on stops the start."""
+        with pytest.raises(TLSError) as caught:
+            make_context(Certificate(certificate=pem("whole")), policy)
+        assert str(caught.value) == message
+
+    def test_loaded_again(self, tmp_path: Path) -> None:
+        """Files are read when somebody says so; what is wrong then changes nothing."""
+        path = tmp_path / "whole.pem"
+        tls = TLS(Certificate(certificate=str(path)))
+        with pytest.raises(TLSError, match=r"^Cannot read .*: no such file or directory\.$"):
+            tls.context  # noqa: B018  it reads the file
+        path.write_bytes(Path(pem("whole")).read_bytes())
+        first = tls.context
+        assert tls.context is first
+        path.write_text("nonsense")
+        with pytest.raises(TLSError, match=r"^There is no certificate in "):
+            tls.load()
+        assert tls.context is first
+        path.write_bytes(Path(pem("whole")).read_bytes())
+        tls.load()
+        assert tls.context is not first
 
     def test_password_is_not_shown(self) -> None:
         """A password does not get into logs with the object."""
@@ -220,3 +285,103 @@ async def test_plain_client(serve: Serve) -> None:
     client.close()
     await until(lambda: not running.context.connections)
     assert running.context.counters.tls_failures == 1
+
+
+class TestClientCertificates:
+    """Clients that show who they are, and those that do not."""
+
+    @pytest.fixture
+    def authority(self, tmp_path: Path) -> Authority:
+        """Signs what both sides show."""
+        return Authority(tmp_path)
+
+    @staticmethod
+    async def ask(running: Running, context: ssl.SSLContext) -> bytes | None:
+        """The body of a response; None if the handshake fails, at either side."""
+        try:
+            streams = await asyncio.open_connection(
+                "127.0.0.1", running.port, ssl=context, server_hostname="localhost"
+            )
+        except (ssl.SSLError, ConnectionResetError):
+            return None
+        client = Client(*streams)
+        try:
+            # In TLS 1.3 a client learns afterwards that it was refused.
+            return (await client.fetch()).body
+        except (ssl.SSLError, ConnectionResetError, BrokenPipeError, h11.RemoteProtocolError):
+            return None
+        finally:
+            client.close()
+            with contextlib.suppress(OSError):
+                await client.writer.wait_closed()
+
+    @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+    @pytest.mark.parametrize(
+        ("wanted", "without", "stranger"),
+        [("optional", b"https", None), ("required", None, None), ("none", b"https", b"https")],
+    )
+    async def test_wanted(
+        self,
+        wanted: str,
+        without: bytes | None,
+        stranger: bytes | None,
+        version: ssl.TLSVersion,
+        authority: Authority,
+        tmp_path: Path,
+        serve: Serve,
+        logs: Logs,
+    ) -> None:
+        """One of the authority's is good, another is never, and none is what the option says."""
+        other = Authority(tmp_path, "other")
+        ca = {} if wanted == "none" else {"tls_client_ca": str(authority.path)}
+        running = await serve(
+            app,
+            tls_certificate=str(authority.issue("server")),
+            tls_client_certificates=wanted,
+            **ca,
+        )
+        contexts = [
+            authority.client(authority.issue("Ada")),
+            authority.client(),
+            authority.client(other.issue("Eve")),
+        ]
+        for context in contexts:
+            context.maximum_version = version
+        answers = [await self.ask(running, context) for context in contexts]
+        assert answers == [b"https", without, stranger]
+        refused = answers.count(None)
+        await until(lambda: running.context.counters.tls_failures == refused)
+        assert running.context.counters.refused == (
+            {"tls_client_certificates": refused} if refused else {}
+        )
+        assert len(logs.take()) == min(refused, 1)  # once for each burst
+
+    async def test_said_to_the_log(self, authority: Authority, serve: Serve, logs: Logs) -> None:
+        """The log names the option and the peer."""
+        running = await serve(
+            app,
+            tls_certificate=str(authority.issue("server")),
+            tls_client_ca=str(authority.path),
+            tls_client_certificates="required",
+        )
+        assert await self.ask(running, authority.client()) is None
+        await until(lambda: logs.records)
+        (line,) = logs.take()
+        assert re.fullmatch(
+            r"WARNING The limit tls_client_certificates \(required\) refused 127\.0\.0\.1:[0-9]+: "
+            "a TLS alert",
+            line,
+        )
+
+    async def test_old_version(self, authority: Authority, serve: Serve, logs: Logs) -> None:
+        """So it does for a client that knows no version that is spoken."""
+        running = await serve(
+            app, tls_certificate=str(authority.issue("server")), tls_minimum_version="1.3"
+        )
+        context = authority.client()
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        assert await self.ask(running, context) is None
+        await until(lambda: logs.records)
+        (line,) = logs.take()
+        assert line.startswith("WARNING The limit tls_minimum_version (1.3) refused 127.0.0.1:")
+        assert await self.ask(running, authority.client()) == b"https"

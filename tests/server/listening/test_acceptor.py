@@ -1,0 +1,313 @@
+"""Clients are let in, or turned away before anything is made for them."""
+
+import asyncio
+import os
+import re
+import socket
+import ssl
+from pathlib import Path
+
+import pytest
+
+from fairway.server.listening import acceptor as acceptor_module
+from tests.server.applications import path
+from tests.server.conftest import Serve
+from tests.server.running import Client, Logs, Running, until
+
+FULL = (
+    rb"HTTP/1\.1 (?P<status>\d+) [A-Za-z ]+\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    rb"retry-after: 5\r\nDate: [^\r]+\r\nServer: fairway\r\nContent-Length: \d+\r\n"
+    rb"Connection: close\r\n\r\n(?P<detail>[^\n]+)\n"
+)
+
+
+async def refusal(client: Client) -> tuple[int, bytes]:
+    """Status and text of an answer to a client that has asked nothing, to the connection's end."""
+    answer = await client.rest()
+    status, _, rest = answer.partition(b"\r\n")
+    head, _, detail = rest.partition(b"\r\n\r\n")
+    fields = {line.partition(b":")[0].lower() for line in head.split(b"\r\n")}
+    assert {b"retry-after", b"connection", b"content-length", b"date"} <= fields
+    assert b"\r\nconnection: close" in b"\r\n" + head.lower()
+    return int(status.split()[1]), detail
+
+
+async def gone(running: Running) -> None:
+    """Wait until the server counts nobody any more."""
+    await until(lambda: running.context.admission.connections == 0)
+
+
+class TestLimits:
+    """Connections beyond a limit."""
+
+    async def test_in_all(self, serve: Serve, logs: Logs) -> None:
+        """Who is too much gets 503 without having asked, and others may come when one has gone."""
+        running = await serve(path, max_connections=1)
+        first = await running.connect()
+        assert (await first.fetch("/a")).body == b"/a"
+        second = await running.connect()
+        assert await refusal(second) == (503, b"The server is full.\n")
+        assert logs.take() == [
+            f"WARNING The limit max_connections (1) refused {second.address}: 503"
+        ]
+        assert len(running.connections) == 1
+        first.close()
+        await gone(running)
+        assert (await (await running.connect()).fetch("/b")).body == b"/b"
+        assert running.context.counters.refused == {"max_connections": 1}
+        assert running.context.counters.connections == 2
+
+    async def test_answer_is_read(self, serve: Serve, logs: Logs) -> None:
+        """The answer arrives although the client has sent a request that nobody reads."""
+        running = await serve(path, max_connections=1)
+        await (await running.connect()).fetch()
+        second = await running.connect()
+        await second.get("/")
+        assert (await second.response()).status == 503
+        logs.take()
+
+    async def test_per_client(self, serve: Serve, logs: Logs) -> None:
+        """One address gets 429 when it has as many as it may have."""
+        running = await serve(path, max_connections_per_client=1, trusted_proxies=())
+        first = await running.connect()
+        await first.fetch()
+        second = await running.connect()
+        assert await refusal(second) == (429, b"Too many connections from there.\n")
+        assert logs.take() == [
+            f"WARNING The limit max_connections_per_client (1) refused {second.address}: 429"
+        ]
+        first.abort()
+        await gone(running)
+        assert (await (await running.connect()).fetch()).status == 200
+
+    async def test_unix_socket(self, serve: Serve, tmp_path: Path) -> None:
+        """Clients of a Unix socket are as many as they like."""
+        file = tmp_path / "socket"
+        running = await serve(
+            path, max_connections_per_client=1, host=None, port=None, unix_socket=str(file)
+        )
+        clients = []
+        for _ in range(3):
+            reader, writer = await asyncio.open_unix_connection(file)
+            clients.append(Client(reader, writer))
+            assert (await clients[-1].fetch()).status == 200
+        for client in clients:
+            client.close()
+            await client.writer.wait_closed()
+        await gone(running)
+
+    async def test_overload(self, serve: Serve, logs: Logs) -> None:
+        """While the event loop is late, those who are there are served, and nobody else."""
+        running = await serve(path, max_event_loop_lag=100.0)
+        first = await running.connect()
+        await first.fetch()
+        running.context.admission.feel(101.0)
+        second = await running.connect()
+        assert await refusal(second) == (503, b"The server is overloaded.\n")
+        assert (await first.fetch()).status == 200
+        (message,) = logs.take()
+        assert (
+            message == f"WARNING The limit max_event_loop_lag (100.0) refused {second.address}: 503"
+        )
+
+    async def test_websockets(self, serve: Serve, logs: Logs) -> None:
+        """Each WebSocket is counted until its end, and one too many is refused without a task."""
+
+        async def app(scope, receive, send):  # type: ignore[no-untyped-def]  # of one line
+            await receive()
+            await send({"type": "websocket.accept"})
+            await receive()
+
+        running = await serve(app, max_websockets=1)
+        first = await running.websocket()
+        assert b" 101 " in await first.open()
+        second = await running.websocket()
+        head = await second.open()
+        assert head.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nretry-after: 5\r\n" in head.lower()
+        assert len(running.context.tasks) == 1
+        assert logs.take() == [
+            f"WARNING The limit max_websockets (1) refused {second.address}: 503"
+        ]
+        first.abort()
+        await until(lambda: running.context.admission.websockets == 0)
+        assert b" 101 " in await (await running.websocket()).open()
+
+
+class TestCounting:
+    """A connection is counted until its socket is closed, however that happens."""
+
+    async def test_all_ways(self, serve: Serve) -> None:
+        """Closed, reset, upgraded, or ended by the server."""
+        running = await serve(path)
+        for leave in (Client.close, Client.abort):
+            client = await running.connect()
+            await client.fetch()
+            assert running.context.admission.connections == 1
+            leave(client)
+            await gone(running)
+        client = await running.connect()
+        await client.get("/", "Connection: close")
+        assert (await client.response()).status == 200
+        await gone(running)
+        client = await running.websocket()
+        assert (await client.open()).startswith(b"HTTP/1.1 500 ")
+        client.close()
+        await gone(running)
+
+    async def test_failing_factory(
+        self, serve: Serve, logs: Logs, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A connection that cannot be served is closed, and said to be so."""
+        running = await serve(path)
+
+        def fail(self: acceptor_module.Acceptor, visitor: acceptor_module.Visitor) -> None:
+            raise RuntimeError("no protocol")
+
+        monkeypatch.setattr(acceptor_module.Acceptor, "_make", fail)
+        assert await (await running.connect()).rest() == b""
+        await gone(running)
+        (message,) = logs.take()
+        assert message.startswith("ERROR Cannot serve a connection")
+
+
+class TestFarewell:
+    """Refused clients have a moment to read why."""
+
+    async def test_many(self, serve: Serve, logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A flood of them holds few descriptors."""
+        monkeypatch.setattr(acceptor_module, "MAX_FAREWELLS", 2)
+        monkeypatch.setattr(acceptor_module, "FAREWELL", 1000.0)
+        running = await serve(path, max_connections=1)
+        await (await running.connect()).fetch()
+        before = len(os.listdir("/dev/fd"))
+        refused = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(20)]
+        await until(lambda: running.context.counters.refused.get("max_connections") == 20)
+        assert len(os.listdir("/dev/fd")) <= before + 20 + 2
+        for sock in refused:
+            sock.close()
+        logs.take()
+
+    async def test_time(self, serve: Serve, logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One that does not end the connection is left after that moment."""
+        monkeypatch.setattr(acceptor_module, "FAREWELL", 0.0)
+        running = await serve(path, max_connections=1)
+        await (await running.connect()).fetch()
+        before = len(os.listdir("/dev/fd"))
+        with socket.create_connection(("127.0.0.1", running.port)) as refused:
+            await until(lambda: running.context.counters.refused)
+            await until(lambda: len(os.listdir("/dev/fd")) == before + 1)
+            assert refused.recv(12) == b"HTTP/1.1 503"
+        logs.take()
+
+
+STARVING = """
+import asyncio, os, resource, socket, sys, time
+from fairway.server import Config, Server
+from fairway.server.server import loop_factory
+
+async def app(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"here"})
+
+async def main():
+    server = Server(app, Config(port=0, lifespan="off"), signals=False)
+    listening = asyncio.Event()
+    server.ready = listening.set
+    serving = asyncio.create_task(server.serve())
+    await listening.wait()
+    port = int(server.addresses[0].rpartition(":")[2])
+    sys.stdin.buffer.raw.readinto(bytearray(1)) if False else None
+    low, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    spare = sys.argv[2] == "spare"
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 3, hard))
+    if not spare:  # another thread was quicker
+        server._context.loop.call_soon(lambda: None)
+    print(port, flush=True)
+    loop = asyncio.get_running_loop()
+    word = asyncio.Event()
+    loop.add_reader(0, word.set)
+    began = time.process_time()
+    await word.wait()
+    print("cpu", time.process_time() - began, flush=True)
+    loop.remove_reader(0)
+    server.stop()
+    await serving
+
+with asyncio.Runner(loop_factory=loop_factory(sys.argv[1])) as runner:
+    runner.run(main())
+"""
+
+
+class TestStarving:
+    """The process has no descriptor for another connection (EMFILE)."""
+
+    @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+    async def test_refused(self, loop: str, tmp_path: Path) -> None:
+        """Clients get 503 one after the other, those who are there are served; one line is logged."""
+        import sys
+
+        (tmp_path / "starving.py").write_text(STARVING)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(tmp_path / "starving.py"),
+            loop,
+            "spare",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        port = int(await process.stdout.readline())
+        held, refused = [], 0
+        for _ in range(30):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            client = Client(reader, writer)
+            held.append(client)
+            await client.get("/")
+            refused += (await client.response()).status == 503
+        assert 0 < len(held) - refused <= 3
+        assert refused >= 27
+        served = held[0]
+        assert (await served.fetch()).body == b"here"
+        for client in held:
+            client.close()
+        for client in held:
+            with pytest.MonkeyPatch.context():
+                try:
+                    await client.writer.wait_closed()
+                except OSError:
+                    continue
+        while True:  # the server notices that they have gone
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            client = Client(reader, writer)
+            answer = await client.fetch()
+            client.close()
+            if answer.status == 200:
+                break
+        stdout, stderr = await process.communicate(b"x")
+        assert process.returncode == 0
+        lines = stderr.decode().splitlines()
+        assert len(lines) == 1
+        assert re.fullmatch(
+            r"The limit file_descriptors \(\d+\) refused 127\.0\.0\.1:\d+: 503", lines[0]
+        )
+
+
+async def test_encrypted(serve: Serve, logs: Logs, tls_files: tuple[str, str]) -> None:
+    """With TLS the connection is closed: to say why would take the handshake that is saved."""
+    certificate, key = tls_files
+    running = await serve(path, max_connections=1, tls_certificate=certificate, tls_key=key)
+    context = ssl.create_default_context(cafile=certificate)
+    context.check_hostname = False
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port, ssl=context)
+    second = await running.connect()
+    assert await second.rest() == b""
+    assert logs.take() == [
+        f"WARNING The limit max_connections (1) refused {second.address}: the connection is closed"
+    ]
+    writer.close()
+    await writer.wait_closed()
+    await gone(running)
