@@ -1,0 +1,63 @@
+"""Counts what connections may leave behind: tasks, descriptors, and every object of Fairway."""
+
+import asyncio
+import gc
+import os
+from collections import Counter
+
+from tests.server.running import Running, until
+
+__all__ = ["Census"]
+
+#: Kept by the server, one for each limit that has refused somebody.
+_KEPT = {"_Burst"}
+
+
+class Census:
+    """What there was when it began; :meth:`nothing_is_left` sees that there is no more."""
+
+    def __init__(self) -> None:
+        self._objects: Counter[str] = Counter()
+        self._descriptors = 0
+        self._tasks: set[asyncio.Task[object]] = set()
+
+    def begin(self) -> None:
+        """What there is now may stay: the server runs, and nobody is connected."""
+        self._objects = _objects()
+        self._descriptors = _descriptors()
+        self._tasks = asyncio.all_tasks()
+
+    async def nothing_is_left(self, running: Running) -> None:
+        """Wait until nobody is connected, and nothing is left of those who were."""
+        try:
+            # What the event loop holds until its next turn is not left behind.
+            await until(lambda: not self.left(running))
+        except TimeoutError:
+            raise AssertionError(f"This was left behind: {self.left(running)}") from None
+
+    def left(self, running: Running) -> dict[str, object]:
+        """What there is more than at the beginning."""
+        context = running.context
+        running.records.clear()  # the test's own
+        found = {
+            "connections": context.connections,
+            "applications": context.tasks,
+            "admitted": context.admission.connections,
+            "tasks": asyncio.all_tasks() - self._tasks,
+            "descriptors": max(0, _descriptors() - self._descriptors),
+        }
+        # To count objects takes time: only when all the rest is gone.
+        left = {name: value for name, value in found.items() if value}
+        return left or dict(_objects() - self._objects)
+
+
+def _objects() -> Counter[str]:
+    """Objects of our classes, by type; what waits for the collector is gone before."""
+    gc.collect()
+    kinds = [type(thing) for thing in gc.get_objects()]
+    ours = (kind for kind in kinds if str(kind.__module__).startswith("fairway."))
+    return Counter(kind.__name__ for kind in ours if kind.__name__ not in _KEPT)
+
+
+def _descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))

@@ -1,0 +1,47 @@
+"""A server in the test's own event loop, a watch over the log, and a count of what there is."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.census import Census
+from tests.server.conftest import logs, serve
+
+__all__ = ["Log", "census", "log", "logs", "serve"]
+
+
+class Log:
+    """Warnings and errors of all loggers, as lines.
+
+    Nobody else is told of them: pytest would keep each record, with the frames of its traceback and
+    every object in them, which are just what a test here must see go.
+    """
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def handle(self, record: logging.LogRecord) -> None:
+        """Keep what a record says."""
+        if record.levelno >= logging.WARNING:
+            self._lines.append(f"{record.levelname} {record.getMessage()}")
+
+    def take(self) -> list[str]:
+        """The lines since the last call."""
+        lines, self._lines = self._lines, []
+        return lines
+
+
+@pytest.fixture(autouse=True)
+def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[Log]:
+    """What is logged as a warning or an error; a test fails that leaves a line there."""
+    log = Log()
+    monkeypatch.setattr(logging.Logger, "handle", lambda _, record: log.handle(record))
+    yield log
+    assert log.take() == []
+
+
+@pytest.fixture
+def census() -> Census:
+    """Counts what a server leaves behind."""
+    return Census()
