@@ -15,9 +15,9 @@ What a page sends, and what it hears; both are JSON objects with a `type`:
                              or refused (to the sender alone)
     read                   → unread     a private conversation has been seen
 
-and unasked: `welcome`, `people`, `joined`, `left`, `private`, `unread`, `room`, and `missed` when
-the page should load what it may lack. Anything else is `refused`, and who sends too much has to
-wait; see flood.py.
+and unasked: `welcome`, `people`, `joined`, `left`, `private`, `unread`, `room`, and after an
+outage `missed`, when the page should load what it may lack, and `rooms`. Anything else is
+`refused`, and who sends too much has to wait; see flood.py.
 """
 
 import asyncio
@@ -102,6 +102,8 @@ class SiteConsumer(AsyncJsonWebsocketConsumer):
         await asyncio.sleep(random.uniform(0, SPREAD))
         await self.send_json({"type": "missed"})
         await self.send_json({"type": "unread", "unread": await unread_by(self.me)})
+        rooms = [room async for room in Room.objects.values("id", "name")]
+        await self.send_json({"type": "rooms", "rooms": rooms})
 
     async def session_over(self, event: dict[str, Any]) -> None:
         """Close if it is this page's session that was logged out; see signals.py."""

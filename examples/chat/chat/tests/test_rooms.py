@@ -196,12 +196,14 @@ class GapTests(RoomTestCase):
     """Processes that could not reach each other for a while."""
 
     async def test_pages_load_what_they_may_have_missed(self) -> None:
-        """A page is told to, and learns what is unread."""
+        """A page is told to, and learns what is unread and which rooms there are."""
         async with open_page(self.mei, self.path) as page:
             await page.next("people")
             await send(room_group(self.room.pk), {"type": "layer.gap"})
             await page.next("missed")
             assert (await page.next("unread"))["unread"] == []
+            rooms = (await page.next("rooms"))["rooms"]
+            assert {"id": self.room.pk, "name": self.room.name} in rooms
 
 
 class DoorTests(RoomTestCase):

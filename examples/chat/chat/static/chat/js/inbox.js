@@ -20,6 +20,7 @@ export class Inbox {
     socket.on("unread", ({ unread }) => this.#count(unread));
     socket.on("private", ({ message }) => this.#arrived(message));
     socket.on("room", (room) => this.#opened(room));
+    socket.on("rooms", ({ rooms }) => rooms.forEach((room) => this.#opened(room)));
   }
 
   #arrived(message) {
