@@ -206,6 +206,41 @@ class Config:
         answer="413",
         help="Largest request body; beyond it 413. Off by default: Django has limits of its own.",
     )  # fmt: skip
+    max_chunk_extensions: int = option(
+        16 * KIB, "--max-chunk-extensions", group=_HTTP, unit="bytes", minimum=0,
+        answer="400",
+        help="Most bytes by which the extensions of a body's chunks may be ahead of its data; "
+        "beyond it 400.",
+    )  # fmt: skip
+    body_timeout: float = option(
+        6 * HOURS, "--body-timeout", group=_HTTP, unit="seconds",
+        answer="408",
+        help="How long a client may take for the body of a request; then 408. Not counted is the "
+        "time in which the application does not take what there is.",
+    )  # fmt: skip
+    min_upload_rate: int = option(
+        100, "--min-upload-rate", group=_HTTP, unit="bytes per second", minimum=0,
+        answer="408",
+        help="How fast a request's body has to come, in each half minute in which the server waits "
+        "for it; then 408.",
+    )  # fmt: skip
+    min_download_rate: int = option(
+        100, "--min-download-rate", group=_HTTP, unit="bytes per second", minimum=0,
+        answer="the connection is cut",
+        help="How fast a client has to read what waits for it, in each half minute in which more "
+        "waits than should; then the connection is cut.",
+    )  # fmt: skip
+    half_closed_timeout: float = option(
+        5.0, "--half-closed-timeout", group=_HTTP, unit="seconds",
+        answer="the connection is cut",
+        help="How long a client that sends no more is still given its answer. It has mostly gone, "
+        "and the application learns of that so much later.",
+    )  # fmt: skip
+    max_requests_per_connection: int = option(
+        10_000, "--max-requests-per-connection", group=_HTTP, unit="requests", minimum=0,
+        answer="Connection: close",
+        help="The response to this many requests on a connection is its last.",
+    )  # fmt: skip
     server_name: str = option(
         "fairway", "-s", "--server-name", group=_HTTP, metavar="NAME",
         help="What the Server header says; empty to send none.",

@@ -9,6 +9,7 @@ import pytest
 
 from fairway._types import Receive, Scope, Send
 from fairway.server.http import connection as connection_module
+from fairway.server.http import progress
 from tests.server.applications import (
     Held,
     Listens,
@@ -23,6 +24,19 @@ from tests.server.running import DEADLINE, Logs, statuses, until
 
 #: Larger than every buffer on the way.
 LARGE = b"x" * 8_000_000
+
+
+#: Requests that break a limit, and which one.
+TOO_LONG_LINE = b"GET /%b HTTP/1.1\r\n\r\n" % (b"a" * 9000)
+TOO_LARGE_FIELDS = b"GET / HTTP/1.1\r\nHost: a\r\nX: %b\r\n\r\n" % (b"a" * 70000)
+TOO_MANY_FIELDS = b"GET / HTTP/1.1\r\nHost: a\r\n%b\r\n" % (b"A: b\r\n" * 200)
+TOO_LARGE_BODY = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n"
+LIMITS = {
+    TOO_LONG_LINE: ("max_request_line", 8192),
+    TOO_LARGE_FIELDS: ("max_header_size", 65536),
+    TOO_MANY_FIELDS: ("max_header_count", 128),
+    TOO_LARGE_BODY: ("max_body_size", 1000),
+}
 
 
 class TestKeepAlive:
@@ -91,12 +105,12 @@ class TestKeepAlive:
         client = await running.connect()
         await client.fetch()
         (connection,) = running.connections
-        assert connection._expire == connection.close
+        assert connection._expire == connection._close_idle
         await client.send(b"GET / HT")
         await until(lambda: connection._expire == connection._refuse_slow)
         await client.send(b"TP/1.1\r\nHost: a\r\n\r\n")
         assert (await client.response()).status == 200
-        assert connection._expire == connection.close
+        assert connection._expire == connection._close_idle
 
     @pytest.mark.parametrize("keep_alive_timeout", [0, -1])
     async def test_no_timeout(self, keep_alive_timeout: float, serve: Serve) -> None:
@@ -236,10 +250,10 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("request_", "status"),
         [
-            (b"GET /%b HTTP/1.1\r\n\r\n" % (b"a" * 9000), 414),
-            (b"GET / HTTP/1.1\r\nHost: a\r\nX: %b\r\n\r\n" % (b"a" * 70000), 431),
-            (b"GET / HTTP/1.1\r\nHost: a\r\n%b\r\n" % (b"A: b\r\n" * 200), 431),
-            (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n", 413),
+            (TOO_LONG_LINE, 414),
+            (TOO_LARGE_FIELDS, 431),
+            (TOO_MANY_FIELDS, 431),
+            (TOO_LARGE_BODY, 413),
             (b"GET / HTTP/1.1\r\n\r\n", 400),
             (b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400),
             (b"GET / HTTP/1.1\nHost: a\n\n", 400),
@@ -251,9 +265,17 @@ class TestRefusals:
         ],
     )
     async def test_refused(
-        self, request_: bytes, status: int, serve: Serve, caplog: pytest.LogCaptureFixture
+        self,
+        request_: bytes,
+        status: int,
+        serve: Serve,
+        caplog: pytest.LogCaptureFixture,
+        logs: Logs,
     ) -> None:
-        """The status says what is wrong, the connection ends, and one line tells of it."""
+        """The status says what is wrong, the connection ends, and one line tells of it.
+
+        A limit has a line of its own, and a counter.
+        """
         caplog.set_level(logging.INFO, "fairway.server")
         running = await serve(path, max_body_size=1000)
         client = await running.connect()
@@ -268,8 +290,12 @@ class TestRefusals:
         detail = response.body.decode().strip()
         assert f"Refused a request with {status}: {detail}" in caplog.messages
         assert running.records == []
+        limit, value = LIMITS.get(request_, ("", 0))
+        lines = [f"WARNING The limit {limit} ({value}) refused {client.address}: {status}"]
+        assert logs.take() == (lines if limit else [])
+        assert running.context.counters.refused == ({limit: 1} if limit else {})
 
-    async def test_while_the_client_still_sends(self, serve: Serve) -> None:
+    async def test_while_the_client_still_sends(self, serve: Serve, logs: Logs) -> None:
         """A client that goes on sending can still read why."""
         running = await serve(path)
         client = await running.connect()
@@ -277,6 +303,7 @@ class TestRefusals:
         response = await client.response()
         assert response.status == 414
         await upload
+        assert len(logs.take()) == 1
 
     async def test_second_request(self, serve: Serve) -> None:
         """A bad request behind a good one is refused in its turn."""
@@ -300,7 +327,7 @@ class TestRefusals:
         await app.left.acquire()
         assert [(record.path, record.status) for record in running.records] == [("/a", 400)]
 
-    async def test_chunked_body_too_large(self, serve: Serve) -> None:
+    async def test_chunked_body_too_large(self, serve: Serve, logs: Logs) -> None:
         """A chunked body is measured as it comes."""
         app = Listens()
         running = await serve(app, max_body_size=1000)
@@ -311,6 +338,9 @@ class TestRefusals:
         assert (await client.response("POST")).status == 413
         await app.left.acquire()
         assert statuses(running.records) == [("complete", 413)]
+        assert logs.take() == [
+            f"WARNING The limit max_body_size (1000) refused {client.address}: 413"
+        ]
 
     async def test_chunk_after_the_response_began(self, serve: Serve) -> None:
         """If the response has begun, the connection can only be cut."""
@@ -344,21 +374,38 @@ class TestRefusals:
 class TestHeaderTimeout:
     """408 (RFC 9110 §15.5.9)."""
 
-    @pytest.mark.parametrize("begun", [b"", b"G", b"GET / HTTP/1.1\r\nHost: a\r\n"])
-    async def test_slow(self, begun: bytes, serve: Serve) -> None:
-        """A client that does not complete its first head in time is told so."""
+    async def test_silent(self, serve: Serve) -> None:
+        """A client that says nothing in time is told so, which is no news: browsers do that."""
         running = await serve(path, header_timeout=0.05)
         client = await running.connect()
-        await client.send(begun)
         response = await client.response()
         assert response.status == 408
         assert response.body == b"The request's headers did not arrive within 0.05 seconds.\n"
         assert response["connection"] == "close"
         assert await client.rest() == b""
+        assert running.context.counters.refused == {"header_timeout": 1}
 
-    async def test_drip(self, serve: Serve) -> None:
+    @pytest.mark.parametrize("begun", [b"G", b"GET / HTTP/1.1\r\nHost: a\r\n"])
+    async def test_slow(self, begun: bytes, serve: Serve, logs: Logs) -> None:
+        """One that does not complete what it has begun is refused."""
+        running = await serve(path)
+        client = await running.connect()
+        await client.send(begun)
+        await until(lambda: running.connections)
+        (connection,) = running.connections
+        await until(lambda: connection._http.started)
+        connection._expire()
+        response = await client.response()
+        assert response.status == 408
+        assert response.body == b"The request's headers did not arrive within 20 seconds.\n"
+        assert await client.rest() == b""
+        assert logs.take() == [
+            f"WARNING The limit header_timeout (20.0) refused {client.address}: 408"
+        ]
+
+    async def test_drip(self, serve: Serve, logs: Logs) -> None:
         """A byte now and then does not help it."""
-        running = await serve(path, header_timeout=0.05)
+        running = await serve(path, header_timeout=0.3)
         client = await running.connect()
         response = asyncio.ensure_future(client.response())
         await client.send(b"GET / HTTP/1.1\r\nX: ")
@@ -366,6 +413,7 @@ class TestHeaderTimeout:
             await client.send(b"a")
             await asyncio.sleep(0.001)
         assert (await response).status == 408
+        assert len(logs.take()) <= 1  # none if nothing came in time
 
     async def test_body_is_not_meant(self, serve: Serve) -> None:
         """A body may take longer; the time is for the head."""
@@ -393,6 +441,214 @@ class TestHeaderTimeout:
         assert connection._deadline is None
         await client.send(b"Host: a\r\n\r\n")
         assert (await client.response()).body == b"/"
+
+
+class TestSlowUploads:
+    """Bodies that come too slowly: ``min_upload_rate`` and ``body_timeout``."""
+
+    HEAD = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n"
+
+    async def test_rate(self, serve: Serve, logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A client that sends too little in a window gets 408, the application its disconnect."""
+        monkeypatch.setattr(progress, "WINDOW", 0.05)
+        app = Listens()
+        running = await serve(app, min_upload_rate=10_000)
+        client = await running.connect()
+        await client.send(self.HEAD + b"abc")
+        response = await client.response("POST")
+        assert response.status == 408
+        assert response.body == (b"The request's body came at less than 10000 bytes per second.\n")
+        assert response["connection"] == "close"
+        await app.left.acquire()
+        assert await client.rest() == b""
+        assert logs.take() == [
+            f"WARNING The limit min_upload_rate (10000) refused {client.address}: 408"
+        ]
+        assert statuses(running.records) == [("complete", 408)]
+
+    async def test_time(self, serve: Serve, logs: Logs) -> None:
+        """So does one whose whole body takes too long."""
+        app = Listens()
+        running = await serve(app, body_timeout=0.05, min_upload_rate=0)
+        client = await running.connect()
+        await client.send(self.HEAD + b"abc")
+        response = await client.response("POST")
+        assert response.status == 408
+        assert response.body == b"The request's body did not arrive within 0.05 seconds.\n"
+        await app.left.acquire()
+        assert logs.take() == [
+            f"WARNING The limit body_timeout (0.05) refused {client.address}: 408"
+        ]
+
+    async def test_after_the_response_began(self, serve: Serve, logs: Logs) -> None:
+        """If the response has begun, the connection can only be cut."""
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await send(start())
+            await send(body(b"part", more=True))
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+        running = await serve(app, body_timeout=0.3)
+        client = await running.connect()
+        await client.send(self.HEAD)
+        assert await client.is_cut()
+        assert logs.take() == [
+            f"WARNING The limit body_timeout (0.3) refused {client.address}: the connection is cut"
+        ]
+
+    async def test_slow_application(self, serve: Serve) -> None:
+        """While the application does not take what there is, it is not the client's turn."""
+        app = Held()
+        running = await serve(app)
+        client = await running.connect()
+        size = 20_000_000
+        head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size
+        upload = asyncio.ensure_future(client.send(head + b"x" * size))
+        await app.entered.acquire()
+        (connection,) = running.connections
+        await until(lambda: connection._paused)
+        assert connection._upload is not None
+        assert not connection._upload.running
+        app.let_go()
+        assert (await client.response("POST")).status == 200
+        await upload
+
+    async def test_continue(self, serve: Serve) -> None:
+        """Nor is it while the client waits for 100 (Continue)."""
+        ask = asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await ask.wait()
+            await echo_body(scope, receive, send)
+
+        running = await serve(app)
+        client = await running.connect()
+        await client.send(
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
+        )
+        await until(lambda: running.context.tasks)
+        (connection,) = running.connections
+        assert connection._upload is None
+        ask.set()
+        await until(lambda: connection._upload is not None and connection._upload.running)
+        await client.send(b"abc")
+        assert (await client.response("POST")).body == b"abc"
+        assert connection._upload is None
+
+    async def test_whole(self, serve: Serve) -> None:
+        """Nobody watches over a body that is there."""
+        app = Held()
+        running = await serve(app)
+        client = await running.connect()
+        await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
+        await app.entered.acquire()
+        (connection,) = running.connections
+        assert connection._upload is None
+        app.let_go()
+        await client.response("POST")
+
+    async def test_off(self, serve: Serve) -> None:
+        """Without limits a client may take its time."""
+        app = Held()
+        running = await serve(app, min_upload_rate=0, body_timeout=0)
+        client = await running.connect()
+        await client.send(self.HEAD)
+        await app.entered.acquire()
+        (connection,) = running.connections
+        assert connection._upload is None
+        app.let_go()
+        await client.response("POST")
+
+
+class TestSlowDownloads:
+    """Clients that hardly read: ``min_download_rate``."""
+
+    async def test_cut(self, serve: Serve, logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One that reads less than it should in a window is cut off, and its application told."""
+        monkeypatch.setattr(progress, "WINDOW", 0.2)
+        ended = asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await send(start())
+            try:
+                while True:
+                    await send(body(LARGE, more=True))
+            except OSError:
+                ended.set()
+                raise
+
+        running = await serve(app)
+        client = await running.connect(reads=False)
+        await client.get()
+        async with asyncio.timeout(DEADLINE):
+            await ended.wait()
+        await until(lambda: not running.connections)
+        (line,) = logs.take()
+        peer = client.address
+        assert line == (
+            f"WARNING The limit min_download_rate (100) refused {peer}: the connection is cut"
+        )
+
+    async def test_last_response(
+        self, serve: Serve, logs: Logs, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Also when the application has said all that there is to say."""
+        monkeypatch.setattr(progress, "WINDOW", 0.2)
+        running = await serve(responds(start(200), body(LARGE)))
+        client = await running.connect(reads=False)
+        await client.get("/", "Connection: close")
+        await until(lambda: running.records)
+        await until(lambda: not running.connections)
+        assert len(logs.take()) == 1
+
+    async def test_reads_again(self, serve: Serve) -> None:
+        """Who has caught up is not watched any more."""
+        running = await serve(responds(start(200), body(LARGE)))
+        client = await running.connect(reads=False)
+        await client.get()
+        await until(lambda: running.records)
+        (connection,) = running.connections
+        watch = connection._download
+        assert watch is not None
+        assert watch.running
+        client.go_on_reading()
+        assert (await client.response()).body == LARGE
+        await until(lambda: not watch.running)
+
+    async def test_off(self, serve: Serve) -> None:
+        """Without the limit nobody watches."""
+        running = await serve(responds(start(200), body(LARGE)), min_download_rate=0)
+        client = await running.connect(reads=False)
+        await client.get()
+        await until(lambda: running.records)
+        (connection,) = running.connections
+        assert connection._download is None
+        client.go_on_reading()
+        assert (await client.response()).body == LARGE
+
+
+class TestRequestsPerConnection:
+    """``max_requests_per_connection``."""
+
+    async def test_last(self, serve: Serve) -> None:
+        """The last response says so, and what was sent behind its request is not served."""
+        running = await serve(path, max_requests_per_connection=2)
+        client = await running.connect()
+        request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+        await client.send(request * 3)
+        assert "connection" not in await client.response()
+        assert (await client.response())["connection"] == "close"
+        assert await client.rest() == b""
+        assert running.context.counters.refused == {"max_requests_per_connection": 1}
+        assert len(running.records) == 2
+
+    async def test_off(self, serve: Serve) -> None:
+        """0 is no limit."""
+        running = await serve(path, max_requests_per_connection=0)
+        client = await running.connect()
+        for _ in range(3):
+            assert "connection" not in await client.fetch()
 
 
 class TestHalfClosed:
@@ -441,11 +697,10 @@ class TestHalfClosed:
         parts.put_nowait(b"")
         assert await client.rest() == b"3\r\nend\r\n0\r\n\r\n"
 
-    async def test_no_answer(self, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_no_answer(self, serve: Serve) -> None:
         """An application that does not answer soon learns that the client has gone."""
-        monkeypatch.setattr(connection_module, "HALF_CLOSED", 0.05)
         app = Listens()
-        running = await serve(app)
+        running = await serve(app, half_closed_timeout=0.05)
         client = await running.connect()
         await client.get()
         await app.entered.acquire()
@@ -453,11 +708,10 @@ class TestHalfClosed:
         await app.left.acquire()
         await client.is_cut()
 
-    async def test_killed(self, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_killed(self, serve: Serve) -> None:
         """So it does if the client was killed."""
-        monkeypatch.setattr(connection_module, "HALF_CLOSED", 0.05)
         app = Listens()
-        running = await serve(app)
+        running = await serve(app, half_closed_timeout=0.05)
         client = await running.connect()
         await client.get()
         await app.entered.acquire()
@@ -700,7 +954,7 @@ class TestHTTPTimeout:
         client = await running.connect()
         await client.fetch()
         (connection,) = running.connections
-        assert connection._expire == connection.close
+        assert connection._expire == connection._close_idle
 
     async def test_hanging_application(self, serve: Serve, logs: Logs) -> None:
         """An application that does not end then is cancelled after its own timeout."""

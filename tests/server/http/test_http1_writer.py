@@ -47,6 +47,7 @@ class Connection:
         self.context = context
         self.written = Transport()
         self.transport: asyncio.Transport = self.written
+        self.copied = 0
         self.calls: list[str] = []
 
     def stream_ended(self, *, keep_alive: bool) -> None:
@@ -60,6 +61,18 @@ class Connection:
     def pause_reading(self) -> None:
         """Note it."""
         self.calls.append("pause")
+
+    def watch_reader(self) -> None:
+        """Note it."""
+        self.calls.append("watch")
+
+    def unwatch_reader(self) -> None:
+        """Note it."""
+        self.calls.append("unwatch")
+
+    def body_awaited(self) -> None:
+        """Note it."""
+        self.calls.append("awaited")
 
     def resume_reading(self) -> None:
         """Note it."""

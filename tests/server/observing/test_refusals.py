@@ -45,3 +45,13 @@ def test_long_burst(caplog: pytest.LogCaptureFixture, logs: Logs) -> None:
         clock.now += 1
     assert len(caplog.messages) == 2
     logs.take()
+
+
+def test_count(caplog: pytest.LogCaptureFixture) -> None:
+    """What is in the ordinary course of things is counted without a word."""
+    counters = Counters()
+    refusals = Refusals(counters, Clock())
+    refusals.count("keep_alive_timeout")
+    refusals.count("keep_alive_timeout")
+    assert counters.refused == {"keep_alive_timeout": 2}
+    assert caplog.messages == []

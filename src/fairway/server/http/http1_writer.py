@@ -1,6 +1,7 @@
 """Responses in HTTP/1.1: bytes of :mod:`fairway.wire.http1_response`, written to the transport."""
 
 import asyncio
+import functools
 import os
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
@@ -17,10 +18,12 @@ class HTTP1Carrier(Flow, Protocol):
 
     Attributes:
         context: What all connections share.
+        copied: Bytes that have gone to the socket without being written to the transport.
         transport: Where the response goes.
     """
 
     context: Context
+    copied: int
     transport: asyncio.Transport
 
     def stream_ended(self, *, keep_alive: bool) -> None:
@@ -30,7 +33,13 @@ class HTTP1Carrier(Flow, Protocol):
         """The response cannot be completed, and the client has to notice."""
 
     def watch_reader(self) -> None:
-        """See to it that the client reads what the kernel has for it."""
+        """See to it that the client reads what waits for it, from now on."""
+
+    def unwatch_reader(self) -> None:
+        """What waits for the client is not much, or nothing."""
+
+    def body_awaited(self) -> None:
+        """The client was told to send the body that it has announced."""
 
 
 class HTTP1Writer:
@@ -62,6 +71,8 @@ class HTTP1Writer:
         data = CONTINUE if status == 100 else informational(status, headers)
         if self._request.http_version != "1.0":
             self._transport.write(data)
+        if status == 100:
+            self._connection.body_awaited()
 
     def start(
         self,
@@ -134,12 +145,17 @@ class HTTP1Writer:
             await drain()
             copier = self._copier = Copier(context.loop, context.files, sock.fileno(), part)
             self._connection.watch_reader()
-            await copier.run(progress)
+            await copier.run(functools.partial(self._copied, progress))
         finally:
             self._copier = None
+            self._connection.unwatch_reader()
             transport.set_write_buffer_limits(high=context.config.write_buffer_size)
         if behind:
             transport.write(behind)
+
+    def _copied(self, progress: Callable[[int], object], size: int) -> None:
+        self._connection.copied += size
+        progress(size)
 
     def stop(self) -> None:
         """Copy no more."""

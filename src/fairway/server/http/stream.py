@@ -227,9 +227,15 @@ class HTTPStream:
             self._label(),
             self._context.config.http_timeout,
         )
+        self._context.refusals.count("http_timeout")
         self._fail(503, "Application failed to respond within time limit.")
         if self._task is not None:
             self._context.reap(self._task)
+
+    @property
+    def holds_continue(self) -> bool:
+        """Whether the client waits to be told that its body is wanted, which it was not yet."""
+        return self._mailbox.on_park is not None
 
     def _send_continue(self) -> None:
         self._mailbox.on_park = None

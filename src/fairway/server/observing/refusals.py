@@ -36,8 +36,7 @@ class Refusals:
             peer: Who was refused: an address, or None for the peer of a Unix socket.
             answer: What was answered, such as ``"413"`` or ``"close 1009"``.
         """
-        refused = self._counters.refused
-        refused[limit] = refused.get(limit, 0) + 1
+        self.count(limit)
         now = self._time()
         burst = self._bursts.get(limit)
         if burst is None:
@@ -52,6 +51,11 @@ class Refusals:
         logger.warning(
             "The limit %s (%s) refused %s: %s%s", limit, value, _name(peer), answer, more
         )
+
+    def count(self, limit: str) -> None:
+        """The same, where it is in the ordinary course of things or is told of otherwise."""
+        refused = self._counters.refused
+        refused[limit] = refused.get(limit, 0) + 1
 
 
 class _Burst:
