@@ -9,9 +9,10 @@ import re
 import shlex
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -20,11 +21,15 @@ from websockets.asyncio.client import connect
 
 from fairway.server.cli import make_parser
 from fairway.server.config import Config
-from fairway.server.workers.supervisor import PATIENCE as SUPERVISORS_PATIENCE
+from fairway.server.workers.assignment import patience
 from tests.docs.snippets import ROOT
 from tests.docs.story import PATIENCE, environment, serving
 
 DEPLOY = ROOT / "examples" / "deploy"
+CERTIFICATES = ROOT / "tests" / "server" / "certificates"
+#: What runs a proxy in front of a server: in a directory, before this address, with these files.
+Proxy = Callable[[Path, str, Path], contextlib.AbstractContextManager[tuple[str, str]]]
+
 UNITS = sorted([*DEPLOY.glob("*.service"), *DEPLOY.glob("*.socket")])
 SERVERS = ("mysite.service", "mysite-activated.service")
 
@@ -63,7 +68,13 @@ from django.urls import path
 
 
 def who(request):
-    return JsonResponse({"client": request.META["REMOTE_ADDR"], "host": request.get_host()})
+    return JsonResponse(
+        {
+            "client": request.META["REMOTE_ADDR"],
+            "host": request.get_host(),
+            "secure": request.is_secure(),
+        }
+    )
 
 
 urlpatterns = [path("who/", who)]
@@ -138,22 +149,58 @@ def test_options_of_units(unit: str) -> None:
     assert options.pop("application") == "mysite.asgi:application"
     options.pop("no_server_name")
     config = Config.from_mapping(options)
-    assert config.graceful_timeout + SUPERVISORS_PATIENCE < float(service["TimeoutStopSec"])
+    assert patience(config) < float(service["TimeoutStopSec"])
+    assert service["Type"] == "notify"
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that nobody uses."""
+    with contextlib.ExitStack() as stack:
+        free = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [each.getsockname()[1] for each in free]
+
+
+def adapted(name: str, changes: dict[str, str]) -> str:
+    """One of the files, with other places than those that it names."""
+    text = (DEPLOY / name).read_text()
+    for written, meant in changes.items():
+        assert written in text
+        text = text.replace(written, meant)
+    return text
 
 
 @contextlib.contextmanager
-def nginx(directory: Path, upstream: str, static: Path) -> Iterator[str]:
-    """Nginx with the file, on a free port of this machine; yields its address."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    text = (DEPLOY / "nginx.conf").read_text()
-    for written, meant in (
-        ("listen 80;", f"listen 127.0.0.1:{port};"),
-        ("server 127.0.0.1:8000;", f"server {upstream};"),
-        ("/srv/mysite/static/", f"{static}/"),
-    ):
-        assert written in text
-        text = text.replace(written, meant)
+def running(*command: str, here: Path, output: Path) -> Iterator[None]:
+    """A program that is ended by its number."""
+    with output.open("w") as log:
+        process = subprocess.Popen(
+            command, cwd=here, stdout=log, stderr=log, env={**environment(), "HOME": str(here)}
+        )
+        try:
+            yield
+        except BaseException as error:
+            error.add_note(output.read_text())
+            raise
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
+
+
+@contextlib.contextmanager
+def nginx(directory: Path, upstream: str, static: Path) -> Iterator[tuple[str, str]]:
+    """Nginx with the file, on free ports; yields its address, and that without TLS."""
+    plain, encrypted = free_ports(2)
+    text = adapted(
+        "nginx.conf",
+        {
+            "listen 80;": f"listen 127.0.0.1:{plain};",
+            "listen 443 ssl http2;": f"listen 127.0.0.1:{encrypted} ssl http2;",
+            "/etc/letsencrypt/live/example.com/fullchain.pem": f"{CERTIFICATES}/whole.pem",
+            "/etc/letsencrypt/live/example.com/privkey.pem": f"{CERTIFICATES}/key.pem",
+            "server 127.0.0.1:8000;": f"server {upstream};",
+            "/srv/mysite/static/": f"{static}/",
+        },
+    )
     (directory / "site.conf").write_text(text)
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     private = "".join(f"{kind}_temp_path {directory}/{kind}; " for kind in kinds)
@@ -164,16 +211,40 @@ def nginx(directory: Path, upstream: str, static: Path) -> Iterator[str]:
     )
     command = [program("nginx"), "-p", str(directory), "-c", str(directory / "nginx.conf")]
     run(*command, "-t", here=directory)
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(PATIENCE)
+    with running(*command, here=directory, output=directory / "log"):
+        yield f"https://127.0.0.1:{encrypted}", f"http://127.0.0.1:{plain}"
+
+
+@contextlib.contextmanager
+def caddy(directory: Path, upstream: str, static: Path) -> Iterator[tuple[str, str]]:
+    """Caddy with the file, on free ports; yields its address, and that without TLS."""
+    plain, encrypted = free_ports(2)
+    text = adapted(
+        "Caddyfile",
+        {
+            "example.com {": f"https://127.0.0.1:{encrypted} {{\n"
+            f"\ttls {CERTIFICATES}/whole.pem {CERTIFICATES}/key.pem",
+            "127.0.0.1:8000": upstream,
+            "/srv/mysite/static": str(static),
+        },
+    )
+    here = f"{{\n\tadmin off\n\thttp_port {plain}\n\tdefault_bind 127.0.0.1\n}}\n"
+    (directory / "Caddyfile").write_text(here + text)
+    command = [program("caddy"), "run", "--config", str(directory / "Caddyfile")]
+    run(command[0], "validate", *command[2:], here=directory)
+    with running(*command, here=directory, output=directory / "log"):
+        yield f"https://127.0.0.1:{encrypted}", f"http://127.0.0.1:{plain}"
+
+
+def trusting() -> ssl.SSLContext:
+    """What a client needs that believes the certificates of the tests."""
+    context = ssl.create_default_context(cafile=CERTIFICATES / "root.pem")
+    context.check_hostname = False
+    return context
 
 
 async def answer(client: httpx.AsyncClient, path: str) -> httpx.Response:
-    """What nginx answers once it listens."""
+    """What a proxy answers once it listens."""
     async with asyncio.timeout(PATIENCE):
         while True:
             try:
@@ -182,25 +253,52 @@ async def answer(client: httpx.AsyncClient, path: str) -> httpx.Response:
                 await asyncio.sleep(0.01)
 
 
-async def test_nginx(project: Path) -> None:
-    """Pages, sockets and static files come through nginx, and the site sees who asks."""
+@pytest.mark.parametrize("proxy", [nginx, caddy])
+async def test_proxy(project: Path, proxy: Proxy) -> None:
+    """Pages, sockets and static files come through a proxy, and the site sees who asks."""
     run(sys.executable, "manage.py", "collectstatic", "--no-input", here=project)
+    program(proxy.__name__)
     command = ["fairway", "-w", "2", "--proxy-headers", "-p", "0", "mysite.asgi:application"]
-    place = project / "nginx"
+    place = project / "proxy"
     place.mkdir()
     with serving(command, project, environment()) as server:
         upstream = server.address.removeprefix("http://")
-        with nginx(place, upstream, project / "static") as address:
-            async with httpx.AsyncClient(base_url=address) as client:
+        with proxy(place, upstream, project / "static") as (address, plain):
+            async with httpx.AsyncClient(base_url=address, verify=trusting()) as client:
                 page = await answer(client, "/who/")
-                assert page.json() == {"client": "127.0.0.1", "host": address[len("http://") :]}
-                forged = {"X-Forwarded-For": "203.0.113.7"}
+                host = address.removeprefix("https://")
+                expected = {"client": "127.0.0.1", "host": host, "secure": True}
+                assert page.json() == expected
+                forged = {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "http"}
                 page = await client.get("/who/", headers=forged)
-                assert page.json()["client"] == "127.0.0.1"
+                assert page.json() == expected
                 assert (await client.get("/static/admin/css/base.css")).status_code == 200
-            async with connect(address.replace("http", "ws") + "/ws/echo/") as echo:
+                redirect = await client.get(f"{plain}/who/")
+                assert redirect.status_code in {301, 308}
+                assert redirect.headers["location"].startswith("https://127.0.0.1")
+            url = address.replace("http", "ws") + "/ws/echo/"
+            async with connect(url, ssl=trusting()) as echo:
                 await echo.send("Ahoy")
                 assert await echo.recv() == "Ahoy"
+
+
+async def test_socket_activation(project: Path) -> None:
+    """The command of the activated unit serves on a socket that systemd has opened."""
+    systemd = program("systemd-socket-activate")
+    _, *options = shlex.split(section("mysite-activated.service", "Service")["ExecStart"])
+    path = project / "mysite.sock"
+    variables = [f"--setenv={name}={value}" for name, value in environment().items()]
+    command = [systemd, "-l", str(path), *variables, "fairway", *options]
+    with running(*command, here=project, output=project / "log"):
+        async with asyncio.timeout(PATIENCE):
+            while not path.exists():  # noqa: ASYNC110  nothing else tells
+                await asyncio.sleep(0.01)
+        transport = httpx.AsyncHTTPTransport(uds=str(path))
+        async with httpx.AsyncClient(
+            base_url="http://example.com", transport=transport, timeout=PATIENCE
+        ) as client:
+            page = await client.get("/who/", headers={"X-Forwarded-For": "203.0.113.7"})
+            assert page.json() == {"client": "203.0.113.7", "host": "example.com", "secure": False}
 
 
 def containerfile() -> Iterator[tuple[str, str]]:
