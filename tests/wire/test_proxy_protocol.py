@@ -26,6 +26,11 @@ def parse(data: bytes) -> tuple[ProxyHeader | None, bytes]:
     return parser.receive_data(data), parser.rest
 
 
+def header(version: int, source: tuple[str, int], destination: tuple[str, int]) -> ProxyHeader:
+    """What a header says that names two addresses."""
+    return ProxyHeader(version=version, source=source, destination=destination)
+
+
 def fault(data: bytes) -> str:
     """What is said of bytes that are no header."""
     with pytest.raises(ProxyHeaderError) as caught:
@@ -313,12 +318,12 @@ class TestValues:
 
     def test_checksum(self) -> None:
         """§2.2.3: a right one is accepted wherever it stands, a wrong one is not."""
+        message = "The checksum of a header of version 2 is wrong."
         for before, behind in ((b"", b""), (value(0x01, b"h2"), value(0x04, b"\x03\0\4abcd"))):
             data = with_checksum(before, behind)
             header, _ = parse(data)
             assert header is not None
             assert header.source == ("198.51.100.7", 40000)
-            message = "The checksum of a header of version 2 is wrong."
             changed = data.replace(bytes([198, 51, 100, 7]), bytes([198, 51, 100, 8]))
             assert fault(changed) == message
         assert fault(v2(tcp4() + value(0x03, b"\0"))) == message
@@ -351,15 +356,12 @@ class TestAnyInput:
         """Both versions carry what was put into them."""
         family = source[0]
         destination = other[1] if other[0] == family else source[1]
-        ends = {
-            "source": (str(source[1]), port),
-            "destination": (str(destination), other_port),
-        }
+        ends = (str(source[1]), port), (str(destination), other_port)
         name = "TCP4" if family == TCP4 else "TCP6"
         line = f"PROXY {name} {source[1]} {destination} {port} {other_port}\r\n".encode()
-        assert parse(line + rest) == (ProxyHeader(version=1, **ends), rest)
+        assert parse(line + rest) == (header(1, *ends), rest)
         body = source[1].packed + destination.packed + struct.pack("!HH", port, other_port)
-        assert parse(v2(body, family) + rest) == (ProxyHeader(version=2, **ends), rest)
+        assert parse(v2(body, family) + rest) == (header(2, *ends), rest)
 
     @given(
         st.one_of(

@@ -244,6 +244,15 @@ class Context:
             return False
         return request.path.decode("latin-1") in self.health.paths
 
+    def root_path_of(self, request: Request) -> str:
+        """The path under which the application is mounted, for a request (ASGI's ``root_path``).
+
+        Args:
+            request: Its headers have been through ``proxies.resolve()``, if there are proxies.
+        """
+        prefix = None if self.proxies is None else self.proxies.prefix(request.headers)
+        return self.config.root_path if prefix is None else prefix
+
     def log_exception(self, label: str, error: BaseException) -> None:
         """Log what an application raised while it served ``label``, such as ``"GET /"``."""
         logger.error("Exception inside application for %s: %r", label, error, exc_info=error)

@@ -1,24 +1,23 @@
 """Clients are let in, or turned away before anything is made for them."""
 
 import asyncio
+import contextlib
+import errno
 import os
 import re
 import socket
 import ssl
+import sys
 from pathlib import Path
 
 import pytest
 
+from fairway._types import Receive, Scope, Send
 from fairway.server.listening import acceptor as acceptor_module
 from tests.server.applications import path
 from tests.server.conftest import Serve
-from tests.server.running import Client, Logs, Running, until
-
-FULL = (
-    rb"HTTP/1\.1 (?P<status>\d+) [A-Za-z ]+\r\nContent-Type: text/plain; charset=utf-8\r\n"
-    rb"retry-after: 5\r\nDate: [^\r]+\r\nServer: fairway\r\nContent-Length: \d+\r\n"
-    rb"Connection: close\r\n\r\n(?P<detail>[^\n]+)\n"
-)
+from tests.server.process import connected
+from tests.server.running import DEADLINE, Client, Logs, Running, until
 
 
 async def refusal(client: Client) -> tuple[int, bytes]:
@@ -113,7 +112,7 @@ class TestLimits:
     async def test_websockets(self, serve: Serve, logs: Logs) -> None:
         """Each WebSocket is counted until its end, and one too many is refused without a task."""
 
-        async def app(scope, receive, send):  # type: ignore[no-untyped-def]  # of one line
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
             await receive()
             await send({"type": "websocket.accept"})
             await receive()
@@ -137,7 +136,7 @@ class TestLimits:
 class TestCounting:
     """A connection is counted until its socket is closed, however that happens."""
 
-    async def test_all_ways(self, serve: Serve) -> None:
+    async def test_all_ways(self, serve: Serve, logs: Logs) -> None:
         """Closed, reset, upgraded, or ended by the server."""
         running = await serve(path)
         for leave in (Client.close, Client.abort):
@@ -154,6 +153,7 @@ class TestCounting:
         assert (await client.open()).startswith(b"HTTP/1.1 500 ")
         client.close()
         await gone(running)
+        assert len(logs.take()) == 1
 
     async def test_failing_factory(
         self, serve: Serve, logs: Logs, monkeypatch: pytest.MonkeyPatch
@@ -202,7 +202,7 @@ class TestFarewell:
 
 
 STARVING = """
-import asyncio, os, resource, socket, sys, time
+import asyncio, os, resource, sys
 from fairway.server import Config, Server
 from fairway.server.server import loop_factory
 
@@ -216,23 +216,15 @@ async def main():
     server.ready = listening.set
     serving = asyncio.create_task(server.serve())
     await listening.wait()
-    port = int(server.addresses[0].rpartition(":")[2])
-    sys.stdin.buffer.raw.readinto(bytearray(1)) if False else None
-    low, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    asked = asyncio.Event()
+    asyncio.get_running_loop().add_reader(0, asked.set)
     lowest = os.dup(0)
     os.close(lowest)
-    spare = sys.argv[2] == "spare"
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 3, hard))
-    if not spare:  # another thread was quicker
-        server._context.loop.call_soon(lambda: None)
-    print(port, flush=True)
-    loop = asyncio.get_running_loop()
-    word = asyncio.Event()
-    loop.add_reader(0, word.set)
-    began = time.process_time()
-    await word.wait()
-    print("cpu", time.process_time() - began, flush=True)
-    loop.remove_reader(0)
+    print(server.addresses[0].rpartition(":")[2], flush=True)
+    await asked.wait()
+    asyncio.get_running_loop().remove_reader(0)
     server.stop()
     await serving
 
@@ -241,68 +233,94 @@ with asyncio.Runner(loop_factory=loop_factory(sys.argv[1])) as runner:
 """
 
 
-class TestStarving:
-    """The process has no descriptor for another connection (EMFILE)."""
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+async def test_starving(loop: str) -> None:
+    """Without descriptors (EMFILE) clients get 503, and others are served again when some are free.
 
-    @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
-    async def test_refused(self, loop: str, tmp_path: Path) -> None:
-        """Clients get 503 one after the other, those who are there are served; one line is logged."""
-        import sys
-
-        (tmp_path / "starving.py").write_text(STARVING)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            str(tmp_path / "starving.py"),
-            loop,
-            "spare",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        assert process.stdout is not None
-        port = int(await process.stdout.readline())
-        held, refused = [], 0
-        for _ in range(30):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            client = Client(reader, writer)
-            held.append(client)
-            await client.get("/")
-            refused += (await client.response()).status == 503
-        assert 0 < len(held) - refused <= 3
-        assert refused >= 27
-        served = held[0]
-        assert (await served.fetch()).body == b"here"
-        for client in held:
-            client.close()
-        for client in held:
-            with pytest.MonkeyPatch.context():
-                try:
-                    await client.writer.wait_closed()
-                except OSError:
-                    continue
-        while True:  # the server notices that they have gone
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            client = Client(reader, writer)
-            answer = await client.fetch()
-            client.close()
-            if answer.status == 200:
-                break
-        stdout, stderr = await process.communicate(b"x")
-        assert process.returncode == 0
-        lines = stderr.decode().splitlines()
-        assert len(lines) == 1
-        assert re.fullmatch(
-            r"The limit file_descriptors \(\d+\) refused 127\.0\.0\.1:\d+: 503", lines[0]
-        )
+    Those who are there are served all the time, and one line is logged.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", STARVING, loop),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(DEADLINE):
+            address = f"http://127.0.0.1:{int(await process.stdout.readline())}"
+            async with contextlib.AsyncExitStack() as stack:
+                clients = [await stack.enter_async_context(connected(address)) for _ in range(30)]
+                for client in clients[3:]:
+                    assert await refusal(client) == (503, b"The server is full.\n")
+                assert (await clients[0].fetch()).body == b"here"
+            # The server learns in its own time that they have gone, and has descriptors again.
+            while True:
+                async with connected(address) as client:
+                    with contextlib.suppress(ConnectionError):
+                        if (await client.fetch()).status == 200:
+                            break
+            _, stderr = await process.communicate(b"x")
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+    assert process.returncode == 0
+    (line,) = stderr.decode().splitlines()
+    assert re.fullmatch(r"The limit file_descriptors \(\d+\) refused 127\.0\.0\.1:\d+: 503", line)
 
 
-async def test_encrypted(serve: Serve, logs: Logs, tls_files: tuple[str, str]) -> None:
+class TestNeither:
+    """A client can be neither taken nor refused."""
+
+    @pytest.mark.parametrize(
+        ("number", "message"),
+        [
+            (
+                errno.ENFILE,
+                r"WARNING The limit file_descriptors \(\d+\) refused 127\.0\.0\.1:\d+: "
+                r"connections have to wait",
+            ),
+            (errno.EINVAL, r"ERROR Cannot accept a connection(.|\n)*"),
+        ],
+    )
+    async def test_waits(
+        self,
+        serve: Serve,
+        logs: Logs,
+        monkeypatch: pytest.MonkeyPatch,
+        number: int,
+        message: str,
+    ) -> None:
+        """The server pauses, instead of trying all the time, and serves it when that is over."""
+        attempts = 0
+
+        def accept(sock: socket.socket) -> None:
+            nonlocal attempts
+            attempts += 1
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(acceptor_module, "PAUSE", 0.05)
+        running = await serve(path)
+        with monkeypatch.context() as patch:
+            patch.setattr(socket.socket, "_accept", accept)
+            client = await running.connect()
+            await client.get("/late")
+            await until(lambda: attempts >= 4)
+        assert (await client.response()).body == b"/late"
+        lines = logs.take()
+        assert lines
+        assert [line for line in lines if not re.fullmatch(message, line)] == []
+
+
+async def test_encrypted(serve: Serve, logs: Logs) -> None:
     """With TLS the connection is closed: to say why would take the handshake that is saved."""
-    certificate, key = tls_files
-    running = await serve(path, max_connections=1, tls_certificate=certificate, tls_key=key)
-    context = ssl.create_default_context(cafile=certificate)
-    context.check_hostname = False
-    reader, writer = await asyncio.open_connection("127.0.0.1", running.port, ssl=context)
+    pem = Path(__file__).parents[1] / "certificates"
+    running = await serve(path, max_connections=1, tls_certificate=str(pem / "whole.pem"))
+    context = ssl.create_default_context(cafile=pem / "root.pem")
+    _, writer = await asyncio.open_connection(
+        "127.0.0.1", running.port, ssl=context, server_hostname="localhost"
+    )
     second = await running.connect()
     assert await second.rest() == b""
     assert logs.take() == [

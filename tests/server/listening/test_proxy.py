@@ -1,11 +1,15 @@
 """Who the client is when a proxy stands in between, and when somebody only pretends that."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fairway._types import Receive, Scope, Send
 from fairway.server.config import Config, ConfigError
 from fairway.server.listening.proxy import Address, TrustedProxies
+from tests.server.conftest import Serve
 
 PROXY: Address = ("127.0.0.1", 40000)
 STRANGER: Address = ("203.0.113.9", 40000)
@@ -68,6 +72,23 @@ class TestTrust:
         )
         assert resolve(*headers, peer=STRANGER) == (STRANGER, None)
         assert resolve(*headers, peer=STRANGER, trusted=("*",)) == (("198.51.100.1", 1), "https")
+
+    def test_taken_out(self) -> None:
+        """Nor does the application see them: it might read them itself."""
+        names = (
+            "forwarded",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-real-ip",
+            "x-forwarded-proto",
+        )
+        proxies = TrustedProxies(Config(proxy_headers_host="X-Real-IP"))
+        fields = [(name.encode(), b"x") for name in ("host", *names, "accept")]
+        proxies.resolve(fields, STRANGER)
+        assert fields == [(b"host", b"x"), (b"accept", b"x")]
+        fields = [(name.encode(), b"x") for name in ("host", *names)]
+        proxies.resolve(fields, PROXY)
+        assert len(fields) == 6
 
     def test_unix_socket(self) -> None:
         """The peer of a Unix socket is a proxy; without its headers the client is unknown."""
@@ -373,7 +394,9 @@ class TestPrefix:
     ) -> str | None:
         """What is made of some fields."""
         fields = [(b"x-forwarded-prefix", value.encode()) for value in values]
-        return TrustedProxies(Config(proxy_headers_prefix=header)).prefix(fields, peer)
+        proxies = TrustedProxies(Config(proxy_headers_prefix=header))
+        proxies.resolve(fields, peer)
+        return proxies.prefix(fields)
 
     @pytest.mark.parametrize(
         ("values", "expected"),
@@ -400,3 +423,33 @@ class TestPrefix:
         """Nobody else is asked, and without the option nobody at all."""
         assert self.prefix("/app", peer=STRANGER) is None
         assert self.prefix("/app", header="") is None
+
+    async def test_served(self, serve: Serve) -> None:
+        """HTTP and WebSockets get it as root_path; without it the option counts."""
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http":
+                await send({"type": "http.response.start", "status": 200})
+                await send({"type": "http.response.body", "body": scope["root_path"].encode()})
+                return
+            await receive()
+            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.send", "text": scope["root_path"]})
+            await receive()
+
+        header = "X-Forwarded-Prefix: /app"
+        options: dict[str, Any] = {
+            "root_path": "/site",
+            "proxy_headers": True,
+            "proxy_headers_prefix": "X-Forwarded-Prefix",
+        }
+        running = await serve(app, **options)
+        client = await running.connect()
+        assert (await client.fetch("/", header)).body == b"/app"
+        assert (await client.fetch("/")).body == b"/site"
+        websocket = await running.websocket()
+        await websocket.open("/", header)
+        assert await websocket.text() == "/app"
+        running = await serve(app, trusted_proxies=("192.0.2.1",), **options)
+        client = await running.connect()
+        assert (await client.fetch("/", header)).body == b"/site"

@@ -333,7 +333,7 @@ class TestClientCertificates:
     ) -> None:
         """One of the authority's is good, another is never, and none is what the option says."""
         other = Authority(tmp_path, "other")
-        ca = {} if wanted == "none" else {"tls_client_ca": str(authority.path)}
+        ca: dict[str, Any] = {} if wanted == "none" else {"tls_client_ca": str(authority.path)}
         running = await serve(
             app,
             tls_certificate=str(authority.issue("server")),

@@ -129,7 +129,7 @@ class HTTPStream:
         scope = http_scope(
             self._request,
             self._scheme,
-            context.config.root_path,
+            context.root_path_of(self._request),
             self._client,
             connection.server,
             context.state,

@@ -14,10 +14,23 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 
+from fairway._types import Headers
 from fairway.server.config import Config, ConfigError
 
 Address: TypeAlias = tuple[str, int]
 _Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+#: What only a proxy is to say, whichever of it is read.
+_KNOWN: Final = frozenset(
+    {
+        b"forwarded",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-port",
+        b"x-forwarded-prefix",
+        b"x-forwarded-proto",
+    }
+)
 
 _SCHEMES: Final = frozenset({b"http", b"https", b"ws", b"wss"})
 
@@ -83,17 +96,23 @@ class TrustedProxies(TrustedNetworks):
         self._port_header = config.proxy_headers_port.lower().encode("latin-1")
         self._scheme_header = config.proxy_headers_scheme.lower().encode("latin-1")
         self._prefix_header = config.proxy_headers_prefix.lower().encode("latin-1")
+        self._names = _KNOWN | {
+            *(self._host_header, self._port_header, self._scheme_header, self._prefix_header)
+        }
 
-    def resolve(
-        self, headers: Iterable[tuple[bytes, bytes]], peer: Address | None
-    ) -> tuple[Address | None, str | None]:
+    def resolve(self, headers: Headers, peer: Address | None) -> tuple[Address | None, str | None]:
         """The client's address and, if named, scheme (``"http"`` or ``"https"``).
+
+        From anybody but a trusted proxy, headers of this kind are taken out: the application may
+        read some of them itself, as Django does if its settings say so.
 
         Args:
             headers: Fields of the request, names in lower case.
             peer: Who is connected to us; None on a Unix socket.
         """
         if not self.trusts(peer[0] if peer else ""):
+            if any(name in self._names for name, _ in headers):
+                headers[:] = [field for field in headers if field[0] not in self._names]
             return peer, None
         if self._rfc7239:
             return self._resolve_forwarded(headers, peer)
@@ -110,16 +129,15 @@ class TrustedProxies(TrustedNetworks):
         client = self._client(hosts)
         return (peer if client is None else (client, port)), scheme
 
-    def prefix(self, headers: Iterable[tuple[bytes, bytes]], peer: Address | None) -> str | None:
+    def prefix(self, headers: Headers) -> str | None:
         """The path under which the nearest proxy has mounted the application; None if it says none.
 
         It has no slash at its end.
 
         Args:
-            headers: As in :meth:`resolve`.
-            peer: As there.
+            headers: Those that :meth:`resolve` has left.
         """
-        if not self._prefix_header or not self.trusts(peer[0] if peer else ""):
+        if not self._prefix_header:
             return None
         values = [value for name, value in headers if name == self._prefix_header]
         # Two slashes at the beginning would make a host of the first part, wherever it is linked.
@@ -138,7 +156,7 @@ class TrustedProxies(TrustedNetworks):
         return nearest
 
     def _resolve_forwarded(
-        self, headers: Iterable[tuple[bytes, bytes]], peer: Address | None
+        self, headers: Headers, peer: Address | None
     ) -> tuple[Address | None, str | None]:
         """RFC 7239: each element was added by the proxy that saw the address which it names."""
         client, scheme = peer, None

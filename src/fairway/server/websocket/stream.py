@@ -139,7 +139,7 @@ class WebSocketStream(asyncio.Protocol):
         scope = websocket_scope(
             request,
             scheme,
-            config.root_path,
+            context.root_path_of(request),
             self._client,
             server,
             context.state,
