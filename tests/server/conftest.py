@@ -19,11 +19,13 @@ HERE = Path(__file__).parent
 ON_BOTH_LOOPS = {
     "application/test_threads",
     "http/test_connection",
+    "http/test_files",
     "http/test_http2",
     "http/test_http2_stream",
     "http/test_http2_websocket",
     "http/test_stream",
     "listening/test_greeting",
+    "listening/test_acceptor",
     "listening/test_listener",
     "listening/test_renewal",
     "listening/test_tls",

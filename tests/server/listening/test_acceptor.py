@@ -278,8 +278,10 @@ class TestNeither:
         [
             (
                 errno.ENFILE,
-                r"WARNING The limit file_descriptors \(\d+\) refused 127\.0\.0\.1:\d+: "
-                r"connections have to wait",
+                (
+                    r"WARNING The limit file_descriptors \(\d+\) refused 127\.0\.0\.1:\d+: "
+                    r"connections have to wait"
+                ),
             ),
             (errno.EINVAL, r"ERROR Cannot accept a connection(.|\n)*"),
         ],
