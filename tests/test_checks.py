@@ -85,7 +85,7 @@ def test_good_settings_are_quiet() -> None:
 def test_each_id_is_documented_once() -> None:
     """The table has every id, errors before warnings, numbered without a gap."""
     errors = [f"fairway.E{number:03}" for number in range(1, 22)]
-    warnings = [f"fairway.W{number:03}" for number in range(1, 10)]
+    warnings = [f"fairway.W{number:03}" for number in range(1, 11)]
     assert list(CHECKS) == errors + warnings
     source = "".join(path.read_text() for path in Path(checks.__file__).parent.rglob("*.py"))
     for identifier in CHECKS:
@@ -573,6 +573,36 @@ class TestServerOptions:
                 "FAIRWAY in your settings: threads must be a whole number, not 'many'.",
                 "`fairway --help` lists all options.",
             ),
+        ]
+
+    def test_networks(self, settings: Settings) -> None:
+        """What is no network of proxies is found before the server starts."""
+        settings.FAIRWAY = {"trusted_proxies": ["here"]}
+        assert run() == [
+            (
+                "fairway.E012",
+                (
+                    "FAIRWAY in your settings: trusted_proxies: 'here' does not appear to be an "
+                    "IPv4 or IPv6 network."
+                ),
+                "`fairway --help` lists all options.",
+            )
+        ]
+
+    def test_contradictions(self, settings: Settings) -> None:
+        """Options that need others are mentioned; these may be on the command line."""
+        settings.FAIRWAY = {"tls_key_password": "secret", "unix_socket_group": "www-data"}
+        hint = "What is missing may be on the command line; then this is no mistake."
+        assert run() == [
+            (
+                "fairway.W010",
+                f"FAIRWAY in your settings: {name} needs {wanted} beside it.",
+                hint,
+            )
+            for name, wanted in (
+                ("tls_key_password", "tls_certificate"),
+                ("unix_socket_group", "unix_socket"),
+            )
         ]
 
     def test_it_must_be_a_dictionary(self, settings: Settings) -> None:

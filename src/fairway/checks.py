@@ -23,6 +23,8 @@ from fairway.db import check_databases
 from fairway.layers import ChannelLayer, InMemoryChannelLayer, channel_layers
 from fairway.routing.checks import check_import, check_routes
 from fairway.server.config import Config, ConfigError
+from fairway.server.listening.conflicts import conflicts
+from fairway.server.listening.proxy import TrustedNetworks
 from fairway.worker.checks import check_jobs, register_task_checks
 
 TAG: Final = "fairway"
@@ -72,6 +74,8 @@ CHECKS: Final[Mapping[str, str]] = {
     "imported before Django is set up. (Looked for by `check --deploy` only.)",
     "fairway.W009": "A database keeps connections (`CONN_MAX_AGE`) without checking them "
     "(`CONN_HEALTH_CHECKS`).",
+    "fairway.W010": "Options in `FAIRWAY` contradict each other, or say nothing without one that "
+    "is not there: `tls_key` without `tls_certificate`, say.",
 }
 
 _LAYER_KEYS = ("BACKEND", "CONFIG", "TEST_CONFIG")
@@ -160,7 +164,7 @@ def check_runserver(**kwargs: Any) -> list[CheckMessage]:
 
 
 def check_server_options(**kwargs: Any) -> list[CheckMessage]:
-    """Find out whether every option in ``FAIRWAY`` exists and has a usable value (E012)."""
+    """Find out whether options in ``FAIRWAY`` exist, are usable and fit each other (E012, W010)."""
     options = getattr(settings, "FAIRWAY", None)
     if options is None:
         return []
@@ -172,19 +176,36 @@ def check_server_options(**kwargs: Any) -> list[CheckMessage]:
                 id="fairway.E012",
             )
         ]
-    messages: list[CheckMessage] = []
-    for name, value in options.items():
-        try:
-            Config.from_mapping({name: value})
-        except ConfigError as error:
-            messages.append(
-                checks.Error(
-                    f"FAIRWAY in your settings: {error}",
-                    hint="`fairway --help` lists all options.",
-                    id="fairway.E012",
-                )
-            )
-    return messages
+    try:
+        config = Config.from_mapping(options)
+        TrustedNetworks(config.trusted_proxies)
+    except ConfigError as error:
+        wrong = [_wrong_option({name: value}) for name, value in options.items()]
+        return [each for each in wrong if each is not None] or [_wrong_options(error)]
+    return [
+        checks.Warning(
+            f"FAIRWAY in your settings: {conflict}",
+            hint="What is missing may be on the command line; then this is no mistake.",
+            id="fairway.W010",
+        )
+        for conflict in conflicts(config)
+    ]
+
+
+def _wrong_option(option: Mapping[str, Any]) -> CheckMessage | None:
+    try:
+        Config.from_mapping(option)
+    except ConfigError as error:
+        return _wrong_options(error)
+    return None
+
+
+def _wrong_options(error: ConfigError) -> CheckMessage:
+    return checks.Error(
+        f"FAIRWAY in your settings: {error}",
+        hint="`fairway --help` lists all options.",
+        id="fairway.E012",
+    )
 
 
 # -- Dotted paths
