@@ -185,7 +185,11 @@ class Server:
         context.ready = True
         if self.ready is not None:
             self.ready()
-        self._notify.ready(f"Serving {', '.join(self.addresses)}")
+        self._notify.ready(self._status)
+
+    @property
+    def _status(self) -> str:
+        return f"Serving {', '.join(self.addresses)}"
 
     async def _start(self, lifespan: Lifespan) -> bool:
         """Start the application; says whether it has, before the server was told to stop."""
@@ -270,7 +274,9 @@ class Server:
         if had_terminal and not has_terminal():
             self.stop()
         else:
+            self._notify.reloading("Reading certificates again")
             self.reload_certificates()
+            self._notify.ready(self._status)
 
     async def _end(self, lifespan: Lifespan, until: float | None) -> None:
         """End the application's lifespan, within the deadline."""

@@ -419,3 +419,26 @@ async def test_number_of_workers_from_the_environment(here: Path) -> None:
     ) as process:
         await process.address()
         assert "with 2 workers" in (await process.stop()).stderr
+
+
+@pytest.mark.parametrize(("ignored", "ends"), [(False, True), (True, False)], ids=["", "nohup"])
+async def test_terminal_is_closed(here: Path, ignored: bool, ends: bool) -> None:
+    """The end of its terminal ends the supervisor, as it ends other programs, but for nohup."""
+    code = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n" if ignored else ""
+    code += (
+        "import fairway.server.workers.supervisor as supervisor\n"
+        "import fairway.server.cli as cli\n"
+        "answers = iter([True, False])\n"
+        "supervisor.has_terminal = lambda: next(answers)\n"
+        "cli.main()\n"
+    )
+    async with launched(
+        "-w", "1", "-p", "0", "app:app", directory=here, python=["-P", "-c", code]
+    ) as process:
+        await process.address()
+        process.signal(signal.SIGHUP)
+        if ends:
+            assert "Stopping 1 workers" in (await process.ended()).stderr
+        else:
+            await said(process, "Replaced 1 workers")
+            await process.stop()

@@ -112,9 +112,7 @@ class WorkerProcess:
         self.send(signal.SIGTERM)
         await asyncio.wait([self.ended], timeout=self.patience if self.patience > 0 else None)
         if not self.ended.done():
-            logger.error(
-                "Worker %d did not end within %g s and is killed", self.pid, self.patience
-            )
+            logger.error("Worker %d did not end within %g s and is killed", self.pid, self.patience)
             await self._kill()
 
     async def _kill(self) -> None:

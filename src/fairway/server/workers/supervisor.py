@@ -24,6 +24,7 @@ from fairway.server.listening.listener import (
     open_listeners,
     open_more_listeners,
 )
+from fairway.server.listening.renewal import has_terminal
 from fairway.server.observing.serving import serving_pages
 from fairway.server.server import make_pages_server
 from fairway.server.workers.assignment import Assignment, patience
@@ -135,7 +136,9 @@ class Supervisor:
         self._turn = asyncio.Lock()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop)
-        loop.add_signal_handler(signal.SIGHUP, self._restart_soon)
+        # With nohup, the end of the terminal is none of our business.
+        has_one = signal.getsignal(signal.SIGHUP) == signal.SIG_DFL and has_terminal()
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up, has_one)
         self._notify.keep_alive()
         stopped = asyncio.create_task(self._stopping.wait())
         starting = asyncio.gather(*(self._start(place) for place in self._places))
@@ -320,6 +323,13 @@ class Supervisor:
         return task
 
     # ------------------------------------------------------------------ all workers
+
+    def _hang_up(self, had_terminal: bool) -> None:
+        """SIGHUP: new code, unless it says that the terminal was closed."""
+        if had_terminal and not has_terminal():
+            self._stop()
+        else:
+            self._restart_soon()
 
     def _restart_soon(self) -> None:
         if not self._serving:
