@@ -584,6 +584,10 @@ class Config:
                 f"drain_window ({self.drain_window:g}) must be shorter than graceful_timeout "
                 f"({self.graceful_timeout:g}), of which it is a part."
             )
+        if self.metrics is not None:
+            from fairway.server.observing.pages import metrics_config  # noqa: PLC0415  imports this
+
+            metrics_config(self.metrics)
         for text in self.endpoints:
             try:
                 parse_endpoint(text)

@@ -1,6 +1,7 @@
 """The access log: records and the lines they become."""
 
 import io
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -10,8 +11,11 @@ import pytest
 from fairway.server.observing.access import (
     AccessLogStream,
     AccessRecord,
+    format_combined,
     format_common,
     format_django,
+    format_extended,
+    format_json,
     path_of,
 )
 from fairway.wire.http1 import HTTP1Connection, Request
@@ -98,6 +102,85 @@ class TestCommon:
         assert format_common(record, WHEN).endswith('"GET /\\" 200 1\\\\ HTTP/1.1" 404 0')
 
 
+#: A request with everything that a line can have.
+FULL = AccessRecord(
+    "http",
+    "complete",
+    "POST",
+    "/a?b=c",
+    "2",
+    201,
+    "192.0.2.1:5000",
+    123,
+    0.456,
+    77,
+    "4711",
+    [(b"user-agent", b'x"y\\z\n\xe9'), (b"referer", b"https://example.org/")],
+)
+ENDED = AccessRecord(
+    "websocket", "disconnected", "GET", "/ws/", "1.1", 1001, "", 10, 3600.0, 20, "", []
+)
+
+
+@pytest.mark.usefixtures("in_delhi")
+class TestMore:
+    """Formats that say more."""
+
+    def test_combined(self) -> None:
+        """Referer and user agent stand behind, and cannot end their fields or the line."""
+        assert format_combined(FULL, WHEN) == (
+            '192.0.2.1 - - [15/Jun/2025:20:36:40 +0530] "POST /a?b=c HTTP/2" 201 123 '
+            r'"https://example.org/" "x\"y\\z\x0a\xe9"'
+        )
+        assert format_combined(HTTP, WHEN).endswith(' 200 123 "-" "-"')
+
+    def test_extended(self) -> None:
+        """Behind that stand seconds, bytes received and sent, and the request's identifier."""
+        assert format_extended(FULL, WHEN) == f"{format_combined(FULL, WHEN)} 0.456 77 123 4711"
+        assert format_extended(ENDED, WHEN) == (
+            '- - - [15/Jun/2025:20:36:40 +0530] "WSDISCONNECT /ws/" 1001 - "-" "-" 3600.000 20 10 -'
+        )
+
+    def test_json(self) -> None:
+        """An object has what is known, in ASCII and on one line."""
+        line = format_json(FULL, WHEN)
+        assert line.isascii()
+        assert line.isprintable()
+        assert json.loads(line) == {
+            "time": "2025-06-15T15:06:40.000Z",
+            "logger": "fairway.access",
+            "protocol": "http",
+            "action": "complete",
+            "client": "192.0.2.1:5000",
+            "method": "POST",
+            "path": "/a?b=c",
+            "http_version": "2",
+            "status": 201,
+            "duration": 0.456,
+            "sent": 123,
+            "received": 77,
+            "user_agent": 'x"y\\z\n\xe9',
+            "referer": "https://example.org/",
+            "request_id": "4711",
+        }
+
+    def test_json_of_websocket(self) -> None:
+        """A WebSocket's end has a close code; what is not known is left out."""
+        assert json.loads(format_json(ENDED, WHEN)) == {
+            "time": "2025-06-15T15:06:40.000Z",
+            "logger": "fairway.access",
+            "protocol": "websocket",
+            "action": "disconnected",
+            "method": "GET",
+            "path": "/ws/",
+            "http_version": "1.1",
+            "close_code": 1001,
+            "duration": 3600.0,
+            "sent": 10,
+            "received": 20,
+        }
+
+
 class TestDjango:
     """Lines as ``runserver`` prints them."""
 
@@ -139,3 +222,10 @@ class TestStream:
         stamp, _, line = stream.getvalue().partition("] ")
         assert re.fullmatch(r"\[\d\d/\w{3}/\d{4} \d\d:\d\d:\d\d", stamp)
         assert line == "HTTP GET /a?b=c 200 [0.46, 192.0.2.1:5000]\n"
+
+    @pytest.mark.parametrize("style", ["common", "combined", "extended", "django", "json"])
+    def test_each_format(self, style: str) -> None:
+        """Whatever the option may say is known, and makes one line."""
+        stream = io.StringIO()
+        AccessLogStream(stream, style)(FULL)
+        assert stream.getvalue().count("\n") == 1
