@@ -92,6 +92,19 @@ def test_private_messages_while_redis_is_away(visit: Visit, redis: RedisServer) 
     expect(kofi.message("I am")).to_be_visible()
 
 
+def test_room_that_is_opened_while_redis_is_away(visit: Visit, redis: RedisServer) -> None:
+    """Everybody has it in the list when it is back, without loading the page again."""
+    mei, kofi = visit("Mei"), visit("Kofi")
+    enter_apart(mei, kofi)
+    shut_down(redis)
+    mei.page.goto("/")
+    mei.page.get_by_label("Its name, in any script").fill("Lighthouse")
+    mei.page.get_by_role("button", name="Open").click()
+    expect(mei.page.get_by_role("heading", name="Lighthouse", level=1)).to_be_visible()
+    redis.start()  # nobody but the process that opened it has been told
+    expect(kofi.page.locator("#rooms").get_by_text("Lighthouse")).to_be_visible()
+
+
 def shut_down(redis: RedisServer) -> None:
     """Send what `redis-cli shutdown` sends, and wait until the server has ended."""
     with pytest.raises(ConnectionError):

@@ -5,11 +5,13 @@ An event is a dict with a `type`. It is put into a `websocket.send` message, ASG
 however many people are in the group.
 """
 
+import contextlib
 import json
 from typing import Any
 
 from asgiref.sync import async_to_sync
 
+from fairway.exceptions import ChannelLayerUnavailable
 from fairway.layers import get_channel_layer, group_name
 
 EVERYONE = "everyone"
@@ -38,6 +40,14 @@ async def tell(group: str, event: dict[str, Any]) -> None:
     await send(group, {"type": "websocket.send", "text": text})
 
 
-# For views and signal receivers.
+# For signal receivers.
 send_from_sync = async_to_sync(send)
-tell_from_sync = async_to_sync(tell)
+
+
+def tell_from_sync(group: str, event: dict[str, Any]) -> None:
+    """Do the same from a view, which goes on if other machines are out of reach.
+
+    Their pages ask when they are back; see `SiteConsumer.layer_gap`.
+    """
+    with contextlib.suppress(ChannelLayerUnavailable):
+        async_to_sync(tell)(group, event)
