@@ -104,6 +104,7 @@ class TestMessages:
         client.connection.inflater = Inflater(15, takeover=True)
         deflater = Deflater(15, CompressionOptions(threshold=0), takeover=True)
         message = random.Random(1).randbytes(300)
+        data = b""
         for _ in range(3):
             data = deflater.deflate(message)
             assert client.says(frame(BINARY, data, reserved=RSV1) + text("x")) == [message, "x"]
