@@ -8,6 +8,7 @@ import pytest
 
 import fairway
 from fairway.server.config import options
+from fairway.server.listening.holder import port_holder
 from tests.server.process import Ended, connected, launched, outcome, with_application
 
 #: A Django project around it.
@@ -199,11 +200,13 @@ class TestRefusals:
     async def test_port_in_use(self, here: Path, inherited: socket.socket) -> None:
         """A port that is taken ends with 1 and a line that says what to do."""
         port = str(inherited.getsockname()[1])
+        holder = port_holder("127.0.0.1", int(port))
+        who = f" ({holder})" if holder else ""  # not every system tells
         assert await outcome("-p", port, "app:path", directory=here) == Ended(
             1,
             "",
             f"fairway: Cannot listen on 127.0.0.1:{port}: "
-            "another program listens there; stop it or choose another port.\n",
+            f"another program listens there{who}; stop it or choose another port.\n",
         )
 
     async def test_lifespan(self, here: Path) -> None:
