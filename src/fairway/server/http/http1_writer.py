@@ -4,13 +4,17 @@ import asyncio
 import functools
 import os
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Protocol
+from typing import Final, Protocol
 
 from fairway.delivery.mailbox import Flow
+from fairway.exceptions import ClientDisconnected
 from fairway.server.context import Context
 from fairway.server.http.files import Copier, Part
 from fairway.server.http.writer import FileSender
 from fairway.wire.http1 import CONTINUE, Request, Response, error_response, informational
+
+#: Whether the system copies from files to sockets.
+SENDFILE: Final = hasattr(os, "sendfile")
 
 
 class HTTP1Carrier(Flow, Protocol):
@@ -120,7 +124,7 @@ class HTTP1Writer:
     def files(self) -> FileSender | None:
         """This itself, where the system can copy from a file to the socket."""
         encrypted = self._transport.get_extra_info("sslcontext") is not None
-        if encrypted or not hasattr(os, "sendfile"):
+        if encrypted or not SENDFILE:
             return None
         return self if self._transport.get_extra_info("socket") is not None else None
 
@@ -137,6 +141,8 @@ class HTTP1Writer:
             return
         before, behind = framing
         transport, context = self._transport, self._context
+        if transport.is_closing():
+            raise ClientDisconnected("The client went before a file was sent.")
         if before:
             transport.write(before)
         sock = transport.get_extra_info("socket")
@@ -149,7 +155,8 @@ class HTTP1Writer:
         finally:
             self._copier = None
             self._connection.unwatch_reader()
-            transport.set_write_buffer_limits(high=context.config.write_buffer_size)
+            if not transport.is_closing():
+                transport.set_write_buffer_limits(high=context.config.write_buffer_size)
         if behind:
             transport.write(behind)
 
