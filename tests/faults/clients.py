@@ -8,7 +8,7 @@ import socket
 import struct
 import termios
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, Self
 
 from tests.server.running import DEADLINE, Running, until
 
@@ -43,7 +43,7 @@ class Crowd:
         self._loop = asyncio.get_running_loop()
         self.sockets: list[socket.socket] = []
 
-    def __enter__(self) -> "Crowd":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

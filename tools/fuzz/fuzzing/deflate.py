@@ -71,11 +71,11 @@ def _plain(payload: bytes, bits: int) -> bytes | None:
         data = decoder.decompress(payload + TAIL, MESSAGE + 1)
         if decoder.eof or decoder.unconsumed_tail:
             return None
-        # Only between two blocks can a last one follow.
-        decoder.decompress(b"\x01" + TAIL)
+        # Only between two blocks does a last and empty one give nothing, and end there.
+        last = decoder.decompress(b"\x01" + TAIL)
     except zlib.error:
         return None
-    return data if decoder.eof else None
+    return data if decoder.eof and not last and not decoder.unused_data else None
 
 
 def check_messages(payload: bytes, *, takeover: bool, bits: int, text: bool, limit: int) -> None:
@@ -112,12 +112,17 @@ def check_offer(value: bytes) -> None:
     assert any(
         ("client_max_window_bits" not in answered or "client_max_window_bits" in offer)
         and ("server_max_window_bits" not in offer or "server_max_window_bits" in answered)
-        and agreement.server_window_bits <= int(offer.get("server_max_window_bits") or 15)
-        and agreement.client_window_bits <= int(offer.get("client_max_window_bits") or 15)
+        and agreement.server_window_bits <= _bits(offer.get("server_max_window_bits"))
+        and agreement.client_window_bits <= _bits(offer.get("client_max_window_bits"))
         for offer in offered
     )
     assert agreement.server_takeover == ("server_no_context_takeover" not in answered)
     assert agreement.client_takeover == ("client_no_context_takeover" not in answered)
+
+
+def _bits(value: str | None) -> int:
+    """The window that an offer names; what names none that there is, is declined."""
+    return int(value) if value and value.isdigit() else 15 if value is None else -1
 
 
 def check(data: bytes) -> None:
