@@ -110,9 +110,12 @@ async def test_threads(serve: Serve) -> None:
         begun.set()
         go_on.wait()
 
+    def late() -> None:
+        running.context.loop.call_soon_threadsafe(release.set_result, None)
+
     pool.run(work)
     begun.wait()
-    pool.run(lambda: running.context.loop.call_soon_threadsafe(release.set_result, None))
+    pool.run(late)
     found = figures(running)
     assert found['fairway_threads{state="busy"}'] == 1
     assert found['fairway_threads{state="idle"}'] == 0

@@ -111,6 +111,7 @@ async def test_command(tmp_path: Path) -> None:
     arguments = ("-p", "0", "-w", "2", "--metrics", f"unix:{metrics}", "app:app")
     async with launched(*arguments, directory=tmp_path) as process, asyncio.timeout(2 * DEADLINE):
         address = await process.address()
+        pid = 0
         for number in range(1, 6):
             async with connected(address) as client:
                 pid = int((await client.fetch()).body)

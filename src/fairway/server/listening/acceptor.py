@@ -12,6 +12,7 @@ import errno
 import functools
 import os
 import socket
+import sys
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
@@ -21,10 +22,8 @@ from fairway.server.listening.admission import RETRY_AFTER, Admission, Rejection
 from fairway.server.listening.listener import Listener
 from fairway.wire.http1 import error_response
 
-try:
+if sys.platform != "win32":
     import resource
-except ModuleNotFoundError:  # Windows
-    resource = None  # type: ignore[assignment]  # it is asked for before use
 
 #: What :class:`~fairway.server.observing.refusals.Refusals` is told when the process, or the
 #: machine, has no file descriptor for another connection.
@@ -147,7 +146,7 @@ class Acceptor:
         for _ in range(self._batch):
             try:
                 # Not accept(): it makes a socket of another class, and looks up three enumerations.
-                descriptor, address = sock._accept()  # noqa: SLF001
+                descriptor, address = sock._accept()  # type: ignore[attr-defined]  # noqa: SLF001  typeshed lacks it
             except BlockingIOError:
                 self._batch = 1  # an attempt in vain costs as much as a connection
                 return
@@ -261,7 +260,7 @@ class Acceptor:
         self._close_spare()
         sock = self._listener.sock
         try:
-            descriptor, address = sock._accept()  # noqa: SLF001  as above
+            descriptor, address = sock._accept()  # type: ignore[attr-defined]  # noqa: SLF001  as above
         except BlockingIOError:
             return False
         except OSError as error:
@@ -301,4 +300,6 @@ class Acceptor:
 
 def _descriptor_limit() -> int:
     """How many descriptors the process may have; 0 if that cannot be told."""
-    return 0 if resource is None else resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if sys.platform == "win32":
+        return 0
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

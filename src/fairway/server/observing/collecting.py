@@ -14,10 +14,8 @@ from fairway.server.observing.counters import HELP
 from fairway.server.observing.figures import Family, Labels, family, from_sources, single
 from fairway.server.websocket.stream import WebSocketStream
 
-try:
+if sys.platform != "win32":
     import resource
-except ModuleNotFoundError:  # Windows
-    resource = None  # type: ignore[assignment]  # it is asked for before use
 
 #: Close codes of RFC 6455 §7.4.1 and its registry, each counted by itself. The others, which any
 #: client may make up, are counted by their range.
@@ -201,7 +199,7 @@ def _of_process(context: Context) -> list[Family]:
             "loop",
         ),
     ]
-    if resource is not None:
+    if sys.platform != "win32":
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         peak *= 1 if sys.platform == "darwin" else 1024
         text = "The most memory that the process had so far."
