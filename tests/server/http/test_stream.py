@@ -376,7 +376,8 @@ class TestFlowControl:
             for _ in range(10):
                 await asyncio.sleep(0)
             assert not waiting.done()
-            sizes.append(stream._writer._transport.get_write_buffer_size())
+            transport = stream._writer._transport  # type: ignore[attr-defined]  # HTTP/1.1's
+            sizes.append(transport.get_write_buffer_size())
             held.set()
             await waiting
             await send(body(b""))
@@ -803,7 +804,8 @@ class TestTrailers:
         await client.head()
         assert await client.read(8) == b"3\r\nabc\r\n"
         go_on.set()
-        assert await client.read(19) == b"0\r\na: 1\r\na: 2\r\n\r\n"
+        rest = b"0\r\na: 1\r\na: 2\r\n\r\n"
+        assert await client.read(len(rest)) == rest
 
     async def test_missing(self, serve: Serve, logs: Logs) -> None:
         """A response that lacks those that it has announced is cut off."""
