@@ -7,6 +7,7 @@ from django.apps import AppConfig, apps
 
 from fairway.checks import register_checks
 from fairway.http import HandshakeHint
+from fairway.metrics import register_sources
 
 _HANDSHAKE_HINT: Final = HandshakeHint()
 
@@ -26,10 +27,12 @@ class FairwayConfig(AppConfig):
 def set_up() -> None:
     """Register the system checks, and let every process tell when a user's access ends.
 
-    The log of a WebSocket that was not found says why, where it came as a plain request. Done
+    What layers and database pools count is shown by the server, where that shows anything. The log
+    of a WebSocket that was not found says why, where it came as a plain request. Done
     again, it changes nothing.
     """
     register_checks()
+    register_sources()
     # On the logger, as its handlers are the project's; the same filter is added once only.
     logging.getLogger("django.request").addFilter(_HANDSHAKE_HINT)
     if apps.is_installed("django.contrib.auth"):
