@@ -68,9 +68,9 @@ async def running(*command: str, port: int) -> AsyncIterator[None]:
                         raise AssertionError(output.decode()) from None
                     await asyncio.sleep(0.02)
                 else:
+                    writer.close()
+                    await writer.wait_closed()
                     break
-        writer.close()
-        await writer.wait_closed()
         yield
     finally:
         if process.returncode is None:
@@ -83,7 +83,9 @@ async def running(*command: str, port: int) -> AsyncIterator[None]:
 CLIENT = "127.0.0.5"
 
 
-async def ask(url: str, context: ssl.SSLContext | None = None, **headers: str) -> str:
+async def ask(
+    url: str, context: ssl.SSLContext | None = None, headers: dict[str, str] | None = None
+) -> str:
     """What an HTTP client gets, and, the same with other schemes, a WebSocket."""
     transport = httpx.AsyncHTTPTransport(verify=context or False, local_address=CLIENT)
     async with httpx.AsyncClient(transport=transport, timeout=DEADLINE) as client:
@@ -236,7 +238,9 @@ class TestNginx:
             "Forwarded": "for=203.0.113.66;proto=https",
         }
         async with nginx(lines, server.port) as port:
-            assert await ask(f"http://127.0.0.1:{port}/app/", **headers) == "http 127.0.0.5 /app"
+            assert (
+                await ask(f"http://127.0.0.1:{port}/app/", headers=headers) == "http 127.0.0.5 /app"
+            )
 
     @pytest.mark.parametrize(
         "lie", ["for=203.0.113.66;proto=https", 'for=203.0.113.66;x="', "for=127.0.0.1", ",", '"']
@@ -255,4 +259,4 @@ class TestNginx:
         )
         headers = {"Forwarded": lie, "X-Forwarded-Proto": "https"}
         async with nginx(lines, server.port) as port:
-            assert await ask(f"http://127.0.0.1:{port}/app/", **headers) == "http 127.0.0.5 "
+            assert await ask(f"http://127.0.0.1:{port}/app/", headers=headers) == "http 127.0.0.5 "
