@@ -216,10 +216,13 @@ class Engine:
         self._h2.ping(PING)
 
     def go_away(self, code: ErrorCode = ErrorCode.NO_ERROR, detail: str = "") -> None:
-        """Say which stream is the last one; what the client begins from now on is refused."""
-        self._closing = True
-        if not self.failed:
+        """Say which stream is the last one; what the client begins from now on is refused.
+
+        Idempotent: the first reason counts.
+        """
+        if not self._closing and not self.failed:
             self._write(frames.goaway(self.last_stream_id, code, detail))
+        self._closing = True
 
     def _sent_all(self, stream_id: int) -> None:
         stream = self._streams[stream_id]

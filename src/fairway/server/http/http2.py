@@ -40,6 +40,8 @@ from fairway.wire.http2_response import error_fields
 from fairway.wire.http2_sending import Sending
 
 logger = logging.getLogger("fairway.server")
+# It would tell every field, cookies and passwords too, to whoever wants to know details of ours.
+logging.getLogger("hpack").setLevel(logging.WARNING)
 
 #: Bytes that the streams may say in one write, before it is seen whether the client reads.
 BATCH: Final = 128 * 1024
