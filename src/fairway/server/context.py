@@ -393,6 +393,7 @@ class _Straggler:
         if now < self.when:
             return self.when
         timeout = self._context.config.application_close_timeout
+        self._context.refusals.count("application_close_timeout")
         self._context.cancel(
             self._task, f"went on for more than {timeout:g} s after its client had gone"
         )
