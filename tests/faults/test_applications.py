@@ -6,7 +6,7 @@ once that it is over, and nothing is left.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
@@ -15,8 +15,7 @@ from tests.faults.census import Census
 from tests.faults.conftest import Log
 from tests.server.applications import body, start
 from tests.server.conftest import Serve
-from tests.server.running import DEADLINE, Running, WebSocketClient, until
-from tests.wire.client import close, text
+from tests.server.running import DEADLINE, Running, until
 
 Fault = Callable[[Send], Awaitable[None]]
 
