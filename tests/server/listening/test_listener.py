@@ -438,6 +438,26 @@ class TestSystemd:
         """One that was not passed is named, with those that were."""
         assert refusal(Config(endpoints=(text,))) == message
 
+    def test_several_of_a_name(
+        self,
+        passed: list[socket.socket],
+        opened: list[socket.socket],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """A unit with several sockets has one name, which stands for all of them."""
+        monkeypatch.setenv("LISTEN_FDNAMES", "web:web")
+        opened += open_sockets(Config(endpoints=("systemd:name=web",)))
+        assert [s.getsockname() for s in opened] == [s.getsockname() for s in passed]
+
+    def test_encrypted(self, opened: list[socket.socket]) -> None:
+        """A socket of systemd's may be encrypted, and begin with the PROXY protocol."""
+        certificate = Path(__file__).parents[1] / "certificates/whole.pem"
+        text = f"systemd:index=0:privateKey={certificate}:proxyProtocol=on"
+        (listener,) = open_listeners(Config(endpoints=(text,)))
+        opened.append(listener.sock)
+        assert listener.address.startswith("https://127.0.0.1:")
+        assert listener.proxy_protocol
+
     def test_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Sockets for another process are none for this one."""
         monkeypatch.setenv("LISTEN_PID", "1")
@@ -515,6 +535,17 @@ class TestServing:
         for number in (inherited, port):
             with pytest.raises(ConnectionRefusedError):
                 socket.create_connection(("127.0.0.1", number), DEADLINE)
+
+    @pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+    async def test_both_families(self, serve: Serve) -> None:
+        """Clients of one socket for both families are called by addresses of their own one."""
+        running = await serve(self.app, host="::")
+        for host in ("127.0.0.1", "::1"):
+            client = Client(*await asyncio.open_connection(host, running.port))
+            port = client.writer.get_extra_info("sockname")[1]
+            body = (await client.fetch()).body.decode()
+            assert body == f"{(host, port)} {(host, running.port)}"
+            client.close()
 
     async def test_port_in_use(self) -> None:
         """A port in use is an ``OSError`` at the start, before the application is started."""

@@ -151,6 +151,34 @@ class TestHangUp:
                 pass
             assert (await process.stop()).code == 0
 
+    async def test_workers(self, authority: Authority, tmp_path: Path) -> None:
+        """With workers it replaces them, and new ones read the files."""
+        path = authority.issue("first", "server")
+        arguments = ("-w", "1", "-p", "0", "--tls-certificate", str(path), "--proxy-protocol")
+        here = with_application(tmp_path)
+        async with launched(*arguments, "app:path", directory=here) as process:
+            port = int((await process.address()).rpartition(":")[2])
+
+            async def ask() -> str:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(b"PROXY TCP4 198.51.100.7 192.0.2.1 40000 443\r\n")
+                await writer.start_tls(authority.client(), server_hostname="localhost")
+                client = Client(reader, writer)
+                assert (await client.fetch()).status == 200
+                name = shown(client)
+                await leave(client)
+                return name
+
+            assert await ask() == "first"
+            authority.issue("second", "server")
+            process.signal(signal.SIGHUP)
+            while "Replaced 1 workers" not in await process.line():
+                pass
+            assert await ask() == "second"
+            ended = await process.stop()
+            assert ended.code == 0
+            assert "198.51.100.7" in ended.stdout
+
     async def test_terminal(self, tmp_path: Path) -> None:
         """When the terminal was closed that the server runs in, it ends, and gracefully."""
         ours, theirs = pty.openpty()

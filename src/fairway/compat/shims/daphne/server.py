@@ -38,7 +38,7 @@ class Server:
         proxy_forwarded_address_header: The header with the client's address, which is believed
             where it comes from this machine; None to believe no header.
         proxy_forwarded_port_header: The header with its port; None for port 0.
-        proxy_forwarded_proto_header: Has no effect: the scheme is that of ``X-Forwarded-Proto``.
+        proxy_forwarded_proto_header: The header with its scheme; None to read none.
         verbosity: From 3 on, the event loop is in debug mode.
         websocket_handshake_timeout: As ``websocket_connect_timeout``; the shorter one counts.
         websocket_max_message_size: Bytes; 0 for no limit.
@@ -153,6 +153,7 @@ class Server:
             proxy_headers=self.proxy_forwarded_address_header is not None,
             proxy_headers_host=self.proxy_forwarded_address_header or "",
             proxy_headers_port=self.proxy_forwarded_port_header or "",
+            proxy_headers_scheme=self.proxy_forwarded_proto_header or "",
             verbosity=self.verbosity,
             websocket_max_message_size=self.websocket_max_message_size,
             websocket_max_frame_size=self.websocket_max_frame_size,
