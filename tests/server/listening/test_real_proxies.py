@@ -157,6 +157,29 @@ class TestHAProxy:
             address = f"https://localhost:{port}/"
             assert await ask(address, authority.client()) == "https 127.0.0.5 "
 
+    @pytest.mark.parametrize("where", ["server", "proxy"])
+    async def test_http2(self, where: str, haproxy: Any, serve: Serve, tmp_path: Path) -> None:
+        """HTTP/2, whoever ends TLS and agrees on it: the proxy says so in the header."""
+        authority = Authority(tmp_path)
+        certificate = str(authority.issue("server"))
+        encrypted: dict[str, Any] = {"tls_certificate": certificate} if where == "server" else {}
+        server = await serve(app, proxy_protocol=True, http2="on", **encrypted)
+        bind = "" if where == "server" else f" ssl crt {certificate} alpn h2"
+        lines = (
+            f"listen site\n mode tcp\n bind 127.0.0.1:PORT{bind}\n"
+            " server one UPSTREAM send-proxy-v2-ssl"
+        )
+        transport = httpx.AsyncHTTPTransport(
+            verify=authority.client(), http2=True, local_address=CLIENT
+        )
+        async with (
+            haproxy(lines, server.port) as port,
+            httpx.AsyncClient(transport=transport, timeout=DEADLINE) as client,
+        ):
+            for _ in range(2):
+                answer = await client.get(f"https://localhost:{port}/")
+                assert (answer.http_version, answer.text) == ("HTTP/2", "https 127.0.0.5 ")
+
     async def test_health_check(self, haproxy: Any, serve: Serve) -> None:
         """Its health checks speak for themselves (LOCAL), and find the server well."""
         server = await serve(app, proxy_protocol=True)

@@ -74,6 +74,16 @@ class TestRun:
         with Running() as running:
             assert running.get(**{"X-Forwarded-For": "192.0.2.1"})[0] == "|127.0.0.1"
 
+    @pytest.mark.parametrize("header", [None, "X-Scheme", "X-Forwarded-Proto"])
+    def test_proxys_scheme(self, header: str | None) -> None:
+        """The header with the scheme is the one that is named, or none."""
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            raise NotImplementedError
+
+        config = Server(app, proxy_forwarded_proto_header=header).get_config()
+        assert config.proxy_headers_scheme == (header or "")
+
     def test_action_logger(self) -> None:
         """Every request is told to the action logger, in the words of Daphne."""
         told: list[tuple[str, str, Mapping[str, Any]]] = []
