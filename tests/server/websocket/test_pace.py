@@ -58,6 +58,7 @@ class TestPace:
         assert not usual.limited
         assert (usual.messages.rate, usual.bytes.rate) == (0, 0)
         assert (usual.control.rate, usual.control.burst) == (100, 1000)
+        assert usual.control.option == "websocket_control_rate"
 
     @pytest.mark.parametrize("option", ["message_rate", "byte_rate"])
     def test_limited(self, option: str) -> None:
@@ -86,12 +87,3 @@ class TestMeter:
         limit = meter.take_bytes(1000.0, 1)
         assert limit is not None
         assert limit.option == "websocket_byte_rate"
-
-    def test_control(self) -> None:
-        """Pings and Pongs have a limit of their own."""
-        meter = Meter(pace(control_rate=5, message_rate=1))
-        assert meter.take_control(1000.0, 50) is None
-        limit = meter.take_control(1000.0, 1)
-        assert limit is not None
-        assert limit.option == "websocket_control_rate"
-        assert meter.take_events(1000.0, ["a"]) == (["a"], None)

@@ -86,29 +86,23 @@ class Pace:
 
 
 class Meter:
-    """How much one client has sent of late.
+    """How many messages and bytes one client has sent of late.
 
     Args:
         pace: The limits.
     """
 
-    __slots__ = ("_bytes_until", "_control_until", "_messages_until", "_pace")
+    __slots__ = ("_bytes_until", "_messages_until", "_pace")
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
-        self._messages_until = self._bytes_until = self._control_until = 0.0
+        self._messages_until = self._bytes_until = 0.0
 
     def take_bytes(self, now: float, size: int) -> Limit | None:
         """Bytes came; returns the limit that they exceed."""
         limit = self._pace.bytes
         self._bytes_until, allowed = limit.spend(self._bytes_until, now, size)
         return limit if allowed < size else None
-
-    def take_control(self, now: float, count: int) -> Limit | None:
-        """Pings and Pongs came; returns the limit that they exceed."""
-        limit = self._pace.control
-        self._control_until, allowed = limit.spend(self._control_until, now, count)
-        return limit if allowed < count else None
 
     def take_events(self, now: float, events: list[Event]) -> tuple[list[Event], Limit | None]:
         """Messages came, among other events.

@@ -57,6 +57,7 @@ class WebSocketStream(asyncio.Protocol):
         "_client",
         "_clock",
         "_context",
+        "_control_until",
         "_door",
         "_drained",
         "_flooded",
@@ -104,6 +105,7 @@ class WebSocketStream(asyncio.Protocol):
         self._flooded = False  # with Pings whose Pongs are not read
         self._going_on = False  # whether a turn is due in which more is parsed
         self._meter = Meter(context.pace) if context.pace.limited else None
+        self._control_until = 0.0  # until when its Pings and Pongs would last, as Limit keeps it
         self._task: asyncio.Task[None] | None = None
         self._clock = WebSocketClock(context, self)
         self._started_at = self.heard_at = context.loop.time()
@@ -255,12 +257,10 @@ class WebSocketStream(asyncio.Protocol):
                 self._go_on_soon()
 
     def _take_control(self, count: int) -> Limit | None:
-        """Count Pings and Pongs; who sends none and has no other limit needs no meter."""
-        if self._meter is None:
-            if not self._context.pace.control.rate:
-                return None
-            self._meter = Meter(self._context.pace)
-        return self._meter.take_control(self.heard_at, count)
+        """Count Pings and Pongs; returns the limit that they exceed."""
+        limit = self._context.pace.control
+        self._control_until, allowed = limit.spend(self._control_until, self.heard_at, count)
+        return limit if allowed < count else None
 
     def _overdo(self, limit: Limit | None) -> None:
         """Part with a client that has sent more than a limit allows, if it has."""
