@@ -4,6 +4,10 @@
     every option of the server, read from :func:`fairway.server.config.options`
 ``{fairway-checks}``
     every system check, read from :data:`fairway.checks.CHECKS`
+``{fairway-limits}``
+    every option that is a limit, with what is answered beyond it and how that is counted
+``{fairway-figures}``
+    every figure that a server shows, read from a server that serves nobody
 
 A class is documented under the name that people import it by, ``fairway.layers.ChannelLayer`` say;
 signatures name the module that defines it. Such a reference is led to the same object.
@@ -12,6 +16,7 @@ Signatures say ``ASGIApplication``, ``Receive`` and ``Send``: what is behind the
 fill lines.
 """
 
+import asyncio
 import pkgutil
 import re
 from functools import cache
@@ -27,8 +32,15 @@ from sphinx.util.typing import ExtensionMetadata, stringify_annotation
 
 from fairway import _types, checks
 from fairway.checks import CHECKS
+from fairway.metrics import layer_families
 from fairway.server import config
 from fairway.server.config import Option, options
+from fairway.server.context import Context
+from fairway.server.listening.acceptor import DESCRIPTORS
+from fairway.server.observing import collecting
+from fairway.server.observing.collecting import collect, label_gauges
+from fairway.server.observing.figures import Family
+from fairway.server.workers.figures import WorkerFigures
 
 _SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 _DURATIONS = ((86400, "day"), (3600, "hour"), (60, "minute"))
@@ -50,7 +62,7 @@ def default_of(option: Option) -> str:
         return ", ".join(f"`{item}`" for item in value)
     if isinstance(value, str):
         return f"`{value}`"
-    if option.unit in {"bytes", "seconds"} and value <= 0:
+    if (option.answer or option.unit in {"bytes", "seconds"}) and value <= 0:
         return "no limit"
     number = str(int(value)) if value == int(value) else str(value)
     return " ".join(filter(None, (number, option.unit, _rounded(value, option.unit))))
@@ -89,6 +101,93 @@ def options_text() -> str:
 def checks_text() -> str:
     """The whole reference of system checks, in Markdown: a definition list."""
     return "\n".join(f"`{identifier}`\n: {finding}\n" for identifier, finding in CHECKS.items())
+
+
+def limits_text() -> str:
+    """The table of limits, in Markdown: a table for each group of options."""
+    parts = []
+    limits = [option for option in options() if option.answer]
+    for group, members in groupby(limits, key=lambda option: option.group):
+        parts.append(f"### {group}\n\n| Limit | Flag | Default | Answer | Counted as |")
+        parts.append("|---|---|---|---|---|")
+        parts += [limit_row(option) for option in members]
+        parts.append("")
+    parts.append("### The system\n\n| Limit | Flag | Default | Answer | Counted as |")
+    parts.append("|---|---|---|---|---|")
+    parts.append(
+        f"| `{DESCRIPTORS}` | none | the system's | 503; with TLS the connection is closed "
+        f'| `limit="{DESCRIPTORS}"` |'
+    )
+    return "\n".join(parts)
+
+
+def limit_row(option: Option) -> str:
+    """One limit as a row of its table."""
+    flag = next(flag for flag in option.flags if flag.startswith("--"))
+    return (
+        f"| `{option.name}` | `{flag}` | {default_of(option)} | {option.answer} "
+        f'| `limit="{option.name}"` |'
+    )
+
+
+def figures_text() -> str:
+    """Every figure as a table, in Markdown."""
+    rows = ["| Figure | Kind | Labels | What it is |", "|---|---|---|---|"]
+    for family in all_figures():
+        name = f"{family.name}_total" if family.kind == "counter" else family.name
+        labels = {label: None for _, labels in family.samples for label, _ in labels}
+        labels |= dict.fromkeys(_EMPTY_FAMILIES.get(family.name, ()))
+        shown = ", ".join(f"`{label}`" for label in labels if label != "le")
+        rows.append(f"| `{name}` | {family.kind} | {shown} | {family.help} |")
+    return "\n".join([*rows, ""])
+
+
+#: The labels of families that are empty at first.
+_EMPTY_FAMILIES = {
+    "fairway_requests": ("method", "status"),
+    "fairway_websockets_closed": ("code",),
+    "fairway_layer_messages": ("layer", "event"),
+    "fairway_layer": ("layer", "figure"),
+}
+
+
+def all_figures() -> list[Family]:
+    """What a supervisor shows of its workers, and what those show."""
+
+    async def collected() -> list[Family]:
+        async def nothing(*_: object) -> None:
+            return
+
+        settings = config.Config(metrics="127.0.0.1:0")
+        context = Context(nothing, settings, asyncio.get_running_loop(), None)
+        try:
+            shown = label_gauges(collect(context), "0")
+        finally:
+            context.close()
+        extra = [*layer_families()]
+        names = {family.name for family in extra}
+        ours = [family for family in shown if family.name not in names]
+        return [*await WorkerFigures().collect(), *ours, *extra]
+
+    return asyncio.run(collected())
+
+
+class LimitsDirective(SphinxDirective):
+    """Put the table of limits where the directive stands."""
+
+    def run(self) -> list[nodes.Node]:
+        """Parse the generated text as a part of the page, anew when its source has changed."""
+        _note_sources(self.env, config)
+        return self.parse_text_to_nodes(limits_text(), allow_section_headings=True)
+
+
+class FiguresDirective(SphinxDirective):
+    """Put the table of figures where the directive stands."""
+
+    def run(self) -> list[nodes.Node]:
+        """Parse the generated text as a part of the page, anew when its source has changed."""
+        _note_sources(self.env, collecting)
+        return self.parse_text_to_nodes(figures_text())
 
 
 class OptionsDirective(SphinxDirective):
@@ -178,6 +277,8 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     """Register the directives."""
     app.add_directive("fairway-options", OptionsDirective)
     app.add_directive("fairway-checks", ChecksDirective)
+    app.add_directive("fairway-limits", LimitsDirective)
+    app.add_directive("fairway-figures", FiguresDirective)
     app.connect("missing-reference", find_same_object)
     app.connect("autodoc-process-signature", shorten_signature)
     app.connect("autodoc-process-docstring", keep_first_colon, priority=400)  # napoleon's is 500

@@ -20,6 +20,7 @@ __all__ = [
     "everyone_hears_everyone",
     "it_is_healthy",
     "it_serves",
+    "it_tells_its_health",
     "json_reaches_everyone",
     "login_in_the_socket",
     "logout_ends_the_socket",
@@ -158,6 +159,13 @@ async def it_serves(address: str) -> None:
     async with connect(f"ws{address[4:]}/ws/echo/", ssl=encrypted) as echo:
         await echo.send("Ahoy")
         await hears(echo, "Ahoy")
+
+
+async def it_tells_its_health(address: str) -> None:
+    """The server answers for itself."""
+    async with httpx.AsyncClient(base_url=address) as client:
+        assert (await client.get("/-/health")).text == "healthy\n"
+        assert (await client.get("/-/ready")).text == "ready\n"
 
 
 async def it_is_healthy(address: str) -> None:

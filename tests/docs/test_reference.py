@@ -48,6 +48,8 @@ def test_options(extension: ModuleType) -> None:
         ("trusted_proxies", "`127.0.0.0/8`, `::1`"),
         ("unix_socket", "none"),
         ("backlog", "2048 connections"),
+        ("max_websockets", "no limit"),
+        ("max_connections", "65536 connections"),
     ],
 )
 def test_defaults(extension: ModuleType, name: str, words: str) -> None:
@@ -60,6 +62,52 @@ def test_checks(extension: ModuleType) -> None:
     """Each system check is there with what it finds."""
     assert extension.checks_text().count("\n: ") == len(CHECKS)
     assert "`fairway.E005`\n: `ASGI_APPLICATION` is not an ASGI" in extension.checks_text()
+
+
+def test_limits(extension: ModuleType) -> None:
+    """Each limit is in the table once, with its flag, default, answer and counter."""
+    lines = extension.limits_text().splitlines()
+    for option in options():
+        rows = [line for line in lines if line.startswith(f"| `{option.name}` |")]
+        assert len(rows) == bool(option.answer), option.name
+        for row in rows:
+            assert any(f"| `{flag}` |" in row for flag in option.flags)
+            assert f"| {extension.default_of(option)} | {option.answer} |" in row
+            assert f'limit="{option.name}"' in row
+    assert any(line.startswith("| `file_descriptors` |") for line in lines)
+
+
+#: Limits whose names are put together where they are noted.
+COMPOSED = {
+    "websocket_max_frame_size": 'f"websocket_{event.limit}"',
+    "websocket_max_message_size": 'f"websocket_{event.limit}"',
+}
+
+
+@pytest.mark.parametrize("name", [option.name for option in options() if option.answer])
+def test_limit_is_counted(name: str) -> None:
+    """What the table says is counted, the server counts: some module beside the options names it.
+
+    That it does so when the limit is hit is for the tests of that module.
+    """
+    server = ROOT / "src" / "fairway" / "server"
+    sources = [path for path in server.rglob("*.py") if path.name not in {"config.py", "cli.py"}]
+    noted = COMPOSED.get(name, f'"{name}"')
+    named = [path for path in sources if noted in path.read_text(encoding="utf-8")]
+    assert [path for path in named if re.search("refus|Reject|Limit", path.read_text())] != []
+
+
+def test_figures(extension: ModuleType) -> None:
+    """Each figure of a server, of its supervisor and of layers is there with what it means."""
+    text: str = extension.figures_text()
+    families = extension.all_figures()
+    assert len({family.name for family in families}) == len(families)
+    for family in families:
+        total = "_total" if family.kind == "counter" else ""
+        assert f"| `{family.name}{total}` | {family.kind} |" in text
+        assert family.help in text
+    for prefix in ("fairway_workers", "fairway_requests_total", "fairway_layer_messages_total"):
+        assert f"| `{prefix}`" in text
 
 
 def documented() -> list[object]:
