@@ -91,18 +91,50 @@ class TestExtensions:
 
     @pytest.mark.parametrize(
         "extension",
-        [b";a", b";a=b", b' ; a = "b;c"', b";", b"\t;\xe4", b";a" * ((MAX_SIZE_LINE - 1) // 2)],
+        [
+            b";a",
+            b";a=b",
+            b' ; a = "b;c"',
+            b';a="\\"\xe4\t";b',
+            b";a" * ((MAX_SIZE_LINE - 1) // 2),
+        ],
     )
     def test_ignored(self, extension: bytes) -> None:
         """Extensions have no meaning here, and so no effect."""
         events = decode(b"5%b\r\nhello\r\n0%b\r\n\r\n" % (extension, extension))
         assert events == [b"hello", END, request(), END]
 
-    @pytest.mark.parametrize("extension", [b";a\rb", b";a\0", b";\x7f", b";a\r", b"\r"])
+    @pytest.mark.parametrize("extension", [b";a\rb", b";a\0", b";\x7f", b";a\r", b';a="\r"'])
     def test_control_characters(self, extension: bytes) -> None:
         """They hold no control characters; a bare CR least of all."""
-        detail = "The size of a chunk is not a hexadecimal number."
+        detail = "The extension of a chunk is malformed."
         assert decode(b"5%b\r\nhello\r\n0\r\n\r\n" % extension) == [Refusal(400, detail)]
+
+    @pytest.mark.parametrize(
+        "extension",
+        [b";", b";;a", b";a=", b";a=b c", b";\xe4", b';a="b', b";a;", b"; a b", b";a ="],
+    )
+    def test_malformed(self, extension: bytes) -> None:
+        """What is none is refused: somebody else might find the end of the line elsewhere."""
+        detail = "The extension of a chunk is malformed."
+        assert decode(b"5%b\r\nhello\r\n0\r\n\r\n" % extension) == [Refusal(400, detail)]
+
+    @pytest.mark.parametrize("line", [b"5\r", b"5 ", b"\t5"])
+    def test_size_alone(self, line: bytes) -> None:
+        """Without one there is nothing beside the size, no whitespace either."""
+        detail = "The size of a chunk is not a hexadecimal number."
+        assert decode(b"%b\r\nhello\r\n0\r\n\r\n" % line) == [Refusal(400, detail)]
+
+    def test_ahead_of_the_data(self) -> None:
+        """All of them together are not ahead of the data by more than their limit."""
+        limits = HTTP1Limits(chunk_extensions=100)
+        signed = b"64;%b\r\n%b\r\n" % (b"a" * 99, b"x" * 100)
+        assert decode(signed * 5 + b"0\r\n\r\n", limits)[0] == b"x" * 500
+        detail = "The chunks have more extensions than this server accepts."
+        small = b"1;%b\r\nx\r\n" % (b"a" * 49)
+        assert decode(small * 3, limits)[-1] == Refusal(400, detail, "chunk_extensions")
+        unlimited = HTTP1Limits(chunk_extensions=0)
+        assert decode(small * 9 + b"0\r\n\r\n", unlimited)[0] == b"x" * 9
 
     @pytest.mark.parametrize("excess", [0, 1, 2, 1000])
     def test_bounded(self, excess: int) -> None:

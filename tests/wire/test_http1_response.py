@@ -643,3 +643,18 @@ class TestTrailers:
         response.start(200, [], server=None, date=b"", trailers=True)
         with pytest.raises(LocalProtocolError, match="Trailers come behind the body"):
             response.trailers([])
+
+
+class TestResetContent:
+    """205 (RFC 9110 §15.3.6)."""
+
+    @pytest.mark.parametrize("length", [[], [(b"content-length", b"3")]])
+    def test_no_body(self, length: list[tuple[bytes, bytes]]) -> None:
+        """It has no body, and says so: unlike 204, it is read as if it might have one."""
+        head = b"HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n"
+        whole = to().start_and_body(205, length, b"abc", server=None, date=b"")
+        assert whole == head
+        response = to()
+        assert response.start(205, length, server=None, date=b"") == head
+        assert response.body(b"abc", False) == b""
+        assert response.keep_alive

@@ -101,6 +101,8 @@ class HTTP1Connection:
         limits: How much the client may send.
 
     Attributes:
+        refused_head: Whether the request that was refused is a ``HEAD``, to which an answer has no
+            body.
         upgraded_data: After a request with ``upgrade``, everything that followed its head. The
             server should stop reading until it has decided.
     """
@@ -113,10 +115,12 @@ class HTTP1Connection:
         "_partial",
         "_reader",
         "_state",
+        "refused_head",
         "upgraded_data",
     )
 
     def __init__(self, limits: HTTP1Limits = _DEFAULT_LIMITS) -> None:
+        self.refused_head = False
         self.upgraded_data = b""
         self._limits = limits
         self._state = _HEAD
@@ -202,20 +206,27 @@ class HTTP1Connection:
         return events + self.receive_data(data)
 
     def _receive_head(self, data: bytes, position: int, events: list[Event]) -> int:
-        head: bytes | Refusal | None
+        head: bytes | Request | Refusal | None
         if self._partial is None:
             if data[position] == 0x0D:
                 position = skip_empty_lines(data, position)
             end = data.find(b"\r\n\r\n", position) + 4
             if end > 3:
-                self._begin_message(self._reader.read(data[position:end]), events)
+                head = self._reader.read(data[position:end])
+                if isinstance(head, Refusal):
+                    self.refused_head = data.startswith(b"HEAD ", position)
+                self._begin_message(head, events)
                 return end
             self._partial = PartialHead(self._limits)
         head, position = self._partial.add(data, position)
         if head is None:
             return position
+        if isinstance(head, bytes):
+            head = self._reader.read(head)
+        if isinstance(head, Refusal):
+            self.refused_head = self._partial.to_head
         self._partial = None
-        self._begin_message(head if isinstance(head, Refusal) else self._reader.read(head), events)
+        self._begin_message(head, events)
         return position
 
     def _begin_message(self, head: Request | Refusal, events: list[Event]) -> None:

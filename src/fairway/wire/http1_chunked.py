@@ -10,7 +10,7 @@ import sys
 from typing import Final
 
 from fairway.wire.http1_events import END_OF_MESSAGE, EndOfMessage, Event, HTTP1Limits, Refusal
-from fairway.wire.http1_faults import field_fault
+from fairway.wire.http1_faults import TCHAR, field_fault
 
 __all__ = ["ChunkedDecoder"]
 
@@ -18,16 +18,23 @@ __all__ = ["ChunkedDecoder"]
 #: signature takes 82 bytes.
 MAX_SIZE_LINE: Final = 1024
 
+_TOKEN: Final = b"[%b]++" % TCHAR
+# "A recipient MUST ignore unrecognized chunk extensions", RFC 9112 §7.1.1; but what is none of its
+# grammar would be read otherwise by somebody else. Nothing here is tried a second way.
+_QUOTED: Final = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
+_VALUE: Final = rb"(?:[ \t]*+=[ \t]*+(?:%b|%b))?+" % (_TOKEN, _QUOTED)
+_EXTENSION: Final = rb"[ \t]*+;[ \t]*+%b%b" % (_TOKEN, _VALUE)
 # 15 digits are 2**60: more would overflow in agents on the way, and none has that much to send.
-# "A recipient MUST ignore unrecognized chunk extensions", RFC 9112 §7.1.1.
-_SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t -~\x80-\xff]*)?\r\n")
+_SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:%b)*+\r\n" % _EXTENSION)
 _HUGE_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{16}")
+_EXTENDED_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,15}[ \t]*+;")
 
 _BARE_LF = Refusal(400, "A line of a chunked body ends in LF alone instead of CRLF.")
 _LONG_LINE = Refusal(400, "The line that begins a chunk is longer than this server accepts.")
 _WRONG_END = Refusal(400, "A chunk does not end where its size says.")
 _HUGE_CHUNK = Refusal(400, "The size of a chunk is beyond all reason.")
 _BAD_SIZE = Refusal(400, "The size of a chunk is not a hexadecimal number.")
+_BAD_EXTENSION = Refusal(400, "The extension of a chunk is malformed.")
 _MANY_EXTENSIONS = Refusal(
     400, "The chunks have more extensions than this server accepts.", "chunk_extensions"
 )
@@ -143,7 +150,9 @@ class ChunkedDecoder:
     def _read_size(self, line: bytes) -> Refusal | None:
         match = _SIZE_LINE.fullmatch(line)
         if match is None:
-            return _HUGE_CHUNK if _HUGE_SIZE.match(line) else _BAD_SIZE
+            if _HUGE_SIZE.match(line):
+                return _HUGE_CHUNK
+            return _BAD_EXTENSION if _EXTENDED_SIZE.match(line) else _BAD_SIZE
         self._left = int(match[1], 16)
         self._size += self._left
         extension = len(line) - len(match[1]) - 2

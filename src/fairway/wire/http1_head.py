@@ -28,7 +28,7 @@ _EMPTY_LINES: Final = re.compile(rb"(?:\r\n)++")
 _REQUEST_LINE: Final = re.compile(rb'([%b]+) ([!"$-~]+) HTTP/1\.([01])\r\n' % TCHAR)
 # uri-host [":" port], RFC 9110 §7.2 and RFC 3986 §3.2.2. A name may be empty, as Host may.
 _HOST: Final = re.compile(
-    rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]*|\[[0-9A-Fa-f:.]+\]|\[[vV][0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+\])"
+    rb"(?:(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*+|\[[0-9A-Fa-f:.]+\]|\[[vV][0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+\])"
     rb"(?::[0-9]*)?"
 )
 _ABSOLUTE_FORM: Final = re.compile(rb"https?://([^/?]+)(.*)", re.IGNORECASE)
@@ -178,6 +178,11 @@ class PartialHead:
     def started(self) -> bool:
         """Whether there is more than the first half of an empty line (RFC 9112 §2.2)."""
         return bytes(self._data[:2]) not in (b"", b"\r")
+
+    @property
+    def to_head(self) -> bool:
+        """Whether it is the head of a ``HEAD`` request."""
+        return self._data.startswith(b"HEAD ")
 
     def add(self, data: bytes, position: int) -> tuple[bytes | Refusal | None, int]:
         """Take what follows ``position`` in ``data``.

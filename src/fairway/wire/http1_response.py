@@ -28,6 +28,11 @@ _STATUS_LINES: Final = {
 }
 
 
+#: Statuses of responses without a body, beside those that have no length either.
+_RESET_CONTENT: Final = 205
+_WITHOUT_BODY: Final = frozenset({_RESET_CONTENT, 304})
+
+
 class LocalProtocolError(Exception):
     """The application's response breaks the protocol; the connection cannot be used any more."""
 
@@ -90,7 +95,7 @@ class Response:
         ASGI says; ``Connection: close`` from it is honoured.
 
         Args:
-            status: 100 to 999; 1xx, 204 and 304 have no body. 101 is for the handshake of a
+            status: 100 to 999; 1xx, 204, 205 and 304 have no body. 101 is for the handshake of a
                 protocol that HTTP/1.1 ends with.
             headers: Sent in this order and spelling.
             server: ``Server``, unless the application sent one; None for none.
@@ -137,7 +142,7 @@ class Response:
     def body(self, data: bytes, more: bool) -> bytes:
         """The next part of the body, framed; empty if there is nothing to send.
 
-        What a response may not have (to HEAD, with 1xx, 204, 304) is swallowed.
+        What a response may not have (to HEAD, with 1xx, 204, 205, 304) is swallowed.
 
         Args:
             data: May be empty.
@@ -232,7 +237,7 @@ class Response:
         # "MUST NOT send a Content-Length header field in any response with a status code of 1xx
         # (Informational) or 204 (No Content)", RFC 9110 §8.6
         without_length = status < 200 or status == 204
-        without_body = without_length or status == 304 or self._to_head
+        without_body = without_length or status in _WITHOUT_BODY or self._to_head
         keep_alive, chunked, length = self.keep_alive, False, None
         if b"content-length" in own:
             length = int(own[b"content-length"])
@@ -245,6 +250,10 @@ class Response:
             # request indicates HTTP/1.1 (or later minor revisions)", RFC 9112 §6.1
             chunked = not self._http10
             keep_alive = keep_alive and chunked
+        if status == _RESET_CONTENT:
+            # "a server MUST NOT generate content in a 205 response", RFC 9110 §15.3.6; but it has
+            # to say so: the client reads it as if there were some (RFC 9112 §6.3).
+            length = 0
         if trailers and not without_body and not self._http10:
             # "A sender MUST NOT send a Content-Length header field in any message that contains a
             # Transfer-Encoding header field", RFC 9112 §6.2; its bytes are counted all the same.

@@ -305,6 +305,24 @@ class TestRefusals:
         await upload
         assert len(logs.take()) == 1
 
+    @pytest.mark.parametrize(
+        "request_",
+        [
+            b"HEAD / HTTP/1.1\r\n\r\n",
+            b"HEAD / HTTP/1.1\r\nHost: a\nX: b",
+            b"HEAD / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
+        ],
+    )
+    async def test_head(self, request_: bytes, serve: Serve) -> None:
+        """A refused HEAD gets no body, but its length."""
+        running = await serve(Listens())
+        client = await running.connect()
+        await client.send(request_)
+        head = await client.head()
+        assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+        assert b"\r\nContent-Length: " in head
+        assert await client.rest() == b""
+
     async def test_second_request(self, serve: Serve) -> None:
         """A bad request behind a good one is refused in its turn."""
         running = await serve(path)

@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 
 from fairway.server.application.encryption import tls_extension
 from fairway.server.context import LINGER, Context, end_writing
-from fairway.server.http.http1_writer import HTTP1Writer
+from fairway.server.http.http1_writer import HTTP1Writer, without_body
 from fairway.server.http.progress import Progress, unsent
 from fairway.server.http.stream import HTTPStream
 from fairway.server.listening.origin import Origin, client_of, server_of
@@ -313,9 +313,10 @@ class Connection(asyncio.Protocol):
             self.cut()
             return
         context = self.context
-        self.transport.write(
-            error_response(status, detail, server=context.server_header, date=context.date())
-        )
+        answer = error_response(status, detail, server=context.server_header, date=context.date())
+        if self._http.refused_head or (stream is not None and stream.to_head):
+            answer = without_body(answer)
+        self.transport.write(answer)
         self.close(linger=True)
 
     def _note(self, limit: str, answer: str) -> None:

@@ -17,6 +17,11 @@ from fairway.wire.http1 import CONTINUE, Request, Response, error_response, info
 SENDFILE: Final = hasattr(os, "sendfile")
 
 
+def without_body(response: bytes) -> bytes:
+    """A response as HEAD gets it."""
+    return response[: response.index(b"\r\n\r\n") + 4]
+
+
 class HTTP1Carrier(Flow, Protocol):
     """The connection, as far as its writers need it.
 
@@ -174,7 +179,7 @@ class HTTP1Writer:
         context = self._context
         answer = error_response(status, detail, server=context.server_header, date=context.date())
         if self._request.method == "HEAD":
-            answer = answer[: answer.index(b"\r\n\r\n") + 4]
+            answer = without_body(answer)
         self._response.keep_alive = False
         self._transport.write(answer)
 

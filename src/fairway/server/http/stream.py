@@ -233,6 +233,11 @@ class HTTPStream:
             self._context.reap(self._task)
 
     @property
+    def to_head(self) -> bool:
+        """Whether the request is a ``HEAD``, to which an answer has no body."""
+        return self._request.method == "HEAD"
+
+    @property
     def holds_continue(self) -> bool:
         """Whether the client waits to be told that its body is wanted, which it was not yet."""
         return self._mailbox.on_park is not None
