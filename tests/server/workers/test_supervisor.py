@@ -162,7 +162,9 @@ async def test_replaced(here: Path, python: Sequence[str]) -> None:
 
     Also where the workers share one socket, as on systems that do not spread connections.
     """
-    async with launched("-w", "2", "-p", "0", "app:app", directory=here, python=python) as process:
+    # Nobody reads standard output here, where the access log would fill the pipe.
+    arguments = ("-w", "2", "--access-log", os.devnull, "-p", "0", "app:app")
+    async with launched(*arguments, directory=here, python=python) as process:
         address = await process.address()
         before, _ = await answer(address)
         (here / "app.py").write_text(APPLICATION.replace("VERSION = 1", "VERSION = 2"))
