@@ -147,9 +147,8 @@ class Reader:
         with self._lock:
             if waiter in self._waiters:
                 self._waiters.remove(waiter)
-            unwanted = not self._waiters and not self._asking
-        if unwanted:
-            self._leave_line()
+            if not self._waiters and not self._asking:
+                self._leave_line()
 
     def stir(self) -> None:
         """Ask again: calls may have been missed."""
@@ -173,11 +172,10 @@ class Reader:
         with self._lock:
             self._in_line = False
             self._called = self._called or self._asking
-            nobody = not self._waiters and not self._asking
-        if nobody:
-            self._leave_line(always=True)
-        else:
-            self._ask()
+            if not self._waiters and not self._asking:
+                self._leave_line(always=True)
+                return
+        self._ask()
 
     def _ask(self) -> None:
         """Ask for whoever is first, unless somebody asks already; on any thread."""
@@ -223,8 +221,10 @@ class Reader:
             self._in_line = error is None and taken is None
             at_once = self._called or taken is not None
             nobody = self._first() is None
+            if nobody:
+                # What this process was called for meanwhile is for another one then.
+                self._leave_line(always=self._called)
         if nobody:
-            self._leave_line()
             self._set_timer(LINGER, sooner=False)
         elif at_once:
             self._ask()
@@ -308,7 +308,10 @@ class Reader:
         self._router.send(command)
 
     def _leave_line(self, *, always: bool = False) -> None:
-        """Let the server call another process."""
+        """Let the server call another process.
+
+        With the lock held: it must not be sent after somebody has asked, who may be in line by it.
+        """
         if not self._in_line and not always:
             return
         self._in_line = False

@@ -249,13 +249,15 @@ return 1
     keys=5,
 )
 
-#: Leave the line; if there is something to take, wake the next one. Keys of the queue.
-#: Arguments: process, publish command, wake channel.
+#: Leave the line; if there is something to take, now or later, wake the next one.
+#: Keys of the queue. Arguments: process, publish command, wake channel.
 PASS_ON: Final = Script(
     _COMMON
     + """
 redis.call('ZREM', waiting, ARGV[1])
-if redis.call('LLEN', ready) > 0 then wake(ARGV[2], ARGV[3]) end
+if redis.call('LLEN', ready) > 0 or redis.call('EXISTS', later, leases) > 0 then
+  wake(ARGV[2], ARGV[3])
+end
 return 1
 """,
     keys=5,
