@@ -217,7 +217,7 @@ class Server:
             self._loop.call_soon_threadsafe(event.set)
 
     def figures(self) -> list[Family]:
-        """What it has counted and how it is; see :mod:`fairway.server.observing.collecting`."""
+        """What it has counted, and how it is: what the page with the metrics shows."""
         return [] if self._context is None else collect(self._context)
 
     def call(self, function: Callable[[], None]) -> None:
