@@ -5,6 +5,8 @@ import tracemalloc
 import zlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fairway.wire.deflate import CompressionOptions, Deflater, Inflater
 from fairway.wire.websocket import Closed, Ping, Pong, State, WebSocketConnection
@@ -26,6 +28,7 @@ from tests.wire.client import (
     unmasked,
 )
 from tests.wire.conftest import Connect
+from tests.wire.streams import FUZZ, chunked, noises
 
 #: RSV1, as the argument of ``frame()``.
 RSV1 = 4
@@ -288,3 +291,48 @@ class TestSending:
         assert connection.send_text("x")[0] == 0x81
         assert connection.send_ping(b"x" * 100)[0] == 0x89
         assert connection.send_close(1000, "x" * 100)[0] == 0x88
+
+
+@st.composite
+def compressed_noises(draw: st.DrawFn) -> bytes:
+    """Compressed messages among others, whole or in fragments, with a few bytes gone wrong."""
+    data = bytearray()
+    for _ in range(draw(st.integers(0, 4))):
+        message = draw(st.binary(max_size=30) | st.text("aé👋", max_size=30))
+        pieces = draw(st.integers(1, 4)) if message else 1
+        data += compressed(message * draw(st.integers(1, 20)), pieces=pieces)
+        data += draw(noises())[:100]
+    for place, octet in draw(
+        st.lists(st.tuples(st.integers(0, 300), st.integers(0, 255)), max_size=2)
+    ):
+        if place < len(data):
+            data[place] = octet
+    return bytes(data)
+
+
+@FUZZ
+@given(st.data(), st.booleans(), st.sampled_from([0, 10, 100]), st.sampled_from([0, 1, 700]))
+def test_any_bytes(data: st.DataObject, takeover: bool, limit: int, budget: int) -> None:
+    """Whatever comes, and however it is cut, it comes to the same, and to no exception."""
+    said = data.draw(compressed_noises())
+    at_once = WebSocketConnection(limit, limit)
+    in_pieces = WebSocketConnection(limit, limit, budget)
+    for connection in (at_once, in_pieces):
+        connection.inflater = Inflater(15, takeover=takeover)
+    expected = at_once.receive_data(said)
+    events = []
+    for chunk in data.draw(chunked(said)):
+        events += in_pieces.receive_data(chunk)
+        while in_pieces.pending:
+            events += in_pieces.receive_data(b"")
+    if expected and isinstance(expected[-1], Closed) and expected[-1].code == 1007:
+        # Of bad text in bad data, the first to be noticed depends on what arrived together.
+        assert isinstance(events[-1], Closed)
+        assert (events[:-1], events[-1].code) == (expected[:-1], 1007)
+    else:
+        assert events == expected
+        assert in_pieces.data_to_send() == at_once.data_to_send()
+    assert in_pieces.state is at_once.state
+    for event in events:
+        if limit and isinstance(event, bytes):
+            assert len(event) <= limit
