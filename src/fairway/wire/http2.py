@@ -239,8 +239,9 @@ class HTTP2Connection(Engine):
             request = read_request(fields, complete=complete, limits=limits)
         except HeadRefused as refused:
             stream.ignored = True
+            to_head = (b":method", b"HEAD") in fields
             events.append(
-                RequestRefused(stream_id, refused.refusal, refused.request, refused.limit)
+                RequestRefused(stream_id, refused.refusal, refused.request, refused.limit, to_head)
             )
             return
         if request.upgrade is None:

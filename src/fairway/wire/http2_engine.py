@@ -107,6 +107,11 @@ class Engine:
         """How many bytes of bodies may be sent now on all streams together."""
         return self._h2.outbound_flow_control_window
 
+    @property
+    def inbound_window(self) -> int:
+        """How many bytes of bodies the client may send now on all streams together."""
+        return self._h2.inbound_flow_control_window
+
     def window(self, stream_id: int) -> int:
         """How many bytes may be sent now on a stream, but for the connection's window.
 

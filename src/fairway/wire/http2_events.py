@@ -107,12 +107,14 @@ class RequestRefused:
         refusal: Status and sentence.
         request: What was asked, if that could be read.
         limit: The limit that refuses it, or None where a rule does.
+        to_head: Whether it is a ``HEAD``, to which an answer has no body.
     """
 
     stream_id: int
     refusal: Refusal
     request: Request | None = None
     limit: Limit | None = None
+    to_head: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -198,7 +198,11 @@ class TestTime:
 
     async def test_never(self, serve: Serve) -> None:
         """0 is no limit."""
-        options = {"header_timeout": 0, "keep_alive_timeout": 0, "http2_stall_timeout": 0}
+        options: dict[str, Any] = {
+            "header_timeout": 0,
+            "keep_alive_timeout": 0,
+            "http2_stall_timeout": 0,
+        }
         running = await serve(path, **options, **OPTIONS)
         client = await connect(running)
         await client.fetch_on(1)
@@ -282,7 +286,7 @@ class TestLimits:
     )
     async def test_head(
         self,
-        options: dict[str, int],
+        options: dict[str, Any],
         field: tuple[bytes, bytes] | None,
         status: int,
         serve: Serve,

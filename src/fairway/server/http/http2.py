@@ -16,6 +16,7 @@ from fairway.server.context import LINGER, Context, end_writing
 from fairway.server.http.connection import STALLED
 from fairway.server.http.http2_stream import Channel, HTTPChannel
 from fairway.server.http.http2_websocket import WebSocketChannel
+from fairway.server.http.progress import unsent
 from fairway.server.http.stream import HTTPStream
 from fairway.server.listening.origin import Origin, client_of, server_of
 from fairway.server.listening.proxy import Address
@@ -110,6 +111,7 @@ class MultiplexedConnection(asyncio.Protocol):
         "_replies",
         "_scheme",
         "_sending",
+        "_served",
         "_transport",
         "_unsent",
         "context",
@@ -139,6 +141,7 @@ class MultiplexedConnection(asyncio.Protocol):
         self._going = False  # the connection ends with its last stream
         self._closing = False  # nothing more is read or said
         self._replies = 0
+        self._served = 0  # requests
         self._unsent = 0
         self._begun_at = self._idle_at = self._moved_at = context.time()
         self._head_at: float | None = None  # when fields began that are not complete
@@ -204,7 +207,7 @@ class MultiplexedConnection(asyncio.Protocol):
         self.writing_paused = True
         self._replies = 0
         self._moved_at = self.context.time()
-        self._unsent = self._transport.get_write_buffer_size()
+        self._unsent = unsent(self._transport)
         self._arm(self.context.config.http2_stall_timeout)
         for channel in tuple(self._channels.values()):
             channel.pause_writing()
@@ -215,6 +218,7 @@ class MultiplexedConnection(asyncio.Protocol):
         self._flush()
         if not self.writing_paused:
             for channel in tuple(self._channels.values()):
+                channel.restart_clock()
                 channel.resume_writing()
 
     # ------------------------------------------------------------------ what the client says
@@ -266,6 +270,11 @@ class MultiplexedConnection(asyncio.Protocol):
         if self.writing_paused:
             stream.pause_writing()
         stream.start()
+        channel.watch_upload()
+        self._served += 1
+        if self._served == self.context.config.max_requests_per_connection:
+            self.context.refusals.count("max_requests_per_connection")
+            self._announce_end()
 
     def _refuse(self, event: RequestRefused) -> None:
         """Answer a request that the application does not get to see, or to finish."""
@@ -277,7 +286,7 @@ class MultiplexedConnection(asyncio.Protocol):
             return
         answer = _Answer(self, event.stream_id)
         self._channels[event.stream_id] = answer
-        answer.say(event.refusal, without_body=False)
+        answer.say(event.refusal, without_body=event.to_head)
         if event.request is not None:
             now = self.context.time()
             self.context.log("complete", status, event.request, self._client, now)
@@ -299,9 +308,12 @@ class MultiplexedConnection(asyncio.Protocol):
 
     def _note(self, limit: Limit | None, answer: str) -> None:
         if limit is not None:
-            name = _OPTIONS[limit]
-            value = getattr(self.context.config, name)
-            self.context.refusals.note(name, value, self._client, answer)
+            self.note(_OPTIONS[limit], answer)
+
+    def note(self, name: str, answer: str) -> None:
+        """A limit, the option of that name, has refused something."""
+        value = getattr(self.context.config, name)
+        self.context.refusals.note(name, value, self._client, answer)
 
     def _lose_all(self) -> None:
         channels, self._channels = self._channels, {}
@@ -318,6 +330,15 @@ class MultiplexedConnection(asyncio.Protocol):
     def takes(self, stream_id: int) -> bool:
         """Whether something can still be said on a stream."""
         return not self._closing and self._http.takes(stream_id)
+
+    @property
+    def inbound_window(self) -> int:
+        """How many bytes of bodies the client may send now on all streams together."""
+        return self._http.inbound_window
+
+    def holds(self, stream_id: int) -> bool:
+        """Whether anything, be it only its end, waits on a stream."""
+        return self._sending.holds(stream_id)
 
     def waiting(self, stream_id: int) -> int:
         """How many bytes wait on a stream."""
@@ -399,9 +420,7 @@ class MultiplexedConnection(asyncio.Protocol):
         if self.writing_paused:
             self._replies += len(data)
             if self._replies > MAX_REPLIES:
-                name = "http2_max_control_frames"
-                value = self.context.config.http2_max_control_frames
-                self.context.refusals.note(name, value, self._client, "the connection is cut")
+                self.note("http2_max_control_frames", "the connection is cut")
                 self.abort()
                 return
         self._transport.write(data)
@@ -425,14 +444,20 @@ class MultiplexedConnection(asyncio.Protocol):
 
     def shut_down(self) -> None:
         """The server ends: take what is on its way, then nothing more, and end with the last."""
-        if self._closing or self._final_at is not None or self._going:
-            return
-        self._http.warn()
-        self._final_at = self.context.time() + WARNING
-        self._arm(WARNING)
         for channel in tuple(self._channels.values()):
             channel.shut_down()
-        self._flush()
+        self._announce_end()
+        if not self._closing:
+            self._flush()
+            self._end_if_done()
+
+    def _announce_end(self) -> None:
+        """Say that the connection will end, which the client has to learn first (§6.8)."""
+        if not self._closing and not self._going and self._final_at is None:
+            self._http.warn()
+            self._final_at = self.context.time() + WARNING
+            self._arm(WARNING)
+            self.schedule()
 
     def _finish_drain(self) -> None:
         self._final_at = None
@@ -500,7 +525,7 @@ class MultiplexedConnection(asyncio.Protocol):
             return None
         if now < began + timeout:
             return began + timeout
-        self.context.refusals.note("header_timeout", timeout, self._client, "GOAWAY")
+        self.note("header_timeout", "GOAWAY ENHANCE_YOUR_CALM")
         self._http.go_away(
             ErrorCode.ENHANCE_YOUR_CALM, "What was begun did not arrive within header_timeout."
         )
@@ -522,30 +547,35 @@ class MultiplexedConnection(asyncio.Protocol):
         timeout = self.context.config.http2_stall_timeout
         if timeout <= 0 or self._closing:
             return None
+        rate = self.context.config.min_download_rate
         if self.writing_paused:
-            unsent = self._transport.get_write_buffer_size()
-            if unsent < self._unsent:
-                self._unsent, self._moved_at = unsent, now
-            if now < self._moved_at + timeout:
-                return self._moved_at + timeout
-            self._note_stall("the connection is cut")
-            self.abort()
-            return None
+            return self._check_reader(now, timeout, rate)
         following: list[float] = []
         for channel in tuple(self._channels.values()):
             if not channel.timed or not self._sending.holds(channel.stream_id):
                 continue
-            if now < channel.progress_at + timeout:
-                following.append(channel.progress_at + timeout)
-                continue
-            self._note_stall("CANCEL")
-            self.reset(channel.stream_id, ErrorCode.CANCEL)
-            channel.lost()
+            when, failed = channel.stalls(now, timeout, rate)
+            if failed:
+                self.note(failed, "CANCEL")
+                self.reset(channel.stream_id, ErrorCode.CANCEL)
+                channel.lost()
+            else:
+                following.append(when)
         return min(following, default=None)
 
-    def _note_stall(self, answer: str) -> None:
-        timeout = self.context.config.http2_stall_timeout
-        self.context.refusals.note("http2_stall_timeout", timeout, self._client, answer)
+    def _check_reader(self, now: float, timeout: float, rate: float) -> float | None:
+        """Whether a client reads too little, whatever the stream."""
+        if now < self._moved_at + timeout:
+            return self._moved_at + timeout
+        waits = unsent(self._transport)
+        gone = self._unsent - waits
+        if gone <= 0 or gone < rate * timeout:
+            name = "min_download_rate" if gone > 0 else "http2_stall_timeout"
+            self.note(name, "the connection is cut")
+            self.abort()
+            return None
+        self._unsent, self._moved_at = waits, now
+        return now + timeout
 
 
 class _Answer(Channel):

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from fairway._types import Headers
+from fairway.server.http.progress import Progress
 from fairway.server.http.stream import HTTPStream
 from fairway.wire.http1_events import Request
 from fairway.wire.http1_fields import encode_trailers
@@ -39,17 +40,18 @@ class Channel:
 
     Attributes:
         finishing: All of its response was handed over; it ends when that has been sent.
-        progress_at: When something was sent on it last, or it began to wait, by the loop's clock.
         stream_id: As given.
     """
 
     __slots__ = (
+        "_added",
         "_connection",
         "_full",
         "_held",
         "_holding",
+        "_mark",
+        "_marked_at",
         "finishing",
-        "progress_at",
         "stream_id",
     )
 
@@ -57,7 +59,9 @@ class Channel:
         self._connection = connection
         self.stream_id = stream_id
         self.finishing = False
-        self.progress_at = 0.0
+        self._added = 0  # bytes that were given to be sent
+        self._mark = 0  # how many of them had gone when a stretch of waiting began
+        self._marked_at = 0.0
         self._held = 0  # bytes that came and were not acknowledged
         self._holding = False  # the application is behind
         self._full = False  # more waits to be sent than should
@@ -98,7 +102,6 @@ class Channel:
     def sent(self) -> None:
         """Something of what waited was sent."""
         waiting = self._connection.waiting(self.stream_id)
-        self.progress_at = self._connection.context.time()
         if self._full and waiting <= self._connection.high_water // _LOW:
             self._full = False
             self.resume_writing()
@@ -116,6 +119,31 @@ class Channel:
             self._acknowledge()
             self._connection.schedule()
 
+    def restart_clock(self) -> None:
+        """The client could not read for a while for another reason: judge it from now on."""
+        self._marked_at = self._connection.context.time()
+
+    def stalls(self, now: float, time: float, rate: float) -> tuple[float, str]:
+        """Judge a client that something waits for.
+
+        Args:
+            now: This moment.
+            time: Seconds in which something has to go, more than 0.
+            rate: Bytes per second that have to go in each such stretch; 0 for any.
+
+        Returns:
+            The moment at which to look again; and the option that the client has failed, or "".
+        """
+        if now < self._marked_at + time:
+            return self._marked_at + time, ""
+        gone = self._added - self._connection.waiting(self.stream_id)
+        if gone == self._mark:
+            return now, "http2_stall_timeout"
+        if gone - self._mark < rate * time:
+            return now, "min_download_rate"
+        self._mark, self._marked_at = gone, now
+        return now + time, ""
+
     def _acknowledge(self) -> None:
         held, self._held = self._held, 0
         self._connection.acknowledge(self.stream_id, held)
@@ -126,8 +154,10 @@ class Channel:
     def _add(self, data: bytes, *, end: bool = False, trailers: Headers | None = None) -> None:
         """Send, or keep until there is room."""
         connection = self._connection
-        if not connection.waiting(self.stream_id):
-            self.progress_at = connection.context.time()
+        if not connection.holds(self.stream_id):
+            self._mark = self._added
+            self._marked_at = connection.context.time()
+        self._added += len(data)
         connection.add(self.stream_id, data, end=end, trailers=trailers)
         if not self._full and connection.waiting(self.stream_id) > connection.high_water:
             self._full = True
@@ -143,7 +173,16 @@ class HTTPChannel(Channel):
         stream: What runs the application.
     """
 
-    __slots__ = ("_request", "_response", "_trailers", "expires_at", "slot", "stream")
+    __slots__ = (
+        "_received",
+        "_request",
+        "_response",
+        "_trailers",
+        "_upload",
+        "expires_at",
+        "slot",
+        "stream",
+    )
 
     def __init__(
         self, connection: "MultiplexedConnection", stream_id: int, request: Request
@@ -154,17 +193,54 @@ class HTTPChannel(Channel):
         self._request = request
         self._trailers = False  # come behind the body
         self._response = HTTP2Response(request.method)
+        self._received = 0  # bytes of the body
+        self._upload: Progress | None = None  # while the client is sending a body
         self.stream: HTTPStream | None = None
 
     # ------------------------------------------------------------------ from the connection
 
     def _on_data(self, data: bytes) -> None:
+        self._received += len(data)
         if self.stream is not None:
             self.stream.feed(data, more=True)
             self._connection.time_application(self)
 
+    def watch_upload(self) -> None:
+        """See to it that the client sends the body that it has announced, unless it waits."""
+        config, stream = self._connection.context.config, self.stream
+        if stream is None or stream.body_complete or stream.holds_continue:
+            return
+        if self._upload is None and (config.min_upload_rate > 0 or config.body_timeout > 0):
+            self._upload = Progress(
+                self._connection.context,
+                config.min_upload_rate,
+                self._count_received,
+                self._refuse_upload,
+                config.body_timeout,
+            )
+            if not self._holding:
+                self._upload.start()
+
+    def _count_received(self) -> int:
+        return self._received
+
+    def _refuse_upload(self, late: bool) -> None:
+        config = self._connection.context.config
+        if late:
+            detail = f"The request's body did not arrive within {config.body_timeout:g} seconds."
+            self._connection.note("body_timeout", "408")
+        elif not self._connection.inbound_window and self._upload is not None:
+            self._upload.start()  # other streams have taken all the room: it is not its fault
+            return
+        else:
+            rate = config.min_upload_rate
+            detail = f"The request's body came at less than {rate} bytes per second."
+            self._connection.note("min_upload_rate", "408")
+        self.refused(408, detail)
+
     def ended(self) -> None:
         """The request is complete."""
+        self._forget_upload()
         if self.stream is not None:
             self.stream.end_of_body()
 
@@ -183,6 +259,7 @@ class HTTPChannel(Channel):
             return
         started = stream.response_started
         stream.client_lost(0 if started else status)
+        self._disarm()
         self._acknowledge()
         if started:
             self.cut()
@@ -216,6 +293,18 @@ class HTTPChannel(Channel):
 
     # ------------------------------------------------------------------ Writer
 
+    def pause_reading(self) -> None:
+        """The application is behind with the request's body: it is not the client's turn."""
+        super().pause_reading()
+        if self._upload is not None:
+            self._upload.stop()
+
+    def resume_reading(self) -> None:
+        """The application has taken what there was."""
+        super().resume_reading()
+        if self._upload is not None:
+            self._upload.start()
+
     @property
     def closing(self) -> bool:
         """Whether the stream, or its connection, takes nothing more."""
@@ -224,6 +313,8 @@ class HTTPChannel(Channel):
     def informational(self, status: int, headers: Fields) -> None:
         """Send an interim response."""
         self._connection.send_fields(self.stream_id, informational_fields(status, headers))
+        if status == 100:
+            self.watch_upload()
 
     @property
     def files(self) -> None:
@@ -296,7 +387,13 @@ class HTTPChannel(Channel):
         self._acknowledge()
         self._connection.reset(self.stream_id, ErrorCode.INTERNAL_ERROR)
 
+    def _forget_upload(self) -> None:
+        if self._upload is not None:
+            self._upload.stop()
+            self._upload = None
+
     def _disarm(self) -> None:
+        self._forget_upload()
         if self.slot:
             self._connection.context.deadlines.disarm(self)
 
