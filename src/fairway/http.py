@@ -7,9 +7,11 @@ Django's.
 """
 
 import asyncio
+import contextlib
 import inspect
 import io
 import logging
+import tempfile
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from http import HTTPStatus
 from typing import Any, Final
@@ -17,10 +19,12 @@ from urllib.parse import urlparse
 
 import django
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler, StaticFilesHandlerMixin
 from django.core import signals
 from django.core.cache import close_caches
 from django.core.exceptions import RequestAborted, SuspiciousOperation
+from django.core.files import File
 from django.core.handlers import asgi
 from django.core.handlers.base import BaseHandler, reset_urlconf
 from django.core.handlers.exception import response_for_exception
@@ -28,12 +32,15 @@ from django.db import close_old_connections
 from django.http import FileResponse, HttpRequest
 from django.urls import URLPattern, URLResolver, get_resolver, set_script_prefix
 
-from fairway._types import ASGIApplication, Event, Receive, Scope, Send
+from fairway._types import ASGIApplication, Receive, Scope, Send
 from fairway.db import connection_thread, connection_turns
 from fairway.server.application.threads import streaming
 
 #: Paths whose guess is remembered, so that most requests are resolved once only, by Django.
 _MAX_GUESSES: Final = 4096
+
+#: ASGI's extension by which a server sends a file that is open.
+_SEND_FILE: Final = "http.response.zerocopysend"
 
 #: What Django itself does when a request has finished. If nobody else listens, it is done in the
 #: thread of the view, before the response is sent; anybody else may want to run after that.
@@ -95,10 +102,23 @@ class ASGIHandler(asgi.ASGIHandler):
         Raises:
             RequestAborted: The client has gone before its body was complete.
         """
-        first = await receive()
-        if first["type"] == "http.request" and not first.get("more_body") and not first.get("body"):
+        event = await receive()
+        if event["type"] == "http.request" and not event.get("more_body") and not event.get("body"):
             return io.BytesIO()
-        return await super().read_body(_Again(first, receive))
+        size = settings.FILE_UPLOAD_MAX_MEMORY_SIZE
+        body_file = tempfile.SpooledTemporaryFile(max_size=size)  # noqa: SIM115  it is returned
+        try:
+            while event["type"] != "http.disconnect":
+                body_file.write(event.get("body", b""))
+                if not event.get("more_body", False):
+                    body_file.seek(0)
+                    return body_file
+                event = await receive()
+            raise RequestAborted
+        except BaseException:
+            with contextlib.suppress(OSError):  # what a full disk did not take it will not take now
+                body_file.close()
+            raise
 
     # ------------------------------------------------------------------ the guess
 
@@ -142,7 +162,7 @@ class ASGIHandler(asgi.ASGIHandler):
 
         async def answer() -> None:
             responses.append(await self.run_get_response(request))
-            await self.send_response(responses[0], send)
+            await self._answer(scope, responses[0], send)
 
         try:
             await self._while_connected(answer(), receive)
@@ -180,7 +200,7 @@ class ASGIHandler(asgi.ASGIHandler):
             response = await self._respond_in_thread(scope, body_file)
             if response.streaming:
                 connection_turns()
-                await self._while_connected(self.send_response(response, send), receive)
+                await self._while_connected(self._answer(scope, response, send), receive)
             else:
                 await self.send_response(response, send)
         finally:
@@ -206,6 +226,14 @@ class ASGIHandler(asgi.ASGIHandler):
             response.close()
         return response
 
+    async def _answer(self, scope: Scope, response: Any, send: Send) -> None:
+        """Send a response; the server sends a file itself, if it can."""
+        file = file_of(response)
+        if file is not None and _SEND_FILE in (scope.get("extensions") or ()):
+            await self.send_response(_WithoutBody(response), _FileForBody(file, send))
+        else:
+            await self.send_response(response, send)
+
     async def send_response(self, response: Any, send: Send) -> None:
         """Send a response; the parts of a sync iterator are made in a thread, one at a time.
 
@@ -215,18 +243,6 @@ class ASGIHandler(asgi.ASGIHandler):
         if response.streaming and not response.is_async:
             response = _InThread(response)
         await super().send_response(response, send)  # type: ignore[arg-type]  # ASGI's own types
-
-
-class _Again:
-    """The ``receive`` of a request whose first event has been received already."""
-
-    def __init__(self, first: Event, receive: Receive) -> None:
-        self._first: Event | None = first
-        self._receive = receive
-
-    async def __call__(self) -> Event:
-        first, self._first = self._first, None
-        return first if first is not None else await self._receive()
 
 
 class StaticFilesHandler(ASGIHandler, ASGIStaticFilesHandler):  # type: ignore[misc]  # Django's own bases differ in load_middleware()
@@ -289,6 +305,46 @@ class _InThread:
             if part is None:
                 return
             yield part
+
+
+def file_of(response: Any) -> Any:
+    """The open file that is the whole body of a ``FileResponse``; None if there is none such.
+
+    It has to be what ``open(path, "rb")`` returns, or a Django ``File`` around it: others may have
+    a descriptor, too, and give other bytes than those of its file, as ``gzip.open()`` does.
+    """
+    file = getattr(response, "file_to_stream", None)
+    if isinstance(file, File):
+        file = file.file
+    if type(file) is io.BufferedReader and type(file.raw) is io.FileIO and not file.closed:
+        return file
+    return None
+
+
+class _WithoutBody:
+    """A response whose body is sent by other means."""
+
+    streaming = False
+    content = b""
+
+    def __init__(self, response: Any) -> None:
+        self._response = response
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._response, name)
+
+
+class _FileForBody:
+    """The ``send`` of such a response: in the place of its body comes a file."""
+
+    def __init__(self, file: Any, send: Send) -> None:
+        self._file = file
+        self._send = send
+
+    async def __call__(self, event: Event) -> None:
+        if event["type"] == "http.response.body":
+            event = {"type": _SEND_FILE, "file": self._file}
+        await self._send(event)
 
 
 def _views(resolver: Any) -> Iterator[Any]:

@@ -27,6 +27,11 @@ class Census:
         self._descriptors = _descriptors()
         self._tasks = asyncio.all_tasks()
 
+    async def begin_when_quiet(self, running: Running) -> None:
+        """The same as soon as nobody is connected, after a first visit that made what is kept."""
+        await until(lambda: running.context.quiet and running.context.admission.connections == 0)
+        self.begin()
+
     async def nothing_is_left(self, running: Running) -> None:
         """Wait until nobody is connected, and nothing is left of those who were."""
         try:

@@ -63,6 +63,30 @@ class Crowd:
                 await self._loop.sock_connect(sock, address)
         await until(lambda: counters.connections == accepted)
 
+    def open(self, count: int) -> None:
+        """So many more sockets, which :meth:`meet` connects without a descriptor more."""
+        for _ in range(count):
+            sock = socket.socket()
+            sock.setblocking(False)
+            self.sockets.append(sock)
+
+    async def meet(self) -> list[bytes]:
+        """Connect those that are not, and hear what they are told before the connection ends."""
+        address = ("127.0.0.1", self._running.port)
+        answers = []
+        async with asyncio.timeout(DEADLINE):
+            for sock in self.sockets:
+                try:
+                    sock.getpeername()
+                    continue
+                except OSError:
+                    await self._loop.sock_connect(sock, address)
+                answer = b""
+                while part := await self._loop.sock_recv(sock, 65536):
+                    answer += part
+                answers.append(answer)
+        return answers
+
     async def say(self, parts: Iterable[bytes]) -> None:
         """Each says its part, and all of it has reached the server's parsers."""
         async with asyncio.timeout(DEADLINE):
