@@ -32,7 +32,7 @@ from django.db import close_old_connections
 from django.http import FileResponse, HttpRequest
 from django.urls import URLPattern, URLResolver, get_resolver, set_script_prefix
 
-from fairway._types import ASGIApplication, Receive, Scope, Send
+from fairway._types import ASGIApplication, Event, Receive, Scope, Send
 from fairway.db import connection_thread, connection_turns
 from fairway.server.application.threads import streaming
 
