@@ -1,6 +1,7 @@
 """The parts of the command line that need no process of their own."""
 
 import io
+import json
 import logging
 import sys
 from collections.abc import Iterator
@@ -41,6 +42,10 @@ def example(option: Option) -> tuple[str, object]:
         return "unix:a", ("unix:a",)
     if option.name == "unix_socket_mode":
         return "660", "660"
+    if option.name == "metrics":
+        return "unix:a", "unix:a"
+    if option.type is int and option.minimum is not None and option.minimum > 3:
+        return f"{option.minimum:g}", option.minimum
     values = {"int": ("3", 3), "float": ("1.5", 1.5), "str": ("a", "a"), "tuple": ("a", ("a",))}
     return values[option.type.__name__]
 
@@ -160,6 +165,15 @@ class TestConfigureLogging:
             logging.getLogger("fairway.server").info("hello")
             assert len(root.handlers) == 1
         assert capsys.readouterr() == ("", "INFO <hello>\n")
+
+    def test_json(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Or as JSON, an object on each line."""
+        with bare_root():
+            configure_logging(Config(log_format="json"))
+            logging.getLogger("fairway.server").info("hello\nthere")
+        (line,) = capsys.readouterr().err.splitlines()
+        found = json.loads(line)
+        assert (found["level"], found["message"]) == ("INFO", "hello\nthere")
 
     @pytest.mark.parametrize(
         ("log_fmt", "why"),

@@ -27,6 +27,8 @@ def test_burst(caplog: pytest.LogCaptureFixture, logs: Logs) -> None:
         clock.now += 11
         refusals.note("max_body_size", 1024, None, "413")
     assert counters.refused == {"max_body_size": 4}
+    facts = [vars(caplog.records[0])[name] for name in ("limit", "setting", "peer", "answer")]
+    assert facts == ["max_body_size", 1024, "192.0.2.1:4711", "413"]
     first, second = caplog.messages
     assert first == "The limit max_body_size (1024) refused 192.0.2.1:4711: 413"
     assert second == (
@@ -55,3 +57,11 @@ def test_count(caplog: pytest.LogCaptureFixture) -> None:
     refusals.count("keep_alive_timeout")
     assert counters.refused == {"keep_alive_timeout": 2}
     assert caplog.messages == []
+
+
+def test_counted_only(logs: Logs) -> None:
+    """What belongs to the day's work is counted, and no line in the log."""
+    counters = Counters()
+    Refusals(counters, Clock()).count("keep_alive_timeout")
+    assert counters.refused == {"keep_alive_timeout": 1}
+    assert logs.take() == []

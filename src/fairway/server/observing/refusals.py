@@ -17,6 +17,8 @@ AGAIN: Final = 60.0
 class Refusals:
     """Counts what limits refuse and logs the first of each burst, with the limit and the peer.
 
+    A record has limit, setting, peer and answer as attributes, too, for logs with a structure.
+
     Args:
         counters: Where it is counted.
         time: The clock, in seconds.
@@ -48,8 +50,11 @@ class Refusals:
         more = f" ({burst.untold} more since the last line)" if burst.untold else ""
         burst.last = burst.told = now
         burst.untold = 0
+        facts = {"limit": limit, "setting": value, "peer": _name(peer), "answer": answer}
         logger.warning(
-            "The limit %s (%s) refused %s: %s%s", limit, value, _name(peer), answer, more
+            "The limit %s (%s) refused %s: %s%s",
+            *(limit, value, facts["peer"], answer, more),
+            extra=facts,
         )
 
     def count(self, limit: str) -> None:
