@@ -219,6 +219,17 @@ async def test_access_log(here: Path) -> None:
     )
 
 
+async def test_metrics(here: Path) -> None:
+    """An address of their own is what several processes cannot have together."""
+    configured = "from django.conf import settings\nsettings.configure(FAIRWAY={})\n" + APPLICATION
+    configured = configured.replace("{}", '{"metrics": "127.0.0.1:0"}', 1)
+    (here / "mysite.py").write_text(configured)
+    async with gunicorn(here) as process:
+        ended = await process.ended()
+    assert ended.code == 3
+    assert "In the setting FAIRWAY: 'metrics' names one address" in ended.stderr
+
+
 async def test_settings(here: Path) -> None:
     """The project's setting FAIRWAY counts; what is Gunicorn's business is refused there."""
     configured = "from django.conf import settings\nsettings.configure(FAIRWAY={})\n" + APPLICATION

@@ -162,6 +162,11 @@ class FairwayWorker(Worker):
             raise ConfigError(
                 f"In the setting FAIRWAY: {name!r} is Gunicorn's to decide. Say it there."
             )
+        if options.get("metrics") is not None:
+            raise ConfigError(
+                "In the setting FAIRWAY: 'metrics' names one address, and each of Gunicorn's workers "
+                "would want it for itself. Use 'opentelemetry', or 'fairway -w'."
+            )
         for theirs, ours in _COUNTERPARTS.items():
             if self._was_set(theirs):
                 options[ours] = _fitting(ours, self.cfg.settings[theirs].get())
