@@ -8,7 +8,9 @@ import os
 import subprocess
 import sys
 import threading
+import types
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from asgiref.sync import ThreadSensitiveContext, iscoroutinefunction, markcorout
 from django.conf.urls.i18n import i18n_patterns
 from django.core import signals
 from django.core.exceptions import MiddlewareNotUsed, PermissionDenied, SuspiciousOperation
+from django.core.files import File
 from django.core.handlers.asgi import ASGIHandler as StockHandler
 from django.http import (
     FileResponse,
@@ -748,3 +751,79 @@ from django.contrib.auth.models import User
 """
         env = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
         subprocess.run([sys.executable, "-c", code], check=True, env=env)
+
+
+class TestFiles:
+    """Responses that are files, under a server that sends files itself (zerocopysend)."""
+
+    DATA = bytes(range(256)) * 1000
+
+    @pytest.fixture
+    def stored(self, tmp_path: Path) -> Path:
+        """A file."""
+        stored = tmp_path / "data"
+        stored.write_bytes(self.DATA)
+        return stored
+
+    def open(self, kind: str, stored: Path) -> Any:
+        """Something with a read() that gives the data."""
+        if kind == "memory":
+            return io.BytesIO(self.DATA)
+        if kind == "gzip":
+            stored.write_bytes(gzip.compress(self.DATA))
+            return gzip.open(stored)  # noqa: SIM115  the response closes it
+        return stored.open("rb+")
+
+    async def sent(self, response: FileResponse, settings: Settings, scope: Scope) -> list[Event]:
+        """What a view's response becomes; a file as the bytes that a server would send."""
+        urls: Any = types.ModuleType("urls")
+        urls.urlpatterns = [path("", lambda request: response)]
+        settings.ROOT_URLCONF = urls
+        settings.MIDDLEWARE = []
+        sent: list[Event] = []
+        events: list[Event] = [{"type": "http.request", "body": b""}]
+
+        async def receive() -> Event:
+            if not events:
+                await asyncio.Event().wait()
+            return events.pop()
+
+        async def send(event: Event) -> None:
+            if "file" in event:
+                assert not event["file"].closed
+                event = {**event, "file": event["file"].read()}
+            sent.append(event)
+
+        await ASGIHandler()(scope, receive, send)
+        return sent
+
+    @pytest.mark.parametrize("wrap", [lambda opened: opened, File], ids=["open", "File"])
+    async def test_sent_by_the_server(self, wrap: Any, stored: Path, settings: Settings) -> None:
+        """An open file is given to the server whole, from where it stands, and closed then."""
+        opened = stored.open("rb")
+        opened.seek(1000)
+        scope = {**make_scope("/"), "extensions": {"http.response.zerocopysend": {}}}
+        start, *rest = await self.sent(FileResponse(wrap(opened)), settings, scope)
+        assert dict(start["headers"])[b"Content-Length"] == b"%d" % (len(self.DATA) - 1000)
+        assert rest == [{"type": "http.response.zerocopysend", "file": self.DATA[1000:]}]
+        assert opened.closed
+
+    @pytest.mark.parametrize("extensions", [None, {}, {"http.response.pathsend": {}}])
+    async def test_other_servers(
+        self, extensions: dict[str, Any] | None, stored: Path, settings: Settings
+    ) -> None:
+        """A server that cannot do so gets the bytes."""
+        scope = make_scope("/")
+        if extensions is not None:
+            scope["extensions"] = extensions
+        _, *parts = await self.sent(FileResponse(stored.open("rb")), settings, scope)
+        assert b"".join(part.get("body", b"") for part in parts) == self.DATA
+
+    @pytest.mark.parametrize("kind", ["memory", "gzip", "written"])
+    async def test_other_files(self, kind: str, stored: Path, settings: Settings) -> None:
+        """What only looks like a file is read."""
+        opened = self.open(kind, stored)
+        scope = {**make_scope("/"), "extensions": {"http.response.zerocopysend": {}}}
+        _, *parts = await self.sent(FileResponse(opened), settings, scope)
+        assert b"".join(part.get("body", b"") for part in parts) == self.DATA
+        assert opened.closed
