@@ -164,8 +164,8 @@ class FairwayWorker(Worker):
             )
         if options.get("metrics") is not None:
             raise ConfigError(
-                "In the setting FAIRWAY: 'metrics' names one address, and each of Gunicorn's workers "
-                "would want it for itself. Use 'opentelemetry', or 'fairway -w'."
+                "In the setting FAIRWAY: 'metrics' names one address, and each of Gunicorn's "
+                "workers would want it for itself. Use 'opentelemetry', or 'fairway -w'."
             )
         for theirs, ours in _COUNTERPARTS.items():
             if self._was_set(theirs):

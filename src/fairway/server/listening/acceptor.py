@@ -54,9 +54,9 @@ class Visitor(socket.socket):
     __slots__ = ("_admission", "_host", "taken")
 
     def __init__(
-        self, listener: socket.socket, descriptor: int, admission: Admission, host: str
+        self, kind: tuple[int, int, int], descriptor: int, admission: Admission, host: str
     ) -> None:
-        super().__init__(listener.family, listener.type, listener.proto, fileno=descriptor)
+        super().__init__(*kind, fileno=descriptor)
         self.taken = False
         self._admission: Admission | None = admission
         self._host = host
@@ -96,6 +96,8 @@ class Acceptor:
         self._listener = listener
         self.factory = factory
         self._encrypted = listener.tls is not None
+        sock = listener.sock  # whose attributes make enumerations whenever they are asked for
+        self._kind = (int(sock.family), int(sock.type), sock.proto)
         self._batch = 1
         self._greeting: set[asyncio.Task[Any]] = set()
         self._farewells: deque[socket.socket] = deque()
@@ -167,7 +169,7 @@ class Acceptor:
             refused = socket.socket(fileno=descriptor)
             self._refuse(refused, address, rejection)
             return
-        visitor = Visitor(self._listener.sock, descriptor, context.admission, host)
+        visitor = Visitor(self._kind, descriptor, context.admission, host)
         context.counters.connections += 1
         visitor.setblocking(False)
         loop, factory = context.loop, functools.partial(self._make, visitor)
