@@ -771,7 +771,7 @@ class TestFiles:
             return io.BytesIO(self.DATA)
         if kind == "gzip":
             stored.write_bytes(gzip.compress(self.DATA))
-            return gzip.open(stored)  # noqa: SIM115  the response closes it
+            return gzip.open(stored)
         return stored.open("rb+")
 
     async def sent(self, response: FileResponse, settings: Settings, scope: Scope) -> list[Event]:

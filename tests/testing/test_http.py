@@ -195,3 +195,21 @@ class TestPieces:
         await communicator.disconnect()
         assert communicator.future.done()
         assert seen == ["http.request", "http.disconnect"]
+
+
+async def test_debug_information() -> None:
+    """What an application says for tests is kept, if the test has offered to hear it (ASGI)."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if "http.response.debug" in scope["extensions"]:
+            await send({"type": "http.response.debug", "info": {"a": 1}})
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body"})
+
+    communicator = HttpCommunicator(application, "GET", "/")
+    await communicator.get_response()
+    assert communicator.debug_info is None
+    communicator = HttpCommunicator(application, "GET", "/")
+    communicator.scope["extensions"]["http.response.debug"] = {}
+    assert (await communicator.get_response())["status"] == 200
+    assert communicator.debug_info == {"a": 1}

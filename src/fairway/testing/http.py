@@ -1,11 +1,14 @@
 """Make one HTTP request to an ASGI application inside a test."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from fairway._types import ASGIApplication, Event, Headers
 from fairway.testing.application import DEFAULT_TIMEOUT, ApplicationCommunicator
 from fairway.testing.scope import connection_scope
+
+#: https://asgi.readthedocs.io/en/latest/extensions.html#debug
+_DEBUG: Final = "http.response.debug"
 
 
 class HttpCommunicator(ApplicationCommunicator):
@@ -35,6 +38,9 @@ class HttpCommunicator(ApplicationCommunicator):
     Attributes:
         status: The status of the response; None before it has begun.
         response_headers: Its header fields; None before it has begun.
+        debug_info: What the application has said in ``http.response.debug``, an event that it may
+            send before its response if the scope has that among its ``extensions``. None if it said
+            nothing.
     """
 
     def __init__(
@@ -58,6 +64,7 @@ class HttpCommunicator(ApplicationCommunicator):
         self.sent_request = False
         self.status: int | None = None
         self.response_headers: Headers | None = None
+        self.debug_info: dict[str, Any] | None = None
         self._start: Event | None = None
         self._complete = False
 
@@ -96,6 +103,9 @@ class HttpCommunicator(ApplicationCommunicator):
         if not self.sent_request:
             await self.send_body(self.body)
         start = await self.receive_output(timeout)
+        if start["type"] == _DEBUG and _DEBUG in self.scope["extensions"]:
+            self.debug_info = start["info"]
+            start = await self.receive_output(timeout)
         expect("http.response.start", start)
         self._start = {key: value for key, value in start.items() if key != "type"}
         self.status = self._start["status"]
