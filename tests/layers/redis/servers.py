@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import functools
 import os
+import re
 import shutil
 import signal
 import socket
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import hiredis
+import pytest
 
 from fairway.layers.redis.connection import pack
 
@@ -29,6 +32,15 @@ PROGRAM = (
     or shutil.which("valkey-server")
     or "redis-server"
 )
+
+
+@functools.cache
+def version() -> tuple[int, ...]:
+    """The version of that program."""
+    told = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=True)
+    found = re.search(r"v=([\d.]+)", told.stdout)
+    assert found, told.stdout
+    return tuple(int(part) for part in found[1].split("."))
 
 
 def free_port() -> int:
@@ -59,7 +71,7 @@ class RedisServer:
 
     Attributes:
         port: Where it listens, on loopback.
-        options: What it is started with, by name.
+        options: What it is started with, by name; a tuple is several words.
     """
 
     def __init__(self, *arguments: str, password: str | None = None, **options: object) -> None:
@@ -107,7 +119,7 @@ class RedisServer:
             word
             for name, value in options.items()
             if value is not None
-            for word in (f"--{name}", str(value))
+            for word in (f"--{name}", *(value if isinstance(value, tuple) else (str(value),)))
         ]
         return [*self.arguments, *words]
 
@@ -264,7 +276,7 @@ class Proxy:
 @contextlib.contextmanager
 def replicated() -> Iterator[tuple[RedisServer, RedisServer]]:
     """A master and a replica of it, in step."""
-    with RedisServer() as master, RedisServer(replicaof=f"127.0.0.1 {master.port}") as replica:
+    with RedisServer() as master, RedisServer(replicaof=("127.0.0.1", str(master.port))) as replica:
         until(lambda: "master_link_status:up" in replica.ask("INFO", "replication"))
         yield master, replica
 
@@ -298,6 +310,8 @@ def watched(name: str = "main") -> Iterator[tuple[RedisServer, RedisServer, Redi
 @contextlib.contextmanager
 def cluster(replicas: int = 0) -> Iterator[list[RedisServer]]:
     """Three masters that share the slots of a cluster, and replicas of the first."""
+    if version() < (7,):
+        pytest.skip("a cluster needs Redis 7, whose pub/sub is sharded")
     with contextlib.ExitStack() as stack:
         nodes = [
             stack.enter_context(

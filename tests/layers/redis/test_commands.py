@@ -11,7 +11,7 @@ import pytest
 from fairway._types import Event
 from fairway.exceptions import ChannelLayerUnavailable
 from fairway.layers.job import Job
-from fairway.layers.redis.commands import code_of
+from fairway.layers.redis.commands import code_of, text_of
 from tests.layers.redis.conftest import MakeLayer
 from tests.layers.redis.servers import Proxy, RedisServer, eventually, within
 from tests.layers.redis.sockets import Socket
@@ -41,6 +41,15 @@ def message(number: int = 0) -> Event:
 def test_code_of(text: str, code: str) -> None:
     """The kind of an error, also of one within a script of Redis 6."""
     assert code_of(hiredis.ReplyError(text)) == code
+
+
+def test_text_of() -> None:
+    """What went wrong is what a reader of the log is to know, not in which line of a script."""
+    inside = "ERR Error running script (call to f_1): @user_script:14: @user_script: 14: -OOM full."
+    assert [text_of(hiredis.ReplyError(text)) for text in (inside, "ERR it is not.")] == [
+        "OOM full",
+        "ERR it is not",
+    ]
 
 
 async def test_concurrently(make_layer: MakeLayer, shared: RedisServer) -> None:

@@ -42,7 +42,7 @@ async def test_pipeline(shared: RedisServer) -> None:
     connection = await connect(local(shared))
     asked = [connection.ask("ECHO", n) for n in range(100)]
     assert await asyncio.gather(*asked) == [str(n).encode() for n in range(100)]
-    with pytest.raises(ServerError, match=r"^ERR unknown command 'NONSENSE'"):
+    with pytest.raises(ServerError, match=r"^ERR unknown command .NONSENSE."):
         await connection.ask("NONSENSE")
     assert await connection.ask("PING") == b"PONG"
     await connection.close()

@@ -331,7 +331,7 @@ async def test_memory_full(
     """Redis is full: named channels are refused and can be read, groups go on, sockets stay."""
     opened = await open_at(server)
     await opened.other.send("kept", message(1))
-    server.ask("CONFIG", "SET", "maxmemory", "1mb")
+    server.ask("CONFIG", "SET", "maxmemory", "1")
     impatient = make_layer(server, send_timeout=0.3)
     for _ in range(2):
         with pytest.raises(ChannelLayerUnavailable) as caught:

@@ -7,7 +7,7 @@ import pytest
 from fairway.layers.redis.hosts import Server
 from fairway.layers.redis.link import Reporter, back_off
 from tests.layers.redis.conftest import MakeLayer
-from tests.layers.redis.servers import RedisServer, eventually
+from tests.layers.redis.servers import RedisServer, eventually, version
 from tests.layers.redis.sockets import Socket
 
 
@@ -103,7 +103,9 @@ async def test_a_server_that_loads(make_layer: MakeLayer, server: RedisServer) -
     for n in range(2000):
         server.ask("SET", f"key-{n}", "x" * 100)
     server.ask("SAVE")
-    server.options |= {"key_load_delay": 1000, "loading_process_events_interval_bytes": 1024}
+    server.options |= {"key_load_delay": 1000}
+    if version() >= (7,):
+        server.options |= {"loading_process_events_interval_bytes": 1024}
     server.kill()
     server.start()
     await layer.send("jobs", {"type": "x"})

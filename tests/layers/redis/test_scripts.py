@@ -179,7 +179,7 @@ def full(server: RedisServer, prefix: str) -> Iterator[Client]:
     client = Client(server, prefix, "1")
     client.push(1, "a")
     client.push(2, "b")
-    server.ask("CONFIG", "SET", "maxmemory", "1mb")
+    server.ask("CONFIG", "SET", "maxmemory", "1")
     yield client
     server.ask("CONFIG", "SET", "maxmemory", "0")
 

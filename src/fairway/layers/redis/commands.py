@@ -26,13 +26,19 @@ TRANSIENT: Final = frozenset(
 RETRY_AFTER: Final = 0.1
 
 #: Redis 6 puts what a script ran into behind words of its own.
-_CODE: Final = re.compile(r"(?:ERR Error running script.*? -)?([A-Z]+)\b")
+_IN_SCRIPT: Final = re.compile(r"ERR Error running script.*? -(?=[A-Z])")
+_CODE: Final = re.compile(r"[A-Z]+\b")
+
+
+def text_of(error: hiredis.ReplyError) -> str:
+    """What an error says; of one within a script, what the script ran into."""
+    return _IN_SCRIPT.sub("", str(error), count=1).rstrip(".")
 
 
 def code_of(error: hiredis.ReplyError) -> str:
-    """The first word of an error, such as ``OOM``; also of one within a script."""
-    found = _CODE.match(str(error))
-    return found[1] if found else "ERR"
+    """The first word of that, such as ``OOM``."""
+    found = _CODE.match(text_of(error))
+    return found[0] if found else "ERR"
 
 
 class CommandLink(Link):
@@ -147,11 +153,11 @@ class CommandLink(Link):
 
     def _refuse(self, command: Command, error: hiredis.ReplyError) -> None:
         """An error means that the command was not executed."""
-        code = code_of(error)
+        code, text = code_of(error), text_of(error)
         if command.finished or command.lossy:
             return
         command.number = 0
-        command.trouble = lambda: f"{self.server} says: {str(error).rstrip('.')}"
+        command.trouble = lambda: f"{self.server} says: {text}"
         if code in TRANSIENT and self._elsewhere is not None:
             self._elsewhere.failing()
         if code == "NOSCRIPT":
@@ -166,10 +172,9 @@ class CommandLink(Link):
             if self.connection is not None:
                 self.connection.abort(str(error))
         elif code in TRANSIENT:
-            self._say_once(code, str(error).rstrip("."), "It is tried again until send_timeout.")
+            self._say_once(code, text, "It is tried again until send_timeout.")
             asyncio.get_running_loop().call_later(RETRY_AFTER, self._retry, command)
         else:
-            text = str(error).rstrip(".")
             # Redis 7.0 has no word of its own for what a script's user may not do.
             forbidden = "can't run this command" in text
             advice = ADVICE["NOPERM" if forbidden else code] if code in ADVICE else ""
