@@ -51,7 +51,7 @@ _COUNTERPARTS: Final = {
     "limit_request_fields": "max_header_count",
     "threads": "threads",
 }
-#: The option of Fairway that Gunicorn does for it, or that only a supervisor of ours knows.
+#: Options that Gunicorn's own take the place of.
 _NOT_HERE: Final = {"host", "port", "unix_socket", "file_descriptor", "endpoints", "workers"}
 
 
@@ -94,7 +94,7 @@ class FairwayWorker(Worker):
         try:
             check_application(self.wsgi, self.cfg.wsgi_app or "the application")
             config = self._config()
-            self._log_to_gunicorn(config)
+            self._log_to_gunicorn()
             # What Gunicorn calls so need not be for WSGI.
             application = cast("ASGIApplication", self.wsgi)
             self._server = Server(
@@ -167,6 +167,11 @@ class FairwayWorker(Worker):
                 "In the setting FAIRWAY: 'metrics' names one address, and each of Gunicorn's "
                 "workers would want it for itself. Use 'opentelemetry', or 'fairway -w'."
             )
+        if options.get("metrics") is not None:
+            raise ConfigError(
+                "In the setting FAIRWAY: 'metrics' is one address, which Gunicorn's workers cannot "
+                "share. Leave it out, or use fairway -w."
+            )
         for theirs, ours in _COUNTERPARTS.items():
             if self._was_set(theirs):
                 options[ours] = _fitting(ours, self.cfg.settings[theirs].get())
@@ -203,7 +208,7 @@ class FairwayWorker(Worker):
 
     # ------------------------------------------------------------------ logs
 
-    def _log_to_gunicorn(self, config: Config) -> None:
+    def _log_to_gunicorn(self) -> None:
         """Let Gunicorn's error log have our records, unless the project has its own idea."""
         logger = logging.getLogger("fairway")
         for name in ("fairway", "fairway.server", "fairway.delivery"):
