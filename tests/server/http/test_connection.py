@@ -896,6 +896,28 @@ class TestEnds:
         assert len(await client.rest()) < len(LARGE)
 
 
+class TestShutDown:
+    """The server's end (the rest is in ``tests/server/test_server.py``)."""
+
+    async def test_pipelined(self, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A client that has pipelined and never closes gets one answer more, and holds nobody up."""
+        monkeypatch.setattr(connection_module, "LINGER", 10 * DEADLINE)
+        monkeypatch.setattr(connection_module, "LAST_LINGER", 0.05)
+        app = Held()
+        running = await serve(app, graceful_timeout=10 * DEADLINE)
+        client = await running.connect()
+        await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 1000)
+        await app.entered.acquire()
+        running.stop()
+        await until(lambda: running.context.draining)
+        app.let_go()
+        response = await client.response()
+        assert (response.status, response["connection"]) == (200, "close")
+        assert await client.rest() == b""
+        await running.ended()
+        assert len(running.records) == 1
+
+
 class TestHTTPTimeout:
     """``http_timeout``: how long the application may take."""
 
