@@ -21,6 +21,7 @@ ON_BOTH_LOOPS = {
     "http/test_connection",
     "http/test_files",
     "http/test_http2",
+    "http/test_http2_clock",
     "http/test_http2_stream",
     "http/test_http2_websocket",
     "http/test_stream",
@@ -35,10 +36,10 @@ ON_BOTH_LOOPS = {
     "websocket/test_clock",
     "websocket/test_compression",
     "websocket/test_conformance",
+    "websocket/test_intake",
     "websocket/test_limits",
     "websocket/test_opening",
     "websocket/test_stream",
-    "websocket/test_turns",
 }
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from fairway._types import Receive, Scope, Send
-from fairway.server.http.http2 import _OPTIONS, MAX_REPLIES
-from fairway.wire.http2_events import ErrorCode, Limit
+from fairway.server.http.http2 import MAX_REPLIES
+from fairway.wire.http2_events import ErrorCode
 from tests.server.applications import Held, Listens, body, echo_body, path, responds, start
 from tests.server.conftest import Serve
 from tests.server.http.http2_client import connect, connections
@@ -50,6 +50,25 @@ class TestConnection:
             await app.left.acquire()
         client.close()
         await until(lambda: running.context.quiet)
+
+    async def test_last_request(self, serve: Serve) -> None:
+        """After max_requests_per_connection the client is told to begin another connection."""
+        running = await serve(path, max_requests_per_connection=2, **OPTIONS)
+        client = await connect(running)
+        assert (await client.fetch_on(1)).body == b"/"
+        assert client.goaways == []
+        assert (await client.fetch_on(3)).body == b"/"
+        await client.end()
+        assert client.goaways == [(2**31 - 1, 0, ""), (3, 0, "")]
+        assert refused(running) == {"max_requests_per_connection": 1}
+
+    async def test_refused_head(self, serve: Serve) -> None:
+        """A HEAD that is refused gets no body, either."""
+        client = await connect(await serve(path, **OPTIONS))
+        head = [(b":method", b"HEAD"), *GET[1:3], (b":path", b"/a#b")]
+        answer = await client.fetch_on(1, head)
+        assert (answer.status, answer.body) == (400, b"")
+        assert int(answer["content-length"]) > 0
 
     async def test_error_of_a_stream(self, serve: Serve) -> None:
         """A malformed request resets its stream, and nothing else (§8.1.1)."""
@@ -128,94 +147,8 @@ class TestConnection:
         assert len(writes) == 2  # the fields of all, and the bodies of all
 
 
-class TestTime:
-    """Who is too slow."""
-
-    @pytest.mark.parametrize("said", [PREFACE[:20], PREFACE + h2.settings()[:5]])
-    async def test_preface(self, said: bytes, serve: Serve, logs: Logs) -> None:
-        """The preface and its SETTINGS come within header_timeout."""
-        running = await serve(path, header_timeout=0.1, **OPTIONS)
-        client = await connect(running, reads=False)
-        client.go_on_reading()
-        await client.send(said)
-        await client.end()
-        assert refused(running) == {"header_timeout": 1}
-        assert "The limit header_timeout (0.1) refused" in logs.take()[0]
-
-    async def test_fields(self, serve: Serve, logs: Logs) -> None:
-        """So do the fields of a request, once they have begun."""
-        app = Listens()
-        running = await serve(app, header_timeout=0.1, **OPTIONS)
-        client = await connect(running)
-        await client.request(1)
-        await client.send(client.speaker.headers(3, flags=0))
-        await client.end()
-        text = "What was begun did not arrive within header_timeout."
-        assert client.goaways == [(1, ErrorCode.ENHANCE_YOUR_CALM, text)]
-        assert refused(running) == {"header_timeout": 1}
-        assert "The limit header_timeout (0.1) refused" in logs.take()[0]
-
-    async def test_idle(self, serve: Serve) -> None:
-        """A connection without a stream is closed after keep_alive_timeout."""
-        running = await serve(path, keep_alive_timeout=0.1, **OPTIONS)
-        client = await connect(running)
-        await client.fetch_on(1)
-        await client.end()
-        assert client.goaways == [(1, 0, "")]
-
-    async def test_busy(self, serve: Serve) -> None:
-        """A connection with a stream is not idle, whatever its age."""
-        held = Held()
-        running = await serve(held, keep_alive_timeout=0.05, header_timeout=0.05, **OPTIONS)
-        client = await connect(running)
-        await client.request(1)
-        await held.entered.acquire()
-        (connection,) = connections(running)
-        assert connection.on_deadline(running.context.time() + 10) is None
-        held.let_go()
-        assert (await client.answer(1)).body == b"done"
-
-    async def test_stalled_stream(self, serve: Serve, logs: Logs) -> None:
-        """A stream whose client makes no room is reset (CVE-2019-9517); others go on."""
-        running = await serve(LARGE, http2_stall_timeout=0.2, **OPTIONS)
-        client = await connect(running, window=1000)
-        answer = await client.fetch_on(1)
-        assert (len(answer.body), answer.reset) == (1000, ErrorCode.CANCEL)
-        assert refused(running) == {"http2_stall_timeout": 1}
-        assert "refused 127.0.0.1:" in logs.take()[0]
-        await client.pong()
-        await until(lambda: not running.context.tasks)
-
-    async def test_stalled_connection(self, serve: Serve, logs: Logs) -> None:
-        """A client that reads nothing at all is cut."""
-        running = await serve(LARGE, http2_stall_timeout=0.2, **OPTIONS)
-        client = await connect(running)
-        client.stop_reading()
-        await client.request(1)
-        await until(lambda: running.context.quiet)
-        assert refused(running) == {"http2_stall_timeout": 1}
-        assert logs.take()[0].endswith(": the connection is cut")
-
-    async def test_never(self, serve: Serve) -> None:
-        """0 is no limit."""
-        options: dict[str, Any] = {
-            "header_timeout": 0,
-            "keep_alive_timeout": 0,
-            "http2_stall_timeout": 0,
-        }
-        running = await serve(path, **options, **OPTIONS)
-        client = await connect(running)
-        await client.fetch_on(1)
-        (connection,) = connections(running)
-        assert connection.on_deadline(running.context.time() + 10**6) is None
-
-
 class TestLimits:
     """Each limit has its option, is counted under its name, and logged once."""
-
-    def test_options(self) -> None:
-        """All of them have one."""
-        assert set(_OPTIONS) == set(Limit)
 
     async def test_streams(self, serve: Serve, logs: Logs) -> None:
         """More streams than allowed are refused, so that they are tried again."""

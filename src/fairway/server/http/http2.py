@@ -12,16 +12,16 @@ from typing import Any, Final, cast
 
 from fairway._types import Headers
 from fairway.server.application.encryption import tls_extension
-from fairway.server.context import LINGER, Context, end_writing
-from fairway.server.http.connection import STALLED
-from fairway.server.http.http2_stream import Channel, HTTPChannel
+from fairway.server.context import Context, end_writing
+from fairway.server.http.http2_clock import ClockedConnection
+from fairway.server.http.http2_limits import OPTIONS
+from fairway.server.http.http2_stream import AnswerChannel, Channel, HTTPChannel
 from fairway.server.http.http2_websocket import WebSocketChannel
 from fairway.server.http.progress import unsent
 from fairway.server.http.stream import HTTPStream
 from fairway.server.listening.origin import Origin, client_of, server_of
 from fairway.server.listening.proxy import Address
-from fairway.wire.http1_events import Refusal, Request
-from fairway.wire.http2 import HTTP2Connection
+from fairway.wire.http1_events import Request
 from fairway.wire.http2_events import (
     BodyEnded,
     BodyReceived,
@@ -29,7 +29,6 @@ from fairway.wire.http2_events import (
     ErrorCode,
     Event,
     GoingAway,
-    HTTP2Limits,
     Limit,
     PingAnswered,
     RequestReceived,
@@ -37,8 +36,6 @@ from fairway.wire.http2_events import (
     StreamReset,
     WindowOpened,
 )
-from fairway.wire.http2_response import error_fields
-from fairway.wire.http2_sending import Sending
 
 logger = logging.getLogger("fairway.server")
 # It would tell every field, cookies and passwords too, to whoever wants to know details of ours.
@@ -52,35 +49,8 @@ MAX_REPLIES: Final = 64 * 1024
 #: more (§6.8).
 WARNING: Final = 1.0
 
-#: The options that the limits are.
-_OPTIONS: Final = {
-    Limit.STREAMS: "http2_max_streams",
-    Limit.RESETS: "http2_max_resets",
-    Limit.CONTROL_FRAMES: "http2_max_control_frames",
-    Limit.TARGET: "max_request_line",
-    Limit.HEADER_SIZE: "max_header_size",
-    Limit.HEADER_COUNT: "max_header_count",
-    Limit.BODY_SIZE: "max_body_size",
-}
 
-
-def limits_of(context: Context) -> HTTP2Limits:
-    """What the configuration allows a client."""
-    config = context.config
-    return HTTP2Limits(
-        streams=config.http2_max_streams,
-        resets=config.http2_max_resets,
-        control_frames=config.http2_max_control_frames,
-        target=config.max_request_line,
-        header_size=config.max_header_size,
-        header_count=config.max_header_count,
-        body_size=config.max_body_size or None,
-        stream_window=config.http2_stream_window,
-        connection_window=config.http2_connection_window,
-    )
-
-
-class MultiplexedConnection(asyncio.Protocol):
+class MultiplexedConnection(ClockedConnection):
     """One client connection that carries any number of requests and WebSockets at once.
 
     Args:
@@ -88,65 +58,36 @@ class MultiplexedConnection(asyncio.Protocol):
         origin: The two ends of the connection, if a proxy has named them.
 
     Attributes:
-        context: As given.
         server: The address that the client connected to.
+        tls: ASGI's extension "tls" for its scopes; None if it is not encrypted.
         high_water: Bytes that may wait on one stream before ``send()`` waits.
-        writing_paused: The client reads too slowly, whatever the stream.
     """
 
     __slots__ = (
-        "_begun_at",
-        "_channels",
         "_client",
-        "_closing",
-        "_closing_at",
-        "_final_at",
         "_flush_handle",
         "_going",
-        "_head_at",
-        "_http",
-        "_idle_at",
-        "_moved_at",
         "_origin",
         "_replies",
         "_scheme",
-        "_sending",
         "_served",
-        "_transport",
-        "_unsent",
-        "context",
         "high_water",
         "server",
-        "slot",
         "tls",
-        "writing_paused",
     )
 
-    _transport: asyncio.Transport
-
     def __init__(self, context: Context, origin: Origin | None = None) -> None:
-        self.context = context
-        self.slot = 0
+        super().__init__(context)
         self.server: tuple[str, int | None] | None = None
+        self.tls: dict[str, Any] | None = None
         self.high_water = context.config.write_buffer_size
-        self.writing_paused = False
         self._origin = origin
         self._client: Address | None = None
         self._scheme = "http"
-        self.tls: dict[str, Any] | None = None
-        self._http = HTTP2Connection(limits_of(context))
-        self._sending = Sending(self._http)
-        self._channels: dict[int, Channel] = {}
         self._flush_handle: asyncio.Handle | None = None
         self._going = False  # the connection ends with its last stream
-        self._closing = False  # nothing more is read or said
         self._replies = 0
         self._served = 0  # requests
-        self._unsent = 0
-        self._begun_at = self._idle_at = self._moved_at = context.time()
-        self._head_at: float | None = None  # when fields began that are not complete
-        self._final_at: float | None = None  # when a drain takes nothing more
-        self._closing_at: float | None = None
 
     # ------------------------------------------------------------------ asyncio.Protocol
 
@@ -168,6 +109,7 @@ class MultiplexedConnection(asyncio.Protocol):
         self._http.start()
         self._write_out()
         self._arm(self.context.config.header_timeout)
+        self._arm(self.context.config.keep_alive_timeout)
         if self.context.draining:
             self.shut_down()
 
@@ -284,7 +226,7 @@ class MultiplexedConnection(asyncio.Protocol):
         if isinstance(channel, HTTPChannel):
             channel.refused(status, detail)
             return
-        answer = _Answer(self, event.stream_id)
+        answer = AnswerChannel(self, event.stream_id)
         self._channels[event.stream_id] = answer
         answer.say(event.refusal, without_body=event.to_head)
         if event.request is not None:
@@ -294,10 +236,17 @@ class MultiplexedConnection(asyncio.Protocol):
     def _drop(self, stream_id: int) -> None:
         """A stream has ended early."""
         self._sending.forget(stream_id)
-        channel = self._channels.pop(stream_id, None)
+        channel = self._forget(stream_id)
         if channel is not None:
             channel.lost()
+
+    def _forget(self, stream_id: int) -> Channel | None:
+        """A stream is not served any more; without any, the connection is idle."""
+        channel = self._channels.pop(stream_id, None)
+        if channel is not None and not self._channels:
             self._idle_at = self.context.time()
+            self._arm(self.context.config.keep_alive_timeout)
+        return channel
 
     def _fail(self, event: ConnectionFailed) -> None:
         """The client broke a rule of the connection: it has been told, and gets no more."""
@@ -308,18 +257,12 @@ class MultiplexedConnection(asyncio.Protocol):
 
     def _note(self, limit: Limit | None, answer: str) -> None:
         if limit is not None:
-            self.note(_OPTIONS[limit], answer)
+            self.note(OPTIONS[limit], answer)
 
     def note(self, name: str, answer: str) -> None:
         """A limit, the option of that name, has refused something."""
         value = getattr(self.context.config, name)
         self.context.refusals.note(name, value, self._client, answer)
-
-    def _lose_all(self) -> None:
-        channels, self._channels = self._channels, {}
-        for stream_id, channel in channels.items():
-            self._sending.forget(stream_id)
-            channel.lost()
 
     # ------------------------------------------------------------------ for the streams
 
@@ -366,8 +309,7 @@ class MultiplexedConnection(asyncio.Protocol):
     def reset(self, stream_id: int, code: ErrorCode) -> None:
         """End a stream early; what waits on it is lost."""
         self._sending.forget(stream_id)
-        self._channels.pop(stream_id, None)
-        self._idle_at = self.context.time()
+        self._forget(stream_id)
         if not self._closing:
             self._http.reset(stream_id, code)
             self.schedule()
@@ -428,13 +370,10 @@ class MultiplexedConnection(asyncio.Protocol):
     def _finish(self, channel: Channel) -> None:
         """A response was sent to its end: what is left of its request is of no use (§8.1)."""
         stream_id = channel.stream_id
-        self._channels.pop(stream_id, None)
-        self._idle_at = self.context.time()
+        self._forget(stream_id)
         channel.finished()
         if self._http.receives(stream_id):
             self._http.reset(stream_id, ErrorCode.NO_ERROR)
-        if not self._channels:
-            self._arm(self.context.config.keep_alive_timeout)
 
     # ------------------------------------------------------------------ endings
 
@@ -485,111 +424,3 @@ class MultiplexedConnection(asyncio.Protocol):
         """End the connection now, whatever was still to be sent."""
         self._closing = True
         self._transport.abort()
-
-    def _watch_end(self) -> None:
-        self._unsent = self._transport.get_write_buffer_size()
-        seconds = STALLED if self._unsent else LINGER
-        self._closing_at = self.context.time() + seconds
-        self._arm(seconds)
-
-    # ------------------------------------------------------------------ time
-
-    def _arm(self, seconds: float) -> None:
-        if seconds > 0:
-            self.context.deadlines.arm(self, self.context.time() + seconds)
-
-    def on_deadline(self, now: float) -> float | None:
-        """Do what is due; returns the moment of the next deadline, or None."""
-        if self._closing:
-            return self._check_end(now)
-        if self._final_at is not None and now >= self._final_at:
-            self._finish_drain()
-        due = [self._check_head(now), self._check_idle(now), self._check_stalled(now)]
-        due += [self._final_at, self._closing_at]
-        return min((when for when in due if when is not None), default=None)
-
-    def _check_end(self, now: float) -> float | None:
-        if self._closing_at is None or now < self._closing_at:
-            return self._closing_at
-        if self._transport.get_write_buffer_size() < self._unsent:
-            self._watch_end()
-            return self._closing_at
-        self._transport.abort()
-        return None
-
-    def _check_head(self, now: float) -> float | None:
-        """Whether the preface, or the fields of a request, take too long."""
-        timeout = self.context.config.header_timeout
-        began = self._begun_at if not self._http.settled else self._head_at
-        if timeout <= 0 or began is None:
-            return None
-        if now < began + timeout:
-            return began + timeout
-        self.note("header_timeout", "GOAWAY ENHANCE_YOUR_CALM")
-        self._http.go_away(
-            ErrorCode.ENHANCE_YOUR_CALM, "What was begun did not arrive within header_timeout."
-        )
-        self._lose_all()
-        self.close()
-        return None
-
-    def _check_idle(self, now: float) -> float | None:
-        timeout = self.context.config.keep_alive_timeout
-        if self._channels or timeout <= 0 or self._closing:
-            return None
-        if now < self._idle_at + timeout:
-            return self._idle_at + timeout
-        self.close()
-        return None
-
-    def _check_stalled(self, now: float) -> float | None:
-        """Whether somebody leaves no room for what waits for it (CVE-2019-9517, CVE-2019-9511)."""
-        timeout = self.context.config.http2_stall_timeout
-        if timeout <= 0 or self._closing:
-            return None
-        rate = self.context.config.min_download_rate
-        if self.writing_paused:
-            return self._check_reader(now, timeout, rate)
-        following: list[float] = []
-        for channel in tuple(self._channels.values()):
-            if not channel.timed or not self._sending.holds(channel.stream_id):
-                continue
-            when, failed = channel.stalls(now, timeout, rate)
-            if failed:
-                self.note(failed, "CANCEL")
-                self.reset(channel.stream_id, ErrorCode.CANCEL)
-                channel.lost()
-            else:
-                following.append(when)
-        return min(following, default=None)
-
-    def _check_reader(self, now: float, timeout: float, rate: float) -> float | None:
-        """Whether a client reads too little, whatever the stream."""
-        if now < self._moved_at + timeout:
-            return self._moved_at + timeout
-        waits = unsent(self._transport)
-        gone = self._unsent - waits
-        if gone <= 0 or gone < rate * timeout:
-            name = "min_download_rate" if gone > 0 else "http2_stall_timeout"
-            self.note(name, "the connection is cut")
-            self.abort()
-            return None
-        self._unsent, self._moved_at = waits, now
-        return now + timeout
-
-
-class _Answer(Channel):
-    """The way of a response that no application gives."""
-
-    __slots__ = ()
-
-    def say(self, refusal: Refusal, *, without_body: bool) -> None:
-        """Send it."""
-        context = self._connection.context
-        fields, body = error_fields(
-            refusal.status, refusal.detail, server=context.server_header, date=context.date()
-        )
-        self._connection.send_fields(self.stream_id, fields, end=without_body)
-        if not without_body:
-            self._add(body, end=True)
-        self._connection.response_ended(self)

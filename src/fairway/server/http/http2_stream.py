@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from fairway._types import Headers
 from fairway.server.http.progress import Progress
 from fairway.server.http.stream import HTTPStream
-from fairway.wire.http1_events import Request
+from fairway.wire.http1_events import Refusal, Request
 from fairway.wire.http1_fields import encode_trailers
 from fairway.wire.http2_events import ErrorCode
 from fairway.wire.http2_response import (
@@ -402,3 +402,20 @@ class HTTPChannel(Channel):
         return self._response.start(
             status, headers, server=context.server_header, date=context.date(), size=size
         )
+
+
+class AnswerChannel(Channel):
+    """The way of a response that no application gives."""
+
+    __slots__ = ()
+
+    def say(self, refusal: Refusal, *, without_body: bool) -> None:
+        """Send it."""
+        context = self._connection.context
+        fields, body = error_fields(
+            refusal.status, refusal.detail, server=context.server_header, date=context.date()
+        )
+        self._connection.send_fields(self.stream_id, fields, end=without_body)
+        if not without_body:
+            self._add(body, end=True)
+        self._connection.response_ended(self)
