@@ -17,7 +17,6 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from fairway.server import gunicorn as gunicorn_module
-from fairway.server.config import ConfigError
 from fairway.server.gunicorn import FairwayWorker
 from tests.server.process import Process, connected, launched
 from tests.server.running import until
@@ -335,15 +334,6 @@ class TestConfig:
     ) -> None:
         """The drain ends before Gunicorn kills the worker."""
         assert self.config(monkeypatch, ours, **theirs).graceful_timeout == seconds
-
-    def test_metrics(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Several processes cannot serve their figures at one address."""
-        with pytest.raises(ConfigError) as caught:
-            self.config(monkeypatch, {"metrics": "127.0.0.1:9100"})
-        assert str(caught.value) == (
-            "In the setting FAIRWAY: 'metrics' is one address, which Gunicorn's workers cannot "
-            "share. Leave it out, or use fairway -w."
-        )
 
     def test_forwarded_allow_ips(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Addresses whose headers Gunicorn believes switch proxy headers on."""

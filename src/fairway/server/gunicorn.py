@@ -167,11 +167,6 @@ class FairwayWorker(Worker):
                 "In the setting FAIRWAY: 'metrics' names one address, and each of Gunicorn's "
                 "workers would want it for itself. Use 'opentelemetry', or 'fairway -w'."
             )
-        if options.get("metrics") is not None:
-            raise ConfigError(
-                "In the setting FAIRWAY: 'metrics' is one address, which Gunicorn's workers cannot "
-                "share. Leave it out, or use fairway -w."
-            )
         for theirs, ours in _COUNTERPARTS.items():
             if self._was_set(theirs):
                 options[ours] = _fitting(ours, self.cfg.settings[theirs].get())
