@@ -20,6 +20,7 @@ ON_BOTH_LOOPS = {
     "application/test_threads",
     "http/test_connection",
     "http/test_files",
+    "http/test_patience",
     "http/test_http2",
     "http/test_http2_clock",
     "http/test_http2_stream",

@@ -5,17 +5,13 @@ Above this module: sockets, timers, tasks. Below it (:mod:`fairway.wire.http1`):
 
 import asyncio
 import logging
-import os
-import socket
-import struct
 from collections import deque
-from collections.abc import Callable
 from typing import Any, Final, cast
 
 from fairway.server.application.encryption import tls_extension
-from fairway.server.context import LINGER, Context, end_writing
+from fairway.server.context import Context, end_writing
 from fairway.server.http.http1_writer import HTTP1Writer, without_body
-from fairway.server.http.progress import Progress, unsent
+from fairway.server.http.patience import CUT, Patience
 from fairway.server.http.stream import HTTPStream
 from fairway.server.listening.origin import Origin, client_of, server_of
 from fairway.server.listening.proxy import Address
@@ -31,13 +27,6 @@ from fairway.wire.http1 import (
 
 logger = logging.getLogger("fairway.server")
 
-#: Seconds without progress after which a client that does not read our last words is given up.
-STALLED: Final = 60.0
-#: Seconds after which a client that has closed its sending side is given up while its response goes
-#: on, unless more of it goes out all the time. A killed client looks the same at first.
-HALF_CLOSED: Final = 1.0
-#: Seconds that a client has for closing the connection when the server ends.
-LAST_LINGER: Final = 1.0
 #: Seconds in which the first request of a connection, perhaps on its way already, is still served
 #: when the server ends.
 LAST_REQUEST: Final = 1.0
@@ -50,13 +39,9 @@ _OPTIONS: Final = {
     "body_size": "max_body_size",
     "chunk_extensions": "max_chunk_extensions",
 }
-_CUT: Final = "the connection is cut"
-
-#: For SO_LINGER: no time to send what is left.
-_RESET: Final = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
 
-class Connection(asyncio.Protocol):
+class Connection(Patience):
     """One client connection: parses requests, runs them one after the other, times out.
 
     Args:
@@ -69,57 +54,27 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_backlog",
-        "_deadline",
         "_discarding",
-        "_download",
         "_eof",
-        "_expire",
         "_http",
         "_origin",
-        "_paused",
-        "_progress",
-        "_received",
         "_served",
-        "_stalled_at",
-        "_upload",
-        "_writing_paused",
-        "client",
-        "context",
-        "copied",
         "scheme",
         "server",
-        "slot",
-        "stream",
         "tls",
-        "transport",
     )
 
-    transport: asyncio.Transport
-
     def __init__(self, context: Context, origin: Origin | None = None) -> None:
-        self.context = context
+        super().__init__(context)
         self._origin = origin
-        self.slot = 0
-        self.client: Address | None = None
         self.server: tuple[str, int | None] | None = None
         self.scheme = "http"
         self.tls: dict[str, Any] | None = None
-        self.stream: HTTPStream | None = None
         self._http = HTTP1Connection(context.limits)
         self._backlog: deque[Event] = deque()
         self._discarding = False
         self._eof = False
-        self._paused = False
-        self._writing_paused = False
-        self._progress = 0  # how far writing was when the deadline was set
-        self._received = 0  # bytes of requests' bodies
-        self.copied = 0  # bytes that have gone to the socket without being written
         self._served = 0  # requests
-        self._stalled_at = 0.0  # when a client that does not read our last words is given up
-        self._upload: Progress | None = None  # while the client is sending a body
-        self._download: Progress | None = None  # from when it read too slowly for the first time
-        self._deadline: float | None = None
-        self._expire: Callable[[], None] = _nothing
 
     # ------------------------------------------------------------------ asyncio.Protocol
 
@@ -306,7 +261,7 @@ class Connection(asyncio.Protocol):
         stream, self.stream = self.stream, None
         started = stream is not None and stream.response_started
         if limit:
-            self._note(limit, _CUT if started else str(status))
+            self._note(limit, CUT if started else str(status))
         if stream is not None:
             stream.client_lost(0 if started else status)
         if started:
@@ -318,10 +273,6 @@ class Connection(asyncio.Protocol):
             answer = without_body(answer)
         self.transport.write(answer)
         self.close(linger=True)
-
-    def _note(self, limit: str, answer: str) -> None:
-        context = self.context
-        context.refusals.note(limit, getattr(context.config, limit), self.client, answer)
 
     def _refuse_slow(self) -> None:
         seconds = self.context.config.header_timeout
@@ -365,16 +316,6 @@ class Connection(asyncio.Protocol):
         """End the connection now, whatever was still to be sent."""
         self.transport.abort()
 
-    def cut(self) -> None:
-        """End it now, and so that the client notices: a response lacks its end.
-
-        Without a length and chunks, as in HTTP/1.0, only a reset tells it from a whole one.
-        """
-        sock = self.transport.get_extra_info("socket")
-        if sock is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self.transport.abort()
-
     # ------------------------------------------------------------------ flow and time
 
     def pause_reading(self) -> None:
@@ -399,125 +340,3 @@ class Connection(asyncio.Protocol):
         if self._paused and not self.transport.is_closing():
             self._paused = False
             self.transport.resume_reading()
-
-    def body_awaited(self) -> None:
-        """The client was told to send the body that it has announced."""
-        if self.stream is not None and self._upload is None:
-            self._watch_upload(self.stream)
-
-    def _watch_upload(self, stream: HTTPStream) -> None:
-        config = self.context.config
-        if stream.holds_continue or (config.min_upload_rate <= 0 and config.body_timeout <= 0):
-            return
-        self._upload = Progress(
-            self.context,
-            config.min_upload_rate,
-            self._count_received,
-            self._refuse_upload,
-            config.body_timeout,
-        )
-        if not self._paused:
-            self._upload.start()
-
-    def _count_received(self) -> int:
-        return self._received
-
-    def _refuse_upload(self, late: bool) -> None:
-        config = self.context.config
-        if late:
-            detail = f"The request's body did not arrive within {config.body_timeout:g} seconds."
-            self._refuse(408, detail, "body_timeout")
-        else:
-            rate = config.min_upload_rate
-            detail = f"The request's body came at less than {rate} bytes per second."
-            self._refuse(408, detail, "min_upload_rate")
-
-    def _forget_upload(self) -> None:
-        if self._upload is not None:
-            self._upload.stop()
-            self._upload = None
-
-    def watch_reader(self) -> None:
-        """See to it that the client reads what waits for it, from now on."""
-        rate = self.context.config.min_download_rate
-        if rate <= 0:
-            return
-        if self._download is None:
-            self._download = Progress(self.context, rate, self._count_read, self._cut_reader)
-        self._download.start()
-
-    def unwatch_reader(self) -> None:
-        """What waits for the client is not much, or nothing."""
-        if self._download is not None and not self._writing_paused:
-            self._download.stop()
-
-    def _count_read(self) -> int:
-        # While somebody watches, nothing is written but what is copied.
-        return self.copied - unsent(self.transport)
-
-    def _cut_reader(self, late: bool) -> None:
-        self._note("min_download_rate", _CUT)
-        self.cut()
-
-    def _watch_half_closed(self) -> None:
-        assert self.stream is not None
-        self._progress = self.stream.size
-        seconds = self.context.config.half_closed_timeout
-        if self.stream.response_started:  # and so is seen to go on, or not
-            seconds = min(seconds, HALF_CLOSED) if seconds > 0 else HALF_CLOSED
-        self._set_deadline(seconds, self._check_half_closed)
-
-    def _check_half_closed(self) -> None:
-        if self.stream is not None and self.stream.size > self._progress:
-            self._watch_half_closed()
-        else:
-            self.context.refusals.count("half_closed_timeout")
-            self.transport.abort()
-
-    def _watch_end(self) -> None:
-        """Our last words were written: wait until they were read, or are not read any more."""
-        self._progress = unsent(self.transport)
-        self._stalled_at = self.context.time() + STALLED
-        if self._progress:
-            self.watch_reader()
-        linger = LAST_LINGER if self.context.draining else LINGER
-        self._set_deadline(min(linger, STALLED), self._check_end)
-
-    def _check_end(self) -> None:
-        waiting = unsent(self.transport)
-        if 0 < waiting < self._progress:
-            self._watch_end()
-        elif waiting and self.context.time() < self._stalled_at:
-            left = self._stalled_at - self.context.time()
-            self._set_deadline(min(LINGER, left), self._check_end)
-        else:
-            self.transport.abort()
-
-    def _forget(self) -> None:
-        """Watch over nothing any more: it is over, or somebody else's."""
-        self.context.deadlines.disarm(self)
-        self._deadline = None
-        self._expire = _nothing  # it refers to this object, which need not wait for the collector
-        self._forget_upload()
-        if self._download is not None:
-            self._download.stop()
-            self._download = None
-
-    def _set_deadline(self, seconds: float, expire: Callable[[], None]) -> None:
-        self._expire = expire
-        if seconds <= 0:
-            self._deadline = None
-            return
-        self._deadline = self.context.loop.time() + seconds
-        self.context.deadlines.arm(self, self._deadline)
-
-    def on_deadline(self, now: float) -> float | None:
-        """Do what the clock says, if its time has come."""
-        if self._deadline is not None and self._deadline <= now:
-            self._deadline = None
-            self._expire()
-        return self._deadline
-
-
-def _nothing() -> None:
-    """What there is to do at a deadline that nobody has set."""
