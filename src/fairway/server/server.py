@@ -289,7 +289,7 @@ class Server:
 
 
 async def _listen(context: Context, listener: Listener) -> Acceptor | asyncio.Server:
-    acceptor = Acceptor(context, listener, greet(context, listener, connector(context)))
+    acceptor = Acceptor(context, listener, greet(context, listener, connector(context, listener)))
     try:
         acceptor.start()
     except NotImplementedError:

@@ -14,7 +14,11 @@ import httpx
 import pytest
 
 from fairway._types import Receive, Scope, Send
-from fairway.server.http.http2_choice import Choice
+from fairway.server import Config
+from fairway.server.context import Context
+from fairway.server.http.connection import Connection
+from fairway.server.http.http2_choice import Choice, connector
+from fairway.server.listening.listener import open_listeners
 from tests.server.applications import body, path, start
 from tests.server.conftest import Serve
 from tests.server.http.http2_client import connect
@@ -214,6 +218,27 @@ class TestCleartext:
 
 class TestCost:
     """What HTTP/2 costs those who do not use it."""
+
+    @pytest.mark.parametrize(
+        ("options", "chosen"),
+        [
+            ({}, False),
+            (TLS, True),
+            ({**TLS, "http2": "off"}, False),
+            ({"http2_cleartext": True}, True),
+            ({"proxy_protocol": True}, True),
+        ],
+        ids=["plain", "TLS", "off", "cleartext", "proxy"],
+    )
+    async def test_in_the_way(self, options: dict[str, Any], chosen: bool) -> None:
+        """Nothing is in the way of connections that cannot be HTTP/2."""
+        config = Config(port=0, **options)
+        context = Context(path, config, asyncio.get_running_loop(), None)
+        (listener,) = open_listeners(config)
+        protocol = connector(context, listener)(None)
+        listener.sock.close()
+        context.close()
+        assert isinstance(protocol, Choice if chosen else Connection)
 
     def test_imports(self, call: Callable[[str], str]) -> None:
         """h2 is imported with the first connection that speaks it."""

@@ -14,6 +14,7 @@ from typing import Final, cast
 from fairway.server.context import Context
 from fairway.server.http.connection import Connection
 from fairway.server.listening.alpn import speaks_http2
+from fairway.server.listening.listener import Listener
 from fairway.server.listening.origin import Origin
 
 #: How a client begins that knows that the server speaks HTTP/2 (§3.4): no other one begins so.
@@ -23,15 +24,21 @@ PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 Connect = Callable[[Origin | None], asyncio.Protocol]
 
 
-def connector(context: Context) -> Connect:
-    """What makes the protocol of each connection.
+def connector(context: Context, listener: Listener) -> Connect:
+    """What makes the protocol of each connection to a listener.
+
+    Args:
+        context: What all connections share.
+        listener: Where they come in.
 
     Raises:
-        ConfigError: As :func:`speaks_http2`.
+        ConfigError: HTTP/2 is asked for by name, and h2 is not installed.
     """
-    if not speaks_http2(context.config) and not context.config.http2_cleartext:
-        return functools.partial(Connection, context)
-    return functools.partial(Choice, context)
+    # Over TLS, or behind a proxy that does TLS and tells (the PROXY protocol), it may be agreed on.
+    agreed = speaks_http2(context.config) and (listener.tls is not None or listener.proxy_protocol)
+    if agreed or context.config.http2_cleartext:
+        return functools.partial(Choice, context)
+    return functools.partial(Connection, context)
 
 
 class Choice(asyncio.Protocol):
@@ -98,14 +105,13 @@ class Choice(asyncio.Protocol):
         self._transport.abort()
 
     def on_deadline(self, now: float) -> float | None:
-        """Let HTTP/1.1 tell a client that says too little that it is too slow."""
+        """Close a client that does not say enough in time."""
         if self._when is None or now < self._when:
             return self._when
-        seconds = self._context.config.header_timeout
-        self._context.refusals.note(
-            "header_timeout", seconds, self._transport.get_extra_info("peername"), "closed"
-        )
         self._when = None
+        seconds = self._context.config.header_timeout
+        peer = self._transport.get_extra_info("peername")
+        self._context.refusals.note("header_timeout", seconds, peer, "the connection is closed")
         self._transport.close()
         return None
 
