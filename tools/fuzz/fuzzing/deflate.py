@@ -168,5 +168,5 @@ TARGET = Target(
         *(b"permessage-deflate", b"client_max_window_bits", b"server_max_window_bits", b"=15"),
         *(b"server_no_context_takeover", b"client_no_context_takeover", b'="', b"; ", b", ", b"=8"),
     ),
-    modules=("fairway.wire.deflate", "fairway.wire.extensions", "fairway.wire.websocket"),
+    modules=("fairway.wire.deflate", "fairway.wire.extensions"),
 )

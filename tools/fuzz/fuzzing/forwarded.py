@@ -3,6 +3,7 @@
 import ipaddress
 from typing import Final
 
+from fairway._types import Headers
 from fairway.server.config import Config
 from fairway.server.listening.proxy import Address, TrustedProxies
 from fuzzing.target import Target
@@ -28,21 +29,24 @@ _KINDS: Final = [_proxies(kind, *TRUSTED) for kind in ("x-forwarded", "forwarded
 _STRANGERS: Final = [_proxies(kind, "192.0.2.9") for kind in ("x-forwarded", "forwarded")]
 
 
-def check_headers(fields: list[tuple[bytes, bytes]]) -> None:
+def check_headers(fields: Headers) -> None:
     """An address that is one, a port that is one, a scheme of two; nothing from a stranger."""
     for proxies in _KINDS:
         for peer in (PEER, None):
-            client, scheme = proxies.resolve(fields, peer)
+            left = list(fields)
+            client, scheme = proxies.resolve(left, peer)
             assert scheme in (None, "http", "https")
+            assert set(left) <= set(fields)
             if client is not None:
                 _check_address(client)
             else:
                 assert peer is None
-            _check_prefix(proxies.prefix(fields, peer))
+            _check_prefix(proxies.prefix(left))
         _check_last_word(proxies, fields)
     for strangers in _STRANGERS:
-        assert strangers.resolve(fields, PEER) == (PEER, None)
-        assert strangers.prefix(fields, PEER) is None
+        left = list(fields)
+        assert strangers.resolve(left, PEER) == (PEER, None)
+        assert strangers.prefix(left) is None, "what a stranger claims reaches the application"
 
 
 def _check_address(address: Address) -> None:
@@ -67,7 +71,7 @@ APPENDED: Final = {
 }
 
 
-def _check_last_word(proxies: TrustedProxies, fields: list[tuple[bytes, bytes]]) -> None:
+def _check_last_word(proxies: TrustedProxies, fields: Headers) -> None:
     """What a trusted proxy appends to what its client has sent is believed, and nothing else."""
     in_lines = [*fields, *APPENDED.items()]
     joined = dict(APPENDED)

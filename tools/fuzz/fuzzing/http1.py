@@ -180,5 +180,10 @@ TARGET = Target(
         *(b"Upgrade: websocket\r\n", b"Upgrade", b"Expect: 100-continue\r\n", b"\r\n ", b"ffff"),
         *(b"Trailer: ", b"TE: trailers\r\n", b"0x", b"+1", b"[::1]", b"\x16\x03\x01", b"PRI * "),
     ),
-    modules=("fairway.wire.http1",),
+    modules=(
+        "fairway.wire.http1",
+        "fairway.wire.http1_chunked",
+        "fairway.wire.http1_faults",
+        "fairway.wire.http1_head",
+    ),
 )

@@ -19,7 +19,7 @@ class Target:
         check: Feeds the parser; raises whatever is wrong (mostly an AssertionError).
         seeds: Inputs to begin with.
         tokens: What such inputs are made of, for the mutator.
-        modules: What is watched for coverage: names of modules, or beginnings of names.
+        modules: What is watched for coverage.
     """
 
     name: str
