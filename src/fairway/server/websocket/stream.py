@@ -8,8 +8,7 @@ import logging
 from typing import Final
 
 from fairway._types import Event, Headers, Scope
-from fairway.delivery import Mailbox, Outbox
-from fairway.delivery.mailbox import INPUT_HIGH_WATER
+from fairway.delivery import Outbox
 from fairway.exceptions import ClientDisconnected
 from fairway.server.application.encryption import tls_extension
 from fairway.server.application.scope import websocket_scope
@@ -18,13 +17,13 @@ from fairway.server.context import LINGER, Context, end_writing
 from fairway.server.listening.proxy import Address
 from fairway.server.observing.access import path_of
 from fairway.server.websocket.clock import WebSocketClock
+from fairway.server.websocket.intake import Intake
 from fairway.server.websocket.opening import HTTP1, MAX_EARLY_DATA, Door, Opening
-from fairway.server.websocket.pace import Limit, Meter
 from fairway.server.websocket.phase import ALIVE, UNDECIDED, Phase, encode_message, refuse_event
 from fairway.wire.frames import CloseCode
 from fairway.wire.handshake import HandshakeRefused
 from fairway.wire.http1 import Request
-from fairway.wire.websocket import Closed, Ping, State, WebSocketConnection
+from fairway.wire.websocket import Closed, State
 
 logger = logging.getLogger("fairway.server")
 
@@ -38,43 +37,23 @@ _TEMPORARY: Final = frozenset({CloseCode.SERVICE_RESTART, CloseCode.TRY_AGAIN_LA
 _RESTARTING: Final = "The server is restarting."
 
 
-class WebSocketStream(asyncio.Protocol):
+class WebSocketStream(Intake):
     """Runs the application for one WebSocket and carries messages both ways.
 
     Takes a connection over from :class:`~fairway.server.http.connection.Connection` when a request
     asks for the upgrade. What arrives goes into the mailbox; what the application sends goes
     through the outbox, at once where nothing stands in the way and through :meth:`_send` otherwise.
-
-    What comes in one read may be tens of thousands of frames. They are parsed in turns of the event
-    loop, each about as much as fills the mailbox, and not while the mailbox is full.
-
-    Attributes:
-        heard_at: When something came from the client last, by the loop's clock.
-        received: Bytes that have come since it is open.
     """
 
     __slots__ = (
-        "_client",
         "_clock",
-        "_context",
-        "_control_until",
         "_door",
-        "_drained",
-        "_flooded",
-        "_frames",
-        "_going_on",
-        "_mailbox",
-        "_meter",
         "_opening",
         "_outbox",
-        "_phase",
         "_request",
         "_started_at",
         "_task",
-        "_transport",
         "_unsent",
-        "heard_at",
-        "received",
     )
 
     def __init__(
@@ -86,30 +65,14 @@ class WebSocketStream(asyncio.Protocol):
         *,
         door: Door = HTTP1,
     ) -> None:
-        self._context = context
+        super().__init__(context, transport, client)
         self._door = door
-        self._transport = transport
         self._request = request
-        self._client = client
-        config = context.config
-        self._frames = WebSocketConnection(
-            config.websocket_max_message_size,
-            config.websocket_max_frame_size,
-            budget=INPUT_HIGH_WATER,
-        )
-        self._mailbox = Mailbox(context.loop, self)
         self._outbox = Outbox(transport.write, self._send, self.leave, context.counters)
-        self._phase = Phase.CONNECTING
         self._opening: Opening | None = None  # until it is accepted
-        self._drained: asyncio.Event | None = None
-        self._flooded = False  # with Pings whose Pongs are not read
-        self._going_on = False  # whether a turn is due in which more is parsed
-        self._meter = Meter(context.pace) if context.pace.limited else None
-        self._control_until = 0.0  # until when its Pings and Pongs would last, as Limit keeps it
         self._task: asyncio.Task[None] | None = None
         self._clock = WebSocketClock(context, self)
-        self._started_at = self.heard_at = context.loop.time()
-        self.received = 0
+        self._started_at = self.heard_at
         self._unsent = 0  # what was still to be written when its time to end began
 
     # ------------------------------------------------------------------ opening
@@ -219,78 +182,6 @@ class WebSocketStream(asyncio.Protocol):
             self._overdo(self._meter.take_bytes(self.heard_at, len(data)))
         self._receive(data)
 
-    def _receive(self, data: bytes) -> None:
-        """Take what came, or what is left of it, as far as one turn of the event loop goes."""
-        frames = self._frames
-        put = self._mailbox.put_event
-        events = frames.receive_data(data)
-        exceeded: Limit | None = None
-        if self._meter is not None:
-            events, exceeded = self._meter.take_events(self.heard_at, events)
-        messages = len(events)
-        for event in events:
-            if type(event) is str:
-                put({"type": "websocket.receive", "text": event}, len(event))
-            elif type(event) is bytes:
-                put({"type": "websocket.receive", "bytes": event}, len(event))
-            elif isinstance(event, Closed):
-                self._context.counters.messages_received += messages - 1
-                self._closed(event)
-                return
-            else:
-                assert isinstance(event, Ping)
-                messages -= 1
-        self._context.counters.messages_received += messages
-        replies = frames.data_to_send()
-        if replies:
-            self._transport.write(replies)
-            if self._drained is not None:
-                # It sends Pings and does not read the Pongs, which would fill our memory.
-                self._flooded = True
-                self.pause_reading()
-        if messages < len(events):
-            exceeded = self._take_control(len(events) - messages) or exceeded
-        self._overdo(exceeded)
-        if frames.pending:
-            self.pause_reading()
-            if self._may_go_on:
-                self._go_on_soon()
-
-    def _take_control(self, count: int) -> Limit | None:
-        """Count Pings and Pongs; returns the limit that they exceed."""
-        limit = self._context.pace.control
-        self._control_until, allowed = limit.spend(self._control_until, self.heard_at, count)
-        return limit if allowed < count else None
-
-    def _overdo(self, limit: Limit | None) -> None:
-        """Part with a client that has sent more than a limit allows, if it has."""
-        if limit is not None and self._phase is _OPEN:
-            self._refused(limit.option, "close 1008")
-            self.leave(CloseCode.POLICY_VIOLATION, limit.reason)
-
-    def _refused(self, option: str, answer: str) -> None:
-        value = getattr(self._context.config, option)
-        self._context.refusals.note(option, value, self._client, answer)
-
-    @property
-    def _may_go_on(self) -> bool:
-        """Whether more of what came may be parsed: always for a client that is to say goodbye."""
-        return self._phase is not _OPEN or not (self._flooded or self._mailbox.paused)
-
-    def _go_on_soon(self) -> None:
-        if not self._going_on:
-            self._going_on = True
-            self._context.loop.call_soon(self._go_on)
-
-    def _go_on(self) -> None:
-        """Parse what is pending; read more when that is done."""
-        self._going_on = False
-        if self._phase not in ALIVE or not self._may_go_on:
-            return  # resume_reading() comes back to it
-        self._receive(b"")
-        if not self._frames.pending:
-            self.resume_reading()
-
     def eof_received(self) -> bool:
         """The client has gone without a word; asyncio closes the transport."""
         return False
@@ -321,20 +212,6 @@ class WebSocketStream(asyncio.Protocol):
         if self._drained is not None:
             self._drained.set()
             self._drained = None
-
-    def pause_reading(self) -> None:
-        """The application is behind with the client's messages."""
-        if not self._transport.is_closing():
-            self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        """The application has taken what there was."""
-        if self._flooded or self._transport.is_closing():
-            return
-        if self._frames.pending:
-            self._go_on_soon()
-        else:
-            self._transport.resume_reading()
 
     # ------------------------------------------------------------------ the application's events
 
@@ -476,11 +353,6 @@ class WebSocketStream(asyncio.Protocol):
     def sent(self) -> int:
         """Bytes that messages to the client were."""
         return self._outbox.sent
-
-    @property
-    def unread(self) -> bool:
-        """Whether the client may have said something that is not being read."""
-        return self._flooded or self._mailbox.paused or self._frames.pending
 
     @property
     def unsent(self) -> int:

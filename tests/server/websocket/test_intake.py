@@ -1,4 +1,4 @@
-"""A client that sends much at once gets as much of each turn of the event loop as others do."""
+"""What comes from clients, by turns: who sends much at once gets as much of each as others do."""
 
 import asyncio
 import itertools
@@ -139,6 +139,35 @@ class TestFullMailbox:
         await client.send(text("and on") + close(1000))
         await until(lambda: app.events[-1]["type"] == "websocket.disconnect")
         assert app.events[-2] == {"type": "websocket.receive", "text": "and on"}
+
+    async def test_full_again(self, serve: Serve) -> None:
+        """If the rest fills the mailbox again, nothing is read until there is room once more."""
+        full = INPUT_HIGH_WATER // (1000 + EVENT_OVERHEAD) + 1
+        read: list[Event] = []
+        steps = [asyncio.Event(), asyncio.Event()]
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            await send({"type": "websocket.accept"})
+            for step in steps:
+                await step.wait()
+                read.extend([await receive() for _ in range(full)])
+            await receive()
+
+        running = await serve(app)
+        client = await opened(running)
+        (stream,) = running.websockets
+        stream.data_received(text("x" * 1000) * 2 * full)
+        assert not stream._transport.is_reading()
+        steps[0].set()
+        await until(lambda: running.context.counters.messages_received == 2 * full)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not stream._transport.is_reading()
+        steps[1].set()
+        await until(stream._transport.is_reading)
+        assert len(read) == 2 * full
+        await client.send(close(1000))
 
     async def test_more_arrives(self, serve: Serve) -> None:
         """What is read meanwhile, as a transport may do, comes behind it."""
