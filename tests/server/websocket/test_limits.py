@@ -49,19 +49,25 @@ async def opened(running: Running, *, reads: bool = True) -> WebSocketClient:
     return client
 
 
+def stop_the_clock(running: Running) -> None:
+    """Let no time pass for the rates of what clients send."""
+    now = running.context.time()
+    running.context.time = lambda: now
+
+
 def refusal(limit: str, value: float, client: WebSocketClient, answer: str) -> str:
     """The line in the log."""
     return f"WARNING The limit {limit} ({value}) refused {client.address}: {answer}"
 
 
 class TestPace:
-    """How fast a client may send: the rates are so low that no time makes a difference."""
+    """How fast a client may send, on a clock that stands still, or that the test moves."""
 
     async def test_messages(self, serve: Serve, logs: Logs) -> None:
         """What was within ``websocket_message_rate`` is heard; then it is closed with 1008."""
         app = Recorder()
         running = await serve(app, websocket_message_rate=1, websocket_message_burst=3000)
-        running.context.time = lambda: 1000.0
+        stop_the_clock(running)
         client = await opened(running)
         await client.send(text("x") * 2000)
         await client.send(text("y") * 1500 + text("late"))
@@ -80,7 +86,7 @@ class TestPace:
         running = await serve(app, websocket_message_rate=10, websocket_message_burst=1)
         client = await opened(running)
         (stream,) = running.websockets
-        now = 1000.0
+        now = running.context.time()
         running.context.time = lambda: now
         for _ in range(500):
             now += 0.1
@@ -92,7 +98,7 @@ class TestPace:
         """Bytes count as they come, and a message that is too many of them is not heard."""
         app = Recorder()
         running = await serve(app, websocket_byte_rate=1, websocket_byte_burst=100_000)
-        running.context.time = lambda: 1000.0
+        stop_the_clock(running)
         client = await opened(running)
         await client.send(text("x" * 50_000))
         await until(lambda: app.events)
@@ -110,7 +116,7 @@ class TestPace:
         """Pings and Pongs have a rate, with ten times as many at once; the last are answered."""
         app = Recorder()
         running = await serve(app, websocket_control_rate=10)
-        running.context.time = lambda: 1000.0
+        stop_the_clock(running)
         client = await opened(running)
         await client.send(frame(opcode) * 100)
         if answered:
