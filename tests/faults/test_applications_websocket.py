@@ -168,8 +168,7 @@ class TestHangs:
     async def test_before_the_acceptance(self, serve: Serve, census: Census, log: Log) -> None:
         """The client gets 503 when its time is over; then the application is cancelled."""
         app = at_point(POINTS[1], hangs)
-        options = {"websocket_connect_timeout": GRACE, "application_close_timeout": GRACE}
-        running = await serve(app, **options)
+        running = await serve(app, websocket_connect_timeout=GRACE, application_close_timeout=GRACE)
         census.begin()
         assert await visit(running) == (b"HTTP/1.1 503 Service Unavailable", 0)
         await census.nothing_is_left(running)

@@ -101,7 +101,9 @@ def consumer(visits: Visits) -> ASGIApplication:
             self.visit = visits.came
             await self.accept()
 
-        async def receive(self, text_data: str | None = None, **kwargs: Any) -> None:
+        async def receive(
+            self, text_data: str | None = None, bytes_data: bytes | None = None
+        ) -> None:
             await self.send(text_data=text_data)
 
         async def disconnect(self, code: int) -> None:

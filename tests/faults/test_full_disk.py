@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
@@ -31,7 +32,9 @@ BODY = (
 
 def upload(request: HttpRequest) -> HttpResponse:
     """Says how long the file is."""
-    return HttpResponse(f"{request.FILES['file'].size}")
+    file = request.FILES["file"]
+    assert isinstance(file, UploadedFile)
+    return HttpResponse(f"{file.size}")
 
 
 urlpatterns = [path("upload", upload)]

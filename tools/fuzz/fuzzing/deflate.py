@@ -5,7 +5,7 @@ Also the extension's negotiation: any offer is answered as RFC 7692 §7.1 allows
 
 import itertools
 import zlib
-from typing import Final
+from typing import Any, Final
 
 from fairway.wire.deflate import Agreement, Compression, CompressionOptions
 from fairway.wire.extensions import ExtensionsMalformed, parse_extensions
@@ -66,9 +66,9 @@ def _named(events: list[Event]) -> list[object]:
 
 def _plain(payload: bytes, bits: int) -> bytes | None:
     """What zlib alone makes of a message of whole blocks; None if it is not one, or ends itself."""
-    decoder = zlib.decompressobj(-bits)
+    decoder: Any = zlib.decompressobj(-bits)  # its attributes change with its calls
     try:
-        data = decoder.decompress(payload + TAIL, MESSAGE + 1)
+        data: bytes = decoder.decompress(payload + TAIL, MESSAGE + 1)
         if decoder.eof or decoder.unconsumed_tail:
             return None
         # Only between two blocks does a last and empty one give nothing, and end there.
