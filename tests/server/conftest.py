@@ -18,6 +18,7 @@ HERE = Path(__file__).parent
 #: Test modules that run on both kinds of event loop: they depend on how transports behave.
 ON_BOTH_LOOPS = {
     "application/test_threads",
+    "http/test_answer",
     "http/test_connection",
     "http/test_files",
     "http/test_patience",
