@@ -65,6 +65,7 @@ class MultiplexedConnection(ClockedConnection):
 
     __slots__ = (
         "_client",
+        "_finishing",
         "_flush_handle",
         "_going",
         "_origin",
@@ -85,6 +86,7 @@ class MultiplexedConnection(ClockedConnection):
         self._client: Address | None = None
         self._scheme = "http"
         self._flush_handle: asyncio.Handle | None = None
+        self._finishing: list[Channel] = []  # whose responses were handed over to their ends
         self._going = False  # the connection ends with its last stream
         self._replies = 0
         self._served = 0  # requests
@@ -316,7 +318,7 @@ class MultiplexedConnection(ClockedConnection):
 
     def response_ended(self, channel: Channel) -> None:
         """A response was handed over to its end; it is done when it has been sent."""
-        channel.finishing = True
+        self._finishing.append(channel)
         self.schedule()
 
     def schedule(self) -> None:
@@ -348,10 +350,15 @@ class MultiplexedConnection(ClockedConnection):
             for stream_id in told:
                 if (channel := self._channels.get(stream_id)) is not None:
                     channel.sent()
-        for channel in [each for each in self._channels.values() if each.finishing]:
-            if not sending.holds(channel.stream_id):
-                self._finish(channel)
-        self._write_out()
+        if self._finishing:
+            ended = [each for each in self._finishing if not sending.holds(each.stream_id)]
+            if ended:
+                self._finishing = [
+                    each for each in self._finishing if sending.holds(each.stream_id)
+                ]
+                for channel in ended:
+                    self._finish(channel)
+                self._write_out()
         if sending.waiting:
             self._arm(self.context.config.http2_stall_timeout)
 
@@ -370,7 +377,8 @@ class MultiplexedConnection(ClockedConnection):
     def _finish(self, channel: Channel) -> None:
         """A response was sent to its end: what is left of its request is of no use (§8.1)."""
         stream_id = channel.stream_id
-        self._forget(stream_id)
+        if self._forget(stream_id) is None:
+            return  # it was reset before
         channel.finished()
         if self._http.receives(stream_id):
             self._http.reset(stream_id, ErrorCode.NO_ERROR)

@@ -39,7 +39,6 @@ class Channel:
         stream_id: Its number.
 
     Attributes:
-        finishing: All of its response was handed over; it ends when that has been sent.
         stream_id: As given.
     """
 
@@ -51,14 +50,12 @@ class Channel:
         "_holding",
         "_mark",
         "_marked_at",
-        "finishing",
         "stream_id",
     )
 
     def __init__(self, connection: "MultiplexedConnection", stream_id: int) -> None:
         self._connection = connection
         self.stream_id = stream_id
-        self.finishing = False
         self._added = 0  # bytes that were given to be sent
         self._mark = 0  # how many of them had gone when a stretch of waiting began
         self._marked_at = 0.0
