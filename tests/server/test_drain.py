@@ -13,6 +13,7 @@ import pytest
 from fairway._types import Receive, Scope, Send
 from fairway.server import drain as drain_module
 from fairway.server.config import Config, ConfigError
+from fairway.server.http import connection as connection_module
 from tests.server.applications import Held, path
 from tests.server.conftest import Serve
 from tests.server.running import DEADLINE, Logs, Running, WebSocketClient, until
@@ -59,6 +60,19 @@ class TestOrder:
         await until(lambda: running.context.draining)
         assert (listening, running.context.ready) == (True, False)
         app.let_go()
+        await running.ended()
+
+    async def test_last_request(self, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A next request on an idle connection is served for a while, and told to be the last."""
+        monkeypatch.setattr(connection_module, "LAST_REQUEST", DEADLINE)
+        running = await serve(path, graceful_timeout=15 * DEADLINE)
+        proxy = await running.connect()
+        await proxy.fetch("/a")
+        running.stop()
+        await until(lambda: running.context.draining)
+        response = await proxy.fetch("/b")
+        assert (response.body, response["connection"]) == (b"/b", "close")
+        assert await proxy.rest() == b""
         await running.ended()
 
     async def test_delay(self, serve: Serve) -> None:

@@ -329,7 +329,8 @@ class Context:
 
     async def wait_until_quiet(self) -> None:
         """Wait for the last connection and task to end; only while draining."""
-        while not self.quiet:  # it may have been, until another client came
+        # It may have been quiet already, until another client came.
+        while not (self.draining and self.quiet):
             self._quiet.clear()
             await self._quiet.wait()
 

@@ -27,9 +27,12 @@ from fairway.wire.http1 import (
 
 logger = logging.getLogger("fairway.server")
 
-#: Seconds in which the first request of a connection, perhaps on its way already, is still served
-#: when the server ends.
+#: Seconds in which the next request of a connection, perhaps on its way already, is still served
+#: when the server ends. Its response then says that it is the last: a proxy that uses a connection
+#: all the time learns so that it is to take another, and loses no request. At most so long; and at
+#: most this part of ``graceful_timeout``, so that a server for development is quick.
 LAST_REQUEST: Final = 1.0
+LAST_REQUEST_PART: Final = 1 / 15
 
 #: The options that limit what :mod:`fairway.wire.http1` takes, by its names for them.
 _OPTIONS: Final = {
@@ -94,7 +97,7 @@ class Connection(Patience):
             self.tls = tls_extension(transport)
         self.context.register(self)
         if self.context.draining:
-            self._set_deadline(LAST_REQUEST, self.close)
+            self._expect_the_last()
         else:
             self._set_deadline(self.context.config.header_timeout, self._refuse_slow)
 
@@ -304,13 +307,17 @@ class Connection(Patience):
         self._watch_end()
 
     def shut_down(self) -> None:
-        """The server ends: an idle connection closes, a busy one after its response."""
+        """The server ends: an idle connection closes soon, a busy one after its response."""
         if self.stream is not None:
             self.stream.shut_down()
-        elif self._expire == self._refuse_slow:
-            self._set_deadline(LAST_REQUEST, self.close)  # its request is awaited, or has begun
         elif not self._discarding:
-            self.close()
+            self._expect_the_last()
+
+    def _expect_the_last(self) -> None:
+        """Close soon, unless another request comes; its response then is the last."""
+        timeout = self.context.config.graceful_timeout
+        longest = timeout * LAST_REQUEST_PART if timeout > 0 else LAST_REQUEST
+        self._set_deadline(min(LAST_REQUEST, longest), self.close)
 
     def abort(self) -> None:
         """End the connection now, whatever was still to be sent."""
