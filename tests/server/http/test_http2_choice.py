@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.async_api import async_playwright
 
 from fairway._types import Receive, Scope, Send
 from fairway.server import Config
@@ -29,6 +30,8 @@ TLS: dict[str, Any] = {
     "tls_certificate": str(CERTIFICATES / "certificate.pem"),
     "tls_key": str(CERTIFICATES / "key.pem"),
 }
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--ignore-certificate-errors"]
 CLEARTEXT: dict[str, Any] = {"http2_cleartext": True}
 
 
@@ -139,6 +142,54 @@ class TestClients:
         output, errors = await process.communicate()
         said = ["2", "http" if cleartext else "https", "POST", "/a", 3_000_000]
         assert (output.decode().splitlines(), errors) == ([json.dumps(said), "2"], b"")
+
+
+@pytest.mark.browser
+class TestBrowser:
+    """Chromium, which opens its WebSockets on the connection that it has."""
+
+    async def test_everything(self, serve: Serve) -> None:
+        """A page, a WebSocket with compression, and a goodbye share one connection."""
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http":
+                await send(start(200, [(b"content-type", b"text/html")]))
+                await send(body(b"<p>hi"))
+                return
+            await receive()
+            await send({"type": "websocket.accept"})
+            while (event := await receive())["type"] == "websocket.receive":
+                await send({**event, "type": "websocket.send"})
+
+        running = await serve(app, **TLS)
+        path = next(filter(None, map(shutil.which, CHROMIUM)), None)
+        assert path, 'No Chromium found: install it, or run pytest with -m "not browser".'
+        async with async_playwright() as playwright:
+            browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
+            page = await (await browser.new_context(ignore_https_errors=True)).new_page()
+            await page.goto(running.url)
+            heard = await page.evaluate(
+                """() => new Promise((resolve, reject) => {
+                    window.socket = new WebSocket(`wss://${location.host}/ws`);
+                    window.closed = new Promise(
+                        resolve => socket.onclose = event => resolve(event.code));
+                    socket.onopen = () => socket.send("hello");
+                    socket.onerror = () => reject(new Error("it does not open"));
+                    socket.onmessage = event => resolve([event.data, socket.extensions]);
+                })"""
+            )
+            assert heard[0] == "hello"
+            assert heard[1].startswith("permessage-deflate")
+            running.stop()
+            goodbye = await page.evaluate("() => closed")
+            assert goodbye == 1012
+            await browser.close()
+        await running.ended()
+        assert {record.http_version for record in running.records} == {"2"}
+        sockets = [record for record in running.records if record.protocol == "websocket"]
+        assert [(record.action, record.status) for record in sockets] == [
+            ("connecting", 0), ("connected", 200), ("disconnected", 1012)
+        ]  # fmt: skip
 
 
 class TestCleartext:
