@@ -42,7 +42,7 @@ def parse_extensions(values: Iterable[bytes]) -> list[Extension]:
 
     Raises:
         ExtensionsMalformed: "If a value … does not conform to the ABNF …, the recipient of such
-            malformed data MUST immediately _Fail the WebSocket Connection_" (§9.1).
+            malformed data MUST immediately Fail the WebSocket Connection" (§9.1).
     """
     data = b",".join(values)
     offers: list[Extension] = []
