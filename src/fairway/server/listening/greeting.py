@@ -174,7 +174,10 @@ class Greeting(asyncio.Protocol):
         self._transport.pause_reading()
         loop = self._context.loop
         self._task = loop.create_task(self._shake_hands())
-        loop.call_soon(self._feed_soon, data)
+        if self._transport.get_protocol() is self:
+            loop.call_soon(self._feed_soon, data)
+        else:  # the task has begun already, as those of an eager factory do
+            self._feed_soon(data)
 
     async def _shake_hands(self) -> None:
         assert self._listener.tls is not None
