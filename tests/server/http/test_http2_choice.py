@@ -171,7 +171,7 @@ class TestBrowser:
             heard = await page.evaluate(
                 """() => new Promise((resolve, reject) => {
                     window.socket = new WebSocket(`wss://${location.host}/ws`);
-                    window.closed = new Promise(
+                    window.farewell = new Promise(
                         resolve => socket.onclose = event => resolve(event.code));
                     socket.onopen = () => socket.send("hello");
                     socket.onerror = () => reject(new Error("it does not open"));
@@ -181,7 +181,7 @@ class TestBrowser:
             assert heard[0] == "hello"
             assert heard[1].startswith("permessage-deflate")
             running.stop()
-            goodbye = await page.evaluate("() => closed")
+            goodbye = await page.evaluate("() => farewell")
             assert goodbye == 1012
             await browser.close()
         await running.ended()
