@@ -121,8 +121,10 @@ class HTTP2Connection(Engine):
             return events
         self._now = now
         try:
-            for found in self._reader.receive(data):
-                self._take(found, events)
+            while complete := self._reader.receive(data):
+                for found in complete:
+                    self._take(found, events)
+                data = b""
         except ConnectionBroken as broken:
             self._write(frames.goaway(self.last_stream_id, broken.code, broken.detail))
             self.failed = True

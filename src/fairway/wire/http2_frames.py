@@ -91,7 +91,7 @@ class FrameReader:
         self._buffer = bytearray()
 
     def receive(self, data: bytes) -> list[Frame]:
-        """The frames that are complete with this.
+        """Frames that are complete with this; there may be more until there are none.
 
         Raises:
             ConnectionBroken: The preface is none, or a frame is larger than the server said it may
@@ -111,6 +111,8 @@ class FrameReader:
                 high, low, kind, flags, stream_id = _HEADER.unpack_from(view, position)
                 size = (high << 16) | low
                 if size > MAX_FRAME_SIZE:
+                    if frames:
+                        break  # they count, however the network cut; the next call raises
                     raise ConnectionBroken(
                         ErrorCode.FRAME_SIZE_ERROR,
                         f"A frame is larger than {MAX_FRAME_SIZE} bytes.",
