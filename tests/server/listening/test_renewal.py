@@ -16,7 +16,7 @@ from fairway._types import Receive, Scope, Send
 from fairway.server.listening.renewal import has_terminal
 from tests.server.authority import Authority
 from tests.server.conftest import Serve
-from tests.server.process import launched, with_application
+from tests.server.process import Process, launched, with_application
 from tests.server.running import DEADLINE, Client, Logs
 
 
@@ -44,6 +44,14 @@ def shown(client: Client) -> str:
     der = client.writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     (name,) = x509.load_der_x509_certificate(der).subject
     return str(name.value)
+
+
+async def says(process: Process, words: str) -> None:
+    """Wait until a process has logged something."""
+    while line := await process.line():
+        if words in line:
+            return
+    raise AssertionError(f"It has ended and did not say {words!r}.")
 
 
 async def leave(*clients: Client) -> None:
@@ -128,15 +136,13 @@ class TestHangUp:
             assert (await old.fetch()).status == 200
             authority.issue("second", "server")
             process.signal(signal.SIGHUP)
-            while "was read again" not in await process.line():
-                pass
+            await says(process, "was read again")
             new = await connect(port, authority.client())
             assert shown(new) == "second"
             assert (await old.fetch()).status == 200
             path.write_text("nonsense")
             process.signal(signal.SIGHUP)
-            while "stays the old one: There is no certificate in" not in await process.line():
-                pass
+            await says(process, "stays the old one: There is no certificate in")
             newer = await connect(port, authority.client())
             assert shown(newer) == "second"
             await leave(old, new, newer)
@@ -147,8 +153,7 @@ class TestHangUp:
         async with launched("-p", "0", "app:path", directory=with_application(tmp_path)) as process:
             await process.address()
             process.signal(signal.SIGHUP)
-            while "There are no certificates" not in await process.line():
-                pass
+            await says(process, "There are no certificates")
             assert (await process.stop()).code == 0
 
     async def test_workers(self, authority: Authority, tmp_path: Path) -> None:
@@ -172,8 +177,7 @@ class TestHangUp:
             assert await ask() == "first"
             authority.issue("second", "server")
             process.signal(signal.SIGHUP)
-            while "Replaced 1 workers" not in await process.line():
-                pass
+            await says(process, "Replaced 1 workers")
             assert await ask() == "second"
             ended = await process.stop()
             assert ended.code == 0
@@ -195,8 +199,11 @@ class TestHangUp:
         assert process.stderr is not None
         try:
             async with asyncio.timeout(DEADLINE):
-                while b" serves " not in await process.stderr.readline():
-                    pass
+                async for line in process.stderr:  # which ends with the process
+                    if b" serves " in line:
+                        break
+                else:
+                    raise AssertionError("It does not serve.")
         except BaseException:
             process.kill()
             raise
