@@ -9,7 +9,7 @@ from fairway._types import Event
 from fairway.exceptions import ChannelLayerUnavailable
 from fairway.layers.redis.cluster import Owner, owners_of, slot_of
 from tests.layers.redis.conftest import MakeLayer
-from tests.layers.redis.servers import RedisServer, cluster, eventually, within
+from tests.layers.redis.servers import RedisServer, cluster, eventually, version, within
 from tests.layers.redis.sockets import Socket
 
 GAP = {"type": "layer.gap"}
@@ -167,6 +167,8 @@ async def test_no_cluster(
     make_layer: MakeLayer, shared: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A server that is no cluster is named as that, once."""
+    if version() < (7,):
+        pytest.skip("Redis 6 is told apart by its version before that")
     layer = make_layer(seed(shared), send_timeout=0.2)
     with pytest.raises(ChannelLayerUnavailable, match="cluster support disabled"):
         await layer.send("jobs", message())
