@@ -87,7 +87,11 @@ class FairwayWorker(Worker):
         """SIGABRT: Gunicorn has not heard of this worker for its ``timeout``; show where it is."""
         with contextlib.suppress(OSError, ValueError, io.UnsupportedOperation):
             faulthandler.dump_traceback(all_threads=True)
-        super().handle_abort(sig, frame)
+        self.alive = False
+        self.cfg.worker_abort(self)
+        # Not sys.exit(): a request that hangs would take it for an error of its own, and go on.
+        logging.shutdown()
+        os._exit(1)
 
     def run(self) -> None:
         """Serve until Gunicorn, or a limit of its settings, ends this worker."""
