@@ -77,10 +77,13 @@ class TestOrder:
 
     async def test_delay(self, serve: Serve) -> None:
         """For ``drain_delay`` it goes on serving as before, only that it is not ready."""
-        running = await serve(path, drain_delay=100)
+        running = await serve(path, drain_delay=100, health_path="/-")
+        client = await running.connect()
+        assert (await client.fetch("/-/ready")).status == 200
         running.stop()
         await until(lambda: not running.context.ready)
         client = await running.connect()
+        assert (await client.fetch("/-/ready")).status == 503
         response = await client.fetch("/a")
         assert (response.body, "connection" in response) == (b"/a", False)
         assert not running.context.draining
