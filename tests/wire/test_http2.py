@@ -802,6 +802,16 @@ class TestLimits:
             peer.say(client.window_update(0, 100) + client.window_update(1, 100))
         assert not peer.server.failed
 
+    def test_priorities_of_requests(self) -> None:
+        """A client may say something about the priority of each request."""
+        peer = Peer(control_frames=20)
+        for stream_id in range(1, 201, 2):
+            peer.say(frame(PRIORITY, 0, stream_id, bytes(5)))
+            peer.request(stream_id)
+            peer.server.send_fields(stream_id, [(b":status", b"204")], end=True)
+            peer.sent()
+        assert not peer.server.failed
+
     def test_none(self) -> None:
         """0 is no limit."""
         peer = Peer(control_frames=0, resets=0, streams=0, header_size=0, header_count=0, target=0)

@@ -33,7 +33,7 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Server:
-    """Serves one ASGI application over HTTP/1.1 and WebSocket.
+    """Serves one ASGI application over HTTP/1.1, HTTP/2 and WebSocket.
 
     Args:
         application: An ASGI 3 application.

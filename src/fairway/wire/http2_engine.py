@@ -25,9 +25,9 @@ _FIRST_WINDOW: Final = 65_535
 #: The largest table for what is sent, whatever the client would remember: ours would be as large,
 #: and is searched for each field.
 MAX_TABLE: Final = 4096
-#: How many WINDOW_UPDATE frames one frame of ours explains: one for the stream, one for the
-#: connection, and as many for a client that reads in halves.
-_UPDATES: Final = 4
+#: How many frames of a client's one of ours explains: WINDOW_UPDATE for the stream and for the
+#: connection, and as many for a client that reads in halves; or a PRIORITY for each request.
+_EXPLAINED: Final = 4
 #: "2**31 - 1" announces an end without saying where it will be (§6.8).
 _ANY_STREAM: Final = 2**31 - 1
 #: What is in a PING of the server's: eight bytes, of any meaning.
@@ -185,6 +185,7 @@ class Engine:
             end_stream=end,
         )
         if end:
+            self._control.refund(_EXPLAINED)
             self._sent_all(stream_id)
 
     def send_data(self, stream_id: int, data: bytes, *, end: bool = False) -> None:
@@ -196,7 +197,7 @@ class Engine:
             end: Whether the response ends with it.
         """
         self._h2.send_data(stream_id, data, end_stream=end)
-        self._control.refund(_UPDATES)
+        self._control.refund(_EXPLAINED)
         if end:
             self._sent_all(stream_id)
 

@@ -43,8 +43,9 @@ logging.getLogger("hpack").setLevel(logging.WARNING)
 
 #: Bytes that the streams may say in one write, before it is seen whether the client reads.
 BATCH: Final = 128 * 1024
-#: Bytes of answers to pings, settings and the like that may wait for a client that reads nothing.
-MAX_REPLIES: Final = 64 * 1024
+#: Bytes of answers to pings, settings and the like that may wait for a client that reads nothing,
+#: with the fields of what its requests had begun to say.
+MAX_REPLIES: Final = 256 * 1024
 #: Seconds that a client has for learning that the connection will end, before it begins nothing
 #: more (§6.8).
 WARNING: Final = 1.0

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from fairway.server.context import Context
-from fairway.server.http.connection import Connection
+from fairway.server.http.connection import LAST_REQUEST, Connection
 from fairway.server.listening.alpn import speaks_http2
 from fairway.server.listening.listener import Listener
 from fairway.server.listening.origin import Origin
@@ -74,7 +74,8 @@ class Choice(asyncio.Protocol):
             self._hand_on(Connection(self._context, self._origin))
         else:
             self._context.register(self)
-            timeout = self._context.config.header_timeout
+            draining = self._context.draining
+            timeout = LAST_REQUEST if draining else self._context.config.header_timeout
             if timeout > 0:
                 self._when = self._context.time() + timeout
                 self._context.deadlines.arm(self, self._when)
@@ -111,7 +112,9 @@ class Choice(asyncio.Protocol):
         self._when = None
         seconds = self._context.config.header_timeout
         peer = self._transport.get_extra_info("peername")
-        self._context.refusals.note("header_timeout", seconds, peer, "the connection is closed")
+        if not self._context.draining:
+            answer = "the connection is closed"
+            self._context.refusals.note("header_timeout", seconds, peer, answer)
         self._transport.close()
         return None
 

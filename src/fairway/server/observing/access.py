@@ -18,9 +18,9 @@ class AccessRecord:
         protocol: ``"http"`` or ``"websocket"``.
         action: For HTTP ``"complete"``; for WebSockets ``"connecting"``, ``"connected"``,
             ``"rejected"`` or ``"disconnected"``.
-        method: The request method; ``GET`` for WebSockets.
+        method: The request method; for WebSockets ``GET``, or ``CONNECT`` over HTTP/2.
         path: The request target's path with its query string, as the client sent it.
-        http_version: ``"1.1"`` or ``"1.0"``.
+        http_version: ``"1.1"``, ``"1.0"`` or ``"2"``.
         status: The HTTP status, or for ``"disconnected"`` the close code.
         client: ``"address:port"``, or empty where the client has none (a Unix socket).
         size: Bytes of the response body.
