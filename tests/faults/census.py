@@ -17,13 +17,13 @@ class Census:
     """What there was when it began; :meth:`nothing_is_left` sees that there is no more."""
 
     def __init__(self) -> None:
-        self._objects: Counter[str] = Counter()
         self._descriptors = 0
         self._tasks: set[asyncio.Task[object]] = set()
 
     def begin(self) -> None:
         """What there is now may stay: the server runs, and nobody is connected."""
-        self._objects = _objects()
+        gc.collect()
+        gc.freeze()  # nobody looks through it again, which takes most of the time
         self._descriptors = _descriptors()
         self._tasks = asyncio.all_tasks()
 
@@ -53,11 +53,11 @@ class Census:
         }
         # To count objects takes time: only when all the rest is gone.
         left = {name: value for name, value in found.items() if value}
-        return left or dict(_objects() - self._objects)
+        return left or dict(_objects())
 
 
 def _objects() -> Counter[str]:
-    """Objects of our classes, by type; what waits for the collector is gone before."""
+    """New objects of our classes, by type; what waits for the collector is gone before."""
     gc.collect()
     kinds = [type(thing) for thing in gc.get_objects()]
     ours = (kind for kind in kinds if str(kind.__module__).startswith("fairway."))

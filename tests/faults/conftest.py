@@ -1,5 +1,6 @@
 """A server in the test's own event loop, a watch over the log, and a count of what there is."""
 
+import gc
 import logging
 from collections.abc import Iterator
 
@@ -42,6 +43,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[Log]:
 
 
 @pytest.fixture
-def census() -> Census:
+def census() -> Iterator[Census]:
     """Counts what a server leaves behind."""
-    return Census()
+    yield Census()
+    gc.unfreeze()
