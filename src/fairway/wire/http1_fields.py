@@ -6,10 +6,11 @@ from typing import Final
 
 from fairway.wire.http1_faults import TCHAR
 
-__all__ = ["check_lines", "encode_connection", "encode_fields", "encode_trailers"]
+__all__ = ["FORBIDDEN", "check_lines", "encode_connection", "encode_fields", "encode_trailers"]
 
 _TOKEN: Final = re.compile(b"[%b]+" % TCHAR)
-_FORBIDDEN: Final = b"\r\n\0"
+#: What no line may hold.
+FORBIDDEN: Final = b"\r\n\0"
 
 #: The fields that are not just passed on.
 _OWN_FIELDS: Final = frozenset(
@@ -144,11 +145,11 @@ def check_lines(lines: list[bytes], joined: bytes) -> None:
     Raises:
         ValueError: There is a CR, LF or NUL in a line.
     """
-    if len(joined.translate(None, _FORBIDDEN)) != len(joined) - 2 * (len(lines) - 1):
+    if len(joined.translate(None, FORBIDDEN)) != len(joined) - 2 * (len(lines) - 1):
         raise _forbidden_byte(lines)
 
 
 def _forbidden_byte(lines: list[bytes]) -> ValueError:
-    line = next(line for line in lines if line.translate(None, _FORBIDDEN) != line)
+    line = next(line for line in lines if line.translate(None, FORBIDDEN) != line)
     name = line.partition(b": ")[0].decode("ascii")
     return ValueError(f"The value of the header {name!r} holds a CR, LF or NUL.")

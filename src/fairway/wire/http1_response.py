@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Final
 
 from fairway.wire.http1_fields import (
+    FORBIDDEN,
     check_lines,
     encode_connection,
     encode_fields,
@@ -274,7 +275,8 @@ class Response:
             )
         lines += (b"", b"")
         head = b"\r\n".join(lines)
-        check_lines(lines, head)
+        if len(head.translate(None, FORBIDDEN)) != len(head) - 2 * (len(lines) - 1):
+            check_lines(lines, head)
         self._started, self._trailers = True, trailers
         self._without_body, self._chunked, self._length = without_body, chunked, length
         self.keep_alive = keep_alive

@@ -106,7 +106,10 @@ class Answer:
         if self._gone:
             raise ClientDisconnected(f"Cannot send {kind!r}: the client is gone.")
         if kind == "http.response.body" and self._takes_body:
-            self._send_body(event)
+            body = event.get("body", b"")
+            if type(body) is not bytes:
+                check_body(body)
+            self._put_body(body, event.get("more_body", False))
         elif kind == "http.response.start" and not self._status:
             self._send_start(event)
         else:
@@ -134,7 +137,10 @@ class Answer:
         return FILE if self._sends_file else TRAILERS
 
     def _send_start(self, event: Event) -> None:
-        self._status = status_of(event)
+        status = event.get("status")
+        if type(status) is not int or not 200 <= status <= 999:  # else there is nothing to call for
+            status = status_of(event)
+        self._status = status
         self._head = event
         self._takes_body = True
         if event.get("trailers"):
@@ -189,12 +195,6 @@ class Answer:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
-
-    def _send_body(self, event: Event) -> None:
-        body = event.get("body", b"")
-        if type(body) is not bytes:
-            check_body(body)
-        self._put_body(body, event.get("more_body", False))
 
     def _put_body(self, body: bytes, more: bool) -> None:
         writer, headers = self._writer, self._take_head()
