@@ -216,7 +216,10 @@ class Answer:
             self.response_started = True
         self.size += len(body)
         if not more:
-            self._end_body()
+            self._takes_body = False
+            if self._trailers is None:
+                self._finish()
+                writer.end()
 
     def _end_body(self) -> None:
         self._takes_body = False

@@ -156,6 +156,16 @@ class Connection(Patience):
     # ------------------------------------------------------------------ requests
 
     def _handle(self, events: list[Event]) -> None:
+        first = events[0]
+        if (
+            len(events) == 2
+            and isinstance(first, Request)
+            and not first.has_body
+            and self.stream is None
+            and events[1] is END_OF_MESSAGE
+        ):
+            self._begin(first)  # an ordinary request: nothing else is to be looked at
+            return
         for index, event in enumerate(events):
             if isinstance(event, bytes):
                 if self.stream is not None:
@@ -233,7 +243,8 @@ class Connection(Patience):
         stream, self.stream = self.stream, None
         if stream is None:
             return
-        self._forget_upload()
+        if self._upload is not None:
+            self._forget_upload()
         if not stream.body_complete:
             # What the client still sends belongs to a request that has its answer (RFC 9112 §9.6):
             # closing at once would reset the connection before the answer was read.
