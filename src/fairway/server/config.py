@@ -16,11 +16,13 @@ from fairway.server.listening.endpoints import EndpointError, parse_endpoint
 from fairway.server.options import ConfigError, Option, check, check_header, describe, option
 from fairway.wire.frames import RETRY_WINDOW
 
-__all__ = ["Config", "ConfigError", "Option", "options"]
+__all__ = ["Config", "ConfigError", "Option", "metrics_config", "options"]
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 HOURS: Final = 3600.0
+#: Connections at the address of the metrics, where nobody but the operations team has business.
+METRICS_CONNECTIONS: Final = 100
 
 
 def _default_threads() -> int:
@@ -585,8 +587,6 @@ class Config:
                 f"({self.graceful_timeout:g}), of which it is a part."
             )
         if self.metrics is not None:
-            from fairway.server.observing.pages import metrics_config  # noqa: PLC0415  imports this
-
             metrics_config(self.metrics)
         for text in self.endpoints:
             try:
@@ -630,3 +630,35 @@ def options() -> tuple[Option, ...]:
 
 
 _options: tuple[Option, ...] = ()
+
+
+def metrics_config(address: str) -> Config:
+    """How the server for metrics and health is set up.
+
+    Args:
+        address: ``host:port``, ``[IPv6 address]:port``, or an endpoint such as
+            ``unix:/run/metrics.sock``.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    host, colon, port = address.rpartition(":")
+    common = Config(
+        lifespan="off",
+        workers=0,
+        threads=1,
+        max_connections=METRICS_CONNECTIONS,
+        max_body_size=64 * 1024,
+        graceful_timeout=1.0,
+        verbosity=0,
+    )
+    named = host.startswith("[") or ":" not in host
+    if colon and named and port.isdecimal() and host not in ("tcp", "tcp6", "fd"):
+        try:
+            return common.replace(host=host.strip("[]"), port=int(port))
+        except ConfigError as error:
+            raise ConfigError(f"metrics: {error}") from None
+    try:
+        return common.replace(endpoints=(address,))
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("endpoints", "metrics", 1)) from None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from fairway._types import ASGIApplication
 from fairway.server.application.stacks import format_stack, format_thread
 from fairway.server.application.threads import LentThread, ThreadPool
-from fairway.server.config import Config, ConfigError
+from fairway.server.config import Config
 from fairway.server.deadlines import Deadlines
 from fairway.server.http.files import FileThreads
 from fairway.server.listening.admission import Admission
@@ -115,9 +115,7 @@ class Context:
         self.request_ids = RequestIds(config) if config.request_ids != "off" else None
         if self.request_ids is not None:
             application = self.request_ids.before(application)
-        self.telemetry = make_telemetry(self) if config.opentelemetry else None
-        if self.telemetry is not None:
-            application = self.telemetry.before(application)
+        self.telemetry: Telemetry | None = None
         self.application = application
         self.config = config
         self.loop = loop
@@ -354,24 +352,6 @@ def _compression(config: Config) -> Compression | None:
             client_takeover=config.websocket_client_takeover,
         )
     )
-
-
-def make_telemetry(context: "Context") -> "Telemetry":
-    """What speaks OpenTelemetry, which is imported for those who have asked for it.
-
-    Raises:
-        ConfigError: It is not installed.
-    """
-    try:
-        from fairway.server.observing.telemetry import Telemetry  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"opentelemetry is on, but there is no module {error.name!r}. "
-            "Install fairway[opentelemetry]."
-        ) from None
-    from fairway.server.observing.collecting import collect  # noqa: PLC0415  which imports this
-
-    return Telemetry(lambda: collect(context), lambda: str(context.worker))
 
 
 class _Straggler:

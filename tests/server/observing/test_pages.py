@@ -3,8 +3,9 @@
 import pytest
 
 from fairway.server import Config, ConfigError
+from fairway.server.config import metrics_config
 from fairway.server.observing.figures import Family, single
-from fairway.server.observing.pages import Health, Pages, metrics_config
+from fairway.server.observing.pages import Health, Pages
 from tests.server.applications import path
 from tests.server.conftest import Serve
 from tests.server.running import statuses

@@ -4,15 +4,12 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from fairway._types import ASGIApplication, Receive, Scope, Send
-from fairway.server.config import Config, ConfigError
 from fairway.server.observing.exposition import CONTENT_TYPE, render
 from fairway.server.observing.figures import Family
 
 #: Where health is told at the address of the metrics.
 PREFIX: Final = "/-"
 METRICS: Final = "/metrics"
-#: Connections at that address, where nobody but the operations team has business.
-MAX_CONNECTIONS: Final = 100
 
 _PLAIN: Final = b"text/plain; charset=utf-8"
 
@@ -95,35 +92,3 @@ async def _respond(scope: Scope, send: Send, status: int, kind: bytes, body: byt
         headers[1:2] = [(b"content-length", b"%d" % len(body)), (b"allow", b"GET, HEAD")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def metrics_config(address: str) -> Config:
-    """How a server for :class:`Pages` is set up.
-
-    Args:
-        address: ``host:port``, ``[IPv6 address]:port``, or an endpoint such as
-            ``unix:/run/metrics.sock``.
-
-    Raises:
-        ConfigError: It is neither.
-    """
-    host, colon, port = address.rpartition(":")
-    common = Config(
-        lifespan="off",
-        workers=0,
-        threads=1,
-        max_connections=MAX_CONNECTIONS,
-        max_body_size=64 * 1024,
-        graceful_timeout=1.0,
-        verbosity=0,
-    )
-    named = host.startswith("[") or ":" not in host
-    if colon and named and port.isdecimal() and host not in ("tcp", "tcp6", "fd"):
-        try:
-            return common.replace(host=host.strip("[]"), port=int(port))
-        except ConfigError as error:
-            raise ConfigError(f"metrics: {error}") from None
-    try:
-        return common.replace(endpoints=(address,))
-    except ConfigError as error:
-        raise ConfigError(str(error).replace("endpoints", "metrics", 1)) from None

@@ -3,14 +3,17 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from fairway._types import ASGIApplication
-from fairway.server.config import Config
+from fairway.server.config import Config, ConfigError, metrics_config
 from fairway.server.context import Context
 from fairway.server.observing.collecting import collect, label_gauges
 from fairway.server.observing.figures import Family
-from fairway.server.observing.pages import Pages, metrics_config
+from fairway.server.observing.pages import Pages
+
+if TYPE_CHECKING:  # an extra that need not be installed
+    from fairway.server.observing.telemetry import Telemetry
 
 
 class Observed(Protocol):
@@ -50,8 +53,10 @@ async def observed(context: Context, make: MakeServer, *, alone: bool) -> AsyncI
     """
     if context.lag is not None:
         context.lag.start()
-    if context.telemetry is not None:
-        context.telemetry.report()
+    if context.config.opentelemetry:
+        telemetry = context.telemetry = make_telemetry(context)
+        context.application = telemetry.before(context.application)
+        telemetry.report()
     address = context.config.metrics if alone else None
 
     async def figures() -> list[Family]:
@@ -97,3 +102,19 @@ async def serving_pages(
     finally:
         server.stop()
         await serving
+
+
+def make_telemetry(context: Context) -> "Telemetry":
+    """What speaks OpenTelemetry, which is imported for those who have asked for it.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
+    try:
+        from fairway.server.observing.telemetry import Telemetry  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"opentelemetry is on, but there is no module {error.name!r}. "
+            "Install fairway[opentelemetry]."
+        ) from None
+    return Telemetry(lambda: collect(context), lambda: str(context.worker))
