@@ -1,7 +1,7 @@
 """Fuzz every parser of the wire, guided by what each input reaches (libFuzzer, through atheris).
 
     pip install --group fuzz --editable .
-    python tools/fuzz/run.py --seconds 3600 --state build/fuzz
+    python tools/fuzz/explore.py --seconds 3600 --state build/fuzz
 
 Targets take turns, each in a process of its own. A run that is begun again with the same directory
 goes on where the last one stopped. What is found is in ``findings`` there, the inputs that reach
