@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 from fairway.server.application.encryption import tls_extension
 from fairway.server.context import Context, end_writing
 from fairway.server.http.http1_writer import HTTP1Writer, without_body
-from fairway.server.http.patience import CUT, Patience
+from fairway.server.http.patience import CUT, Patience, nothing
 from fairway.server.http.stream import HTTPStream
 from fairway.server.listening.origin import Origin, client_of, server_of
 from fairway.server.listening.proxy import Address
@@ -226,7 +226,12 @@ class Connection(Patience):
         stream.start()
 
     def _time_application(self, stream: HTTPStream) -> None:
-        self._set_deadline(self.context.config.http_timeout or 0, stream.time_out)
+        timeout = self.context.config.http_timeout
+        if timeout:
+            self._set_deadline(timeout, stream.time_out)
+        else:
+            self._deadline = None
+            self._expire = nothing
 
     def _upgrade(self, request: Request, client: Address | None, scheme: str) -> None:
         stream = WebSocketStream(self.context, self.transport, request, client)

@@ -78,7 +78,7 @@ class Patience(asyncio.Protocol):
         self._upload: Progress | None = None  # while the client is sending a body
         self._download: Progress | None = None  # from when it read too slowly for the first time
         self._deadline: float | None = None
-        self._expire: Callable[[], None] = _nothing
+        self._expire: Callable[[], None] = nothing
 
     def _refuse(self, status: int, detail: str, limit: str = "") -> None:
         """Answer input that is no request; the connection cannot be used after it."""
@@ -199,7 +199,7 @@ class Patience(asyncio.Protocol):
         """Watch over nothing any more: it is over, or somebody else's."""
         self.context.deadlines.disarm(self)
         self._deadline = None
-        self._expire = _nothing  # it refers to this object, which need not wait for the collector
+        self._expire = nothing  # it refers to this object, which need not wait for the collector
         self._forget_upload()
         if self._download is not None:
             self._download.stop()
@@ -223,5 +223,5 @@ class Patience(asyncio.Protocol):
         return self._deadline
 
 
-def _nothing() -> None:
+def nothing() -> None:
     """What there is to do at a deadline that nobody has set."""
