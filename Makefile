@@ -83,7 +83,7 @@ interop: $(runtime) ## Prove on the real packages that Fairway works with them (
 
 system:
 	@tools/system-packages chromium redis
-	@tools/system-packages curl haproxy nginx || echo "Tests that need these are left out."
+	@tools/system-packages caddy curl haproxy nginx || echo "Tests that need these are left out."
 
 clean: ## Remove the virtual environments and everything built
 	@rm -rf $(VENV) .venv-matrix .venv-audit docs/_build build dist .mypy_cache examples/chat/.mypy_cache .ruff_cache .pytest_cache .hypothesis
