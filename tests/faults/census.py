@@ -1,6 +1,7 @@
 """Counts what connections may leave behind: tasks, descriptors, and every object of Fairway."""
 
 import asyncio
+import contextlib
 import gc
 import os
 from collections import Counter
@@ -17,7 +18,7 @@ class Census:
     """What there was when it began; :meth:`nothing_is_left` sees that there is no more."""
 
     def __init__(self) -> None:
-        self._descriptors = 0
+        self._descriptors: dict[str, str] = {}
         self._tasks: set[asyncio.Task[object]] = set()
 
     def begin(self) -> None:
@@ -28,7 +29,10 @@ class Census:
         self._tasks = asyncio.all_tasks()
 
     async def begin_when_quiet(self, running: Running) -> None:
-        """The same as soon as nobody is connected, after a first visit that made what is kept."""
+        """The same after a visit, for which event loops make what they keep."""
+        client = await running.connect()
+        client.close()
+        await until(lambda: running.context.counters.connections > 0)
         await until(lambda: running.context.quiet and running.context.admission.connections == 0)
         self.begin()
 
@@ -49,7 +53,7 @@ class Census:
             "applications": context.tasks,
             "admitted": context.admission.connections,
             "tasks": asyncio.all_tasks() - self._tasks,
-            "descriptors": max(0, _descriptors() - self._descriptors),
+            "descriptors": _more(_descriptors(), self._descriptors),
         }
         # To count objects takes time: only when all the rest is gone.
         left = {name: value for name, value in found.items() if value}
@@ -64,5 +68,16 @@ def _objects() -> Counter[str]:
     return Counter(kind.__name__ for kind in ours if kind.__name__ not in _KEPT)
 
 
-def _descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+def _descriptors() -> dict[str, str]:
+    """Open descriptors, and what each is of."""
+    found = {}
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # that of the directory itself
+            found[number] = os.readlink(f"/proc/self/fd/{number}")
+    return found
+
+
+def _more(now: dict[str, str], before: dict[str, str]) -> dict[str, str]:
+    """Those that are new, if there are more than before: a number may be taken again."""
+    new = {number: of for number, of in now.items() if before.get(number) != of}
+    return new if len(now) > len(before) else {}

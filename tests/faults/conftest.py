@@ -1,15 +1,30 @@
 """A server in the test's own event loop, a watch over the log, and a count of what there is."""
 
+import asyncio
 import gc
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
+import uvloop
 
 from tests.faults.census import Census
 from tests.server.conftest import logs, serve
 
 __all__ = ["Log", "census", "log", "logs", "serve"]
+
+
+#: Test modules that run on both kinds of event loop: they depend on how transports behave.
+ON_BOTH_LOOPS = {"test_cuts", "test_descriptors"}
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The event loops on which a test runs."""
+    if item.path.stem in ON_BOTH_LOOPS:
+        return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+    return {"asyncio": asyncio.new_event_loop}
 
 
 class Log:

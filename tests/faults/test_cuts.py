@@ -132,7 +132,7 @@ class TestRequest:
     ) -> None:
         """Cut behind each byte of it, the request costs nothing any more."""
         running = await serve(echo)
-        census.begin()
+        await census.begin_when_quiet(running)
         with Crowd(running) as crowd:
             await crowd.connect(len(request_) + 1)
             await crowd.say(request_[:size] for size in range(len(request_) + 1))
@@ -149,7 +149,7 @@ class TestResponse:
         visits = Visits()
         running = await serve(streams(visits))
         whole = await _whole_answer(running, GET)
-        census.begin()
+        await census.begin_when_quiet(running)
         with Crowd(running) as crowd:
             await crowd.connect(len(whole) + 1)
             await crowd.say([GET] * len(crowd.sockets))
@@ -163,7 +163,7 @@ class TestResponse:
         """Cut while the application waits for the client to read: its send ends, and so does it."""
         visits = Visits()
         running = await serve(pours(visits), write_buffer_size=4096)
-        census.begin()
+        await census.begin_when_quiet(running)
         with Crowd(running) as crowd:
             await crowd.connect(20)
             await crowd.say([GET] * 20)
@@ -185,7 +185,7 @@ class TestWebSocket:
         visits = Visits()
         running = await serve(consumer(visits))
         await _visit(running, visits)
-        census.begin()
+        await census.begin_when_quiet(running)
         with Crowd(running) as crowd:
             await crowd.connect(len(HANDSHAKE) + 1)
             await crowd.say(HANDSHAKE[:size] for size in range(len(HANDSHAKE) + 1))
@@ -204,7 +204,7 @@ class TestWebSocket:
         data = HANDSHAKE + FRAMES + close(1000)
         sizes = range(len(HANDSHAKE), len(data) + 1)
         await _visit(running, visits)
-        census.begin()
+        await census.begin_when_quiet(running)
         with Crowd(running) as crowd:
             await crowd.connect(len(sizes))
             await crowd.say(data[:size] for size in sizes)
@@ -222,7 +222,7 @@ class TestWebSocket:
         visits = Visits()
         running = await serve(consumer(visits))
         await _visit(running, visits)
-        census.begin()
+        await census.begin_when_quiet(running)
         with Crowd(running) as crowd:
             await crowd.connect(len(said) + 1)
             await crowd.say([HANDSHAKE] * len(crowd.sockets))
@@ -243,7 +243,7 @@ class TestWebSocket:
         whole = await _whole_answer(running, HANDSHAKE + said)
         await until(lambda: running.context.quiet)
         visits.clear()
-        census.begin()
+        await census.begin_when_quiet(running)
         with Crowd(running) as crowd:
             await crowd.connect(len(whole) + 1)
             await crowd.say([HANDSHAKE + said] * len(crowd.sockets))
