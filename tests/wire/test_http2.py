@@ -53,8 +53,10 @@ HELLO = PREFACE + client.settings()
 class Peer:
     """A client and a server that have said hello, and no network between them."""
 
-    def __init__(self, hello: bytes = HELLO, *, websockets: bool = True, **limits: int) -> None:
-        self.server = HTTP2Connection(HTTP2Limits(**limits), websockets=websockets)
+    def __init__(
+        self, hello: bytes = HELLO, *, websockets: bool = True, budget: int = 0, **limits: int
+    ) -> None:
+        self.server = HTTP2Connection(HTTP2Limits(**limits), websockets=websockets, budget=budget)
         self.speaker = Speaker()
         self.now = 100.0
         self.server.start()
@@ -767,6 +769,8 @@ class TestLimits:
             client.ping,
             client.settings,
             lambda: client.data(1),
+            lambda: frame(DATA, PADDED, 1, bytes(1)),
+            lambda: frame(DATA, PADDED, 1, b"\2" + bytes(2)),
             lambda: client.window_update(0, 1),
             lambda: client.window_update(1, 1),
             lambda: frame(PRIORITY, 0, 1, bytes(5)),
@@ -775,7 +779,8 @@ class TestLimits:
             lambda: client.data(3, b"x"),
             lambda: client.reset(3),
         ],
-        ids=["PING", "SETTINGS", "empty DATA", "WINDOW_UPDATE", "WINDOW_UPDATE of a stream",
+        ids=["PING", "SETTINGS", "empty DATA", "DATA padded with nothing", "DATA of padding",
+             "WINDOW_UPDATE", "WINDOW_UPDATE of a stream",
              "PRIORITY", "unknown", "GOAWAY", "DATA on a closed stream", "RST_STREAM again"],
     )  # fmt: skip
     def test_floods(self, make: Callable[[], bytes]) -> None:
@@ -790,6 +795,36 @@ class TestLimits:
             assert not peer.server.failed
         detail = "There were too many frames that carry nothing."
         failed(peer, make(), ErrorCode.ENHANCE_YOUR_CALM, detail, Limit.CONTROL_FRAMES)
+
+    def test_turns(self) -> None:
+        """Of many frames that come at once, one call takes as many as its budget says."""
+        peer = Peer(budget=4)
+        peer.upload()
+        data = b"".join(client.data(1, each) for each in (b"a", b"b", b"c", b"d", b"e"))
+        events = peer.say(data + client.ping()[:-1])
+        assert events == [BodyReceived(1, each, 1) for each in (b"a", b"b", b"c", b"d")]
+        assert peer.server.pending
+        assert peer.say(b"") == [BodyReceived(1, b"e", 1)]
+        assert not peer.server.pending
+        assert peer.say(client.ping()[-1:]) == []
+        assert [each.kind for each in peer.sent()] == [PING]
+
+    def test_turns_with_fields(self) -> None:
+        """A request counts for more, by the size of its fields."""
+        peer = Peer(budget=4)
+        long = [*GET, (b"x-long", bytes(range(0x21, 0x7F)) * 2)]
+        data = peer.speaker.headers(1, long) + client.ping()
+        assert [type(each) for each in peer.say(data)] == [RequestReceived]
+        assert peer.server.pending
+        assert peer.say(b"") == []
+        assert not peer.server.pending
+
+    def test_turn_that_ends_all(self) -> None:
+        """After a frame that ends the connection nothing is left to be taken."""
+        peer = Peer(budget=1)
+        peer.say(frame(PUSH_PROMISE, 0, 1, bytes(4)) + client.ping())
+        assert peer.server.failed
+        assert not peer.server.pending
 
     def test_window_updates_that_are_explained(self) -> None:
         """A client that reads opens windows as often as it likes."""

@@ -62,6 +62,8 @@ class HTTP2Connection(Engine):
     Args:
         limits: How much the client may do.
         websockets: Whether it may open WebSockets (RFC 8441 §3).
+        budget: About how many frames one call of :meth:`receive_data` takes, those with many fields
+            counted several times; 0 for all that are there.
 
     Attributes:
         failed: The connection has ended, because of an error of the client's.
@@ -69,8 +71,11 @@ class HTTP2Connection(Engine):
             too late.
     """
 
-    def __init__(self, limits: HTTP2Limits = _DEFAULT_LIMITS, *, websockets: bool = True) -> None:
+    def __init__(
+        self, limits: HTTP2Limits = _DEFAULT_LIMITS, *, websockets: bool = True, budget: int = 0
+    ) -> None:
         super().__init__(limits, websockets=websockets)
+        self._budget = budget
         self._reader = FrameReader()
         self._fields = FieldReader(limits.header_size)
         self._highest = 0
@@ -98,6 +103,11 @@ class HTTP2Connection(Engine):
         return self._settled
 
     @property
+    def pending(self) -> bool:
+        """Whether the budget was spent before all frames were taken: go on without new data."""
+        return self._reader.pending and not self.failed
+
+    @property
     def head_unfinished(self) -> bool:
         """Whether the fields of a request have begun to arrive and are not complete."""
         return self._fields.unfinished
@@ -121,9 +131,11 @@ class HTTP2Connection(Engine):
             return events
         self._now = now
         try:
-            while complete := self._reader.receive(data):
+            while complete := self._reader.receive(data, self._budget):
                 for found in complete:
                     self._take(found, events)
+                if self._reader.pending:
+                    break
                 data = b""
         except ConnectionBroken as broken:
             self._write(frames.goaway(self.last_stream_id, broken.code, broken.detail))
@@ -289,7 +301,8 @@ class HTTP2Connection(Engine):
         self._check_begun(found)
         stream_id, size = found.stream_id, len(found.payload)
         ends = bool(found.flags & frames.END_STREAM)
-        if not size and not ends:
+        padded = found.flags & frames.PADDED
+        if not ends and (not size or (padded and found.payload[0] + 1 == size)):
             self._charge()
         stream = self._streams.get(stream_id)
         if stream is None or not stream.receiving:

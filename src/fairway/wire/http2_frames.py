@@ -18,6 +18,9 @@ HEADER_SIZE: Final = 9
 #: would make the other streams wait longer for their turn.
 MAX_FRAME_SIZE: Final = 16_384
 
+#: Bytes of compressed fields that cost as much as another frame.
+_FIELDS_COST: Final = 32
+
 _HEADER: Final = struct.Struct(">BHBBL")
 _SETTING: Final = struct.Struct(">HL")
 _STREAM_ID: Final = 2**31 - 1
@@ -50,6 +53,8 @@ class Setting(enum.IntEnum):
     ENABLE_CONNECT_PROTOCOL = 0x8
 
 
+_WITH_FIELDS: Final = frozenset({FrameType.HEADERS, FrameType.CONTINUATION})
+
 END_STREAM: Final = 0x1
 ACK: Final = 0x1
 END_HEADERS: Final = 0x4
@@ -81,22 +86,30 @@ class FrameReader:
     """Cuts what arrives into frames, behind the preface.
 
     Attributes:
+        pending: The last call has left frames that may be complete.
         ready: The preface has arrived.
     """
 
-    __slots__ = ("_buffer", "ready")
+    __slots__ = ("_buffer", "pending", "ready")
 
     def __init__(self) -> None:
+        self.pending = False
         self.ready = False
         self._buffer = bytearray()
 
-    def receive(self, data: bytes) -> list[Frame]:
+    def receive(self, data: bytes, most: int = 0) -> list[Frame]:
         """Frames that are complete with this; there may be more until there are none.
+
+        Args:
+            data: What arrived.
+            most: About how many to give at most; 0 for any number. Fields count for more, as each
+                byte of them may be a field.
 
         Raises:
             ConnectionBroken: The preface is none, or a frame is larger than the server said it may
                 be; that is known before the frame has arrived.
         """
+        self.pending = False
         buffer = self._buffer
         buffer += data
         position = 0
@@ -105,9 +118,13 @@ class FrameReader:
             if not self.ready:
                 return []
         frames: list[Frame] = []
+        cost = 0
         end = len(buffer)
         with memoryview(buffer) as view:
             while end - position >= HEADER_SIZE:
+                if cost >= most > 0:
+                    self.pending = True
+                    break
                 high, low, kind, flags, stream_id = _HEADER.unpack_from(view, position)
                 size = (high << 16) | low
                 if size > MAX_FRAME_SIZE:
@@ -122,6 +139,9 @@ class FrameReader:
                     break
                 payload = bytes(view[position + HEADER_SIZE : following])
                 frames.append(Frame(kind, flags, stream_id & _STREAM_ID, payload))
+                cost += 1
+                if kind in _WITH_FIELDS:
+                    cost += size // _FIELDS_COST
                 position = following
         del buffer[:position]
         return frames

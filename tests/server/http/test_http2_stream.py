@@ -68,6 +68,31 @@ class TestRequest:
         assert answer.body == data
         assert answer["content-length"] == str(len(data))
 
+    async def test_body_in_single_bytes(self, serve: Serve) -> None:
+        """However many frames bring it, what waits for the application is kept in one piece."""
+        running: list[int] = []
+        go_on = asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await go_on.wait()
+            more = True
+            while more:
+                event = await receive()
+                running.append(len(event["body"]))
+                more = event["more_body"]
+            await send(start(204))
+            await send(body())
+
+        client = await connect(await serve(app, **OPTIONS))
+        await client.request(1, POST, end=False)
+        await client.send(h2.data(1, b"x") * 5000 + h2.data(1, end=True))
+        await client.send(h2.ping())  # its answer comes when all of that was taken
+        await client.until(lambda: any(each.kind == h2.PING for each in client.others))
+        go_on.set()
+        assert (await client.answer()).status == 204
+        assert sum(running) == 5000
+        assert len(running) < 300
+
     async def test_continue(self, serve: Serve) -> None:
         """A client that waits for 100 (Continue) gets it when the application asks."""
         client = await connect(await serve(echo_body, **OPTIONS))

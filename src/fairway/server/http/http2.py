@@ -69,6 +69,7 @@ class MultiplexedConnection(ClockedConnection):
         "_finishing",
         "_flush_handle",
         "_going",
+        "_going_on",
         "_origin",
         "_replies",
         "_scheme",
@@ -89,6 +90,7 @@ class MultiplexedConnection(ClockedConnection):
         self._flush_handle: asyncio.Handle | None = None
         self._finishing: list[Channel] = []  # whose responses were handed over to their ends
         self._going = False  # the connection ends with its last stream
+        self._going_on = False  # whether a turn is due in which more is taken of what came
         self._replies = 0
         self._served = 0  # requests
 
@@ -132,6 +134,18 @@ class MultiplexedConnection(ClockedConnection):
         if not self._closing:
             self._flush()
             self._end_if_done()
+        if self._http.pending and not self._going_on and not self._transport.is_closing():
+            self._going_on = True
+            self._transport.pause_reading()
+            self.context.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        """Take more of what came; read more when that is done."""
+        self._going_on = False
+        if not self._closing:
+            self.data_received(b"")
+        if not self._going_on and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def eof_received(self) -> bool:
         """The client has gone; asyncio closes the transport."""

@@ -12,6 +12,9 @@ from fairway.wire.http2 import HTTP2Connection
 from fairway.wire.http2_events import ErrorCode
 from fairway.wire.http2_sending import Sending
 
+#: Frames that are taken before others have a turn of the event loop: 10 ms. One read may bring tens
+#: of thousands of them.
+FRAMES_AT_ONCE: Final = 256
 #: Why a client is given up that has begun and does not go on.
 _SLOW: Final = "What was begun did not arrive within header_timeout."
 
@@ -52,7 +55,7 @@ class ClockedConnection(asyncio.Protocol):
         self.context = context
         self.slot = 0
         self.writing_paused = False
-        self._http = HTTP2Connection(limits_of(context))
+        self._http = HTTP2Connection(limits_of(context), budget=FRAMES_AT_ONCE)
         self._sending = Sending(self._http)
         self._channels: dict[int, Channel] = {}
         self._closing = False  # nothing more is read or said

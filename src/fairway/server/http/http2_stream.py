@@ -171,6 +171,7 @@ class HTTPChannel(Channel):
     """
 
     __slots__ = (
+        "_kept",
         "_received",
         "_request",
         "_response",
@@ -191,6 +192,7 @@ class HTTPChannel(Channel):
         self._trailers = False  # come behind the body
         self._response = HTTP2Response(request.method)
         self._received = 0  # bytes of the body
+        self._kept: bytearray | None = None  # what came of it while the application was behind
         self._upload: Progress | None = None  # while the client is sending a body
         self.stream: HTTPStream | None = None
 
@@ -199,8 +201,17 @@ class HTTPChannel(Channel):
     def _on_data(self, data: bytes) -> None:
         self._received += len(data)
         if self.stream is not None:
-            self.stream.feed(data, more=True)
+            if self._holding:  # as one event, or a window full of single bytes takes 50 MB
+                self._kept = self._kept or bytearray()
+                self._kept += data
+            else:
+                self.stream.feed(data, more=True)
             self._connection.time_application(self)
+
+    def _feed_kept(self) -> None:
+        kept, self._kept = self._kept, None
+        if kept and self.stream is not None:
+            self.stream.feed(bytes(kept), more=True)
 
     def watch_upload(self) -> None:
         """See to it that the client sends the body that it has announced, unless it waits."""
@@ -238,6 +249,7 @@ class HTTPChannel(Channel):
     def ended(self) -> None:
         """The request is complete."""
         self._forget_upload()
+        self._feed_kept()
         if self.stream is not None:
             self.stream.end_of_body()
 
@@ -245,6 +257,7 @@ class HTTPChannel(Channel):
         """The application is told that its client is gone."""
         super().lost()
         self._disarm()
+        self._feed_kept()
         if self.stream is not None:
             stream, self.stream = self.stream, None
             stream.client_lost()
@@ -298,6 +311,10 @@ class HTTPChannel(Channel):
 
     def resume_reading(self) -> None:
         """The application has taken what there was."""
+        self._holding = False
+        self._feed_kept()
+        if self._holding:
+            return  # that was much, too
         super().resume_reading()
         if self._upload is not None:
             self._upload.start()
