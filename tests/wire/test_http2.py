@@ -802,10 +802,11 @@ class TestLimits:
         peer.upload()
         data = b"".join(client.data(1, each) for each in (b"a", b"b", b"c", b"d", b"e"))
         events = peer.say(data + client.ping()[:-1])
+        pending = [peer.server.pending]
         assert events == [BodyReceived(1, each, 1) for each in (b"a", b"b", b"c", b"d")]
-        assert peer.server.pending
         assert peer.say(b"") == [BodyReceived(1, b"e", 1)]
-        assert not peer.server.pending
+        pending.append(peer.server.pending)
+        assert pending == [True, False]
         assert peer.say(client.ping()[-1:]) == []
         assert [each.kind for each in peer.sent()] == [PING]
 
@@ -815,9 +816,10 @@ class TestLimits:
         long = [*GET, (b"x-long", bytes(range(0x21, 0x7F)) * 2)]
         data = peer.speaker.headers(1, long) + client.ping()
         assert [type(each) for each in peer.say(data)] == [RequestReceived]
-        assert peer.server.pending
+        pending = [peer.server.pending]
         assert peer.say(b"") == []
-        assert not peer.server.pending
+        pending.append(peer.server.pending)
+        assert pending == [True, False]
 
     def test_turn_that_ends_all(self) -> None:
         """After a frame that ends the connection nothing is left to be taken."""

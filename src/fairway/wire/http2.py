@@ -262,6 +262,8 @@ class HTTP2Connection(Engine):
             stream.expected = request.content_length
         stream.tunnel = request.upgrade is not None
         events.append(RequestReceived(stream_id, request))
+        if complete and stream.tunnel:
+            events.append(BodyEnded(stream_id))  # nothing can come through it: it ends at once
 
     def _on_trailers(
         self, stream_id: int, fields: Headers, complete: bool, events: list[Event]

@@ -153,6 +153,17 @@ class TestOpening:
         await client.until(lambda: 1 in client.answers)
         assert await socket.frame() == (websocket.TEXT, b"early")
 
+    @pytest.mark.parametrize("at_once", [True, False])
+    async def test_ended_early(self, at_once: bool, serve: Serve) -> None:
+        """A client that ends the stream before its answer gets a reset; there is no response."""
+        client = await connect(await serve(Echo(), **OPTIONS))
+        data = client.speaker.headers(1, CONNECT, end=at_once)
+        await client.send(data if at_once else data + h2.data(1, end=True))
+        await client.until(lambda: 1 in client.answers)
+        assert client.answers[1].reset == ErrorCode.CANCEL
+        assert client.answers[1].fields == []
+        assert (await client.fetch_on(3)).status == 200
+
 
 class TestMessages:
     """What goes both ways."""

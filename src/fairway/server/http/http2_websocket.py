@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class WebSocketChannel(Channel):
     """Stands between a WebSocket and the stream that it is on."""
 
-    __slots__ = ("_closing", "_ended", "_kept", "_protocol", "_said_all")
+    __slots__ = ("_answered", "_closing", "_ended", "_kept", "_protocol", "_said_all")
 
     timed = False  # a WebSocket has a clock of its own
 
@@ -35,6 +35,7 @@ class WebSocketChannel(Channel):
         super().__init__(connection, stream_id)
         self._protocol: WebSocketStream | None = None
         self._kept: list[bytes] = []  # what came while nothing was to be read
+        self._answered = False  # with the fields that accept or refuse it
         self._ended = False  # the client says no more
         self._said_all = False  # and neither do we
         self._closing = False
@@ -66,6 +67,7 @@ class WebSocketChannel(Channel):
 
     def send_fields(self, fields: Fields) -> None:
         """Send the fields of a response."""
+        self._answered = True
         self._connection.send_fields(self.stream_id, list(fields))
 
     # ------------------------------------------------------------------ from the connection
@@ -137,6 +139,9 @@ class WebSocketChannel(Channel):
     def close(self) -> None:
         """End the stream once what was written has been sent."""
         if self._closing:
+            return
+        if not self._answered:  # a response cannot end before it has begun (RFC 9113 §8.1)
+            self.abort()
             return
         self.write_eof()
         self._closing = True
