@@ -356,6 +356,31 @@ class TestClientCertificates:
         )
         assert bool(logs.take()) == bool(refused)
 
+    @pytest.mark.parametrize(
+        ("policy", "alert"),
+        [
+            ({"tls_client_certificates": "required"}, "SSLV3_ALERT_HANDSHAKE_FAILURE"),
+            ({"tls_minimum_version": "1.3"}, "TLSV1_ALERT_PROTOCOL_VERSION"),
+        ],
+    )
+    async def test_alert(
+        self, policy: dict[str, Any], alert: str, authority: Authority, serve: Serve, logs: Logs
+    ) -> None:
+        """The client is told by an alert (RFC 8446 §6.2)."""
+        running = await serve(
+            app,
+            tls_certificate=str(authority.issue("server")),
+            tls_client_ca=str(authority.path),
+            **{"tls_client_certificates": "optional", **policy},
+        )
+        context = authority.client()
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        with pytest.raises(ssl.SSLError) as caught:
+            await asyncio.open_connection("127.0.0.1", running.port, ssl=context)
+        assert caught.value.reason == alert
+        await until(lambda: logs.records)
+        logs.take()
+
     async def test_said_to_the_log(self, authority: Authority, serve: Serve, logs: Logs) -> None:
         """The log names the option and the peer."""
         running = await serve(

@@ -6,8 +6,10 @@ speak TLS at all, and nothing can be read before it.
 """
 
 import asyncio
+import contextlib
 import functools
 import logging
+import os
 import ssl
 from collections.abc import Callable
 from typing import Final, cast
@@ -16,6 +18,7 @@ from fairway.server.context import LINGER, Context, end_writing
 from fairway.server.listening.listener import Listener
 from fairway.server.listening.origin import Origin, client_of, plain
 from fairway.server.listening.proxy import Address, TrustedNetworks
+from fairway.server.listening.tls import last_words
 from fairway.wire.http1 import error_response
 from fairway.wire.proxy_protocol import ProxyHeader, ProxyHeaderError, ProxyHeaderParser
 
@@ -201,6 +204,15 @@ class Greeting(asyncio.Protocol):
             return
         self._hand_on(transport, b"".join(self._buffer))
 
+    def _send_alert(self, data: bytes) -> None:
+        """Tell a client why the handshake fails, at once: the event loop is about to close."""
+        transport = self._transport
+        sock = transport.get_extra_info("socket")
+        if sock is None or transport.is_closing() or transport.get_write_buffer_size():
+            return
+        with contextlib.suppress(OSError):  # it has gone, or does not read
+            os.write(sock.fileno(), data)
+
     def _feed_soon(self, data: bytes) -> None:
         # start_tls() has begun by now: it has put its protocol in the place of this one, and put
         # connection_made() and the end of the pause in the loop's queue. Behind them, and before
@@ -213,12 +225,14 @@ class Greeting(asyncio.Protocol):
         # That of TLS, which uvloop does not derive from BufferedProtocol.
         protocol = cast("asyncio.BufferedProtocol", self._transport.get_protocol())
         left = memoryview(data)
+        token = last_words.set(self._send_alert)
         while left:
             buffer = memoryview(protocol.get_buffer(len(left)))
             size = min(len(left), len(buffer))
             buffer[:size] = left[:size]
             protocol.buffer_updated(size)
             left = left[size:]
+        last_words.reset(token)
 
     def _fail(self, error: OSError) -> None:
         """The handshake has failed; the client was told why, by an alert, unless it has gone."""

@@ -1,14 +1,15 @@
 """TLS: certificates in files become contexts for listening sockets, again and again."""
 
 import contextlib
+import contextvars
 import dataclasses
 import os
 import re
 import ssl
 import tempfile
 import weakref
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Self
 
 #: What is offered to clients that ask which protocols there are (RFC 7301).
 PROTOCOLS: Final = ("http/1.1",)
@@ -24,6 +25,49 @@ CLIENT_CERTIFICATES: Final = {
 _FIRST_CERTIFICATE: Final = re.compile(r"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
 #: The ssl module does not tell which certificate a context shows.
 _shown: Final[weakref.WeakKeyDictionary[ssl.SSLContext, str]] = weakref.WeakKeyDictionary()
+
+
+#: What sends the last words of the handshake that is being given something, if it fails.
+last_words: Final[contextvars.ContextVar[Callable[[bytes], object] | None]] = (
+    contextvars.ContextVar("last_words", default=None)
+)
+
+
+class Handshake(ssl.SSLObject):
+    """TLS on one connection, whose client is told why its handshake fails.
+
+    "SHOULD send an appropriate fatal alert" (RFC 8446 §6.2). OpenSSL writes one, but the event
+    loops close the connection before they would send it.
+    """
+
+    _tell: Callable[[bytes], object] | None = None
+    _outgoing: ssl.MemoryBIO | None = None
+
+    @classmethod
+    def _create(  # the one place where it learns what it writes to
+        cls, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *args: Any, **options: Any
+    ) -> Self:
+        created: Self = super()._create(incoming, outgoing, *args, **options)  # type: ignore[misc]  # typeshed lacks it
+        created._outgoing = outgoing
+        return created
+
+    def do_handshake(self) -> None:
+        """Go on with the handshake.
+
+        Raises:
+            ssl.SSLError: It needs more of the client, or it has failed.
+        """
+        self._tell = last_words.get() or self._tell
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError:
+            if self._tell is not None and self._outgoing is not None:
+                self._tell(self._outgoing.read())
+            self._tell = self._outgoing = None
+            raise
+        self._tell = self._outgoing = None
 
 
 class TLSError(ValueError):
@@ -123,6 +167,7 @@ def make_context(files: Certificate, policy: Policy = DEFAULT_POLICY) -> ssl.SSL
             policy names ciphers that do not exist.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sslobject_class = Handshake
     context.minimum_version = VERSIONS[policy.minimum_version]
     # A client of TLS 1.2 could otherwise ask for a new handshake, the costly part, at will.
     context.options |= ssl.OP_NO_RENEGOTIATION
