@@ -575,6 +575,17 @@ class TestServerOptions:
             ),
         ]
 
+    def test_workers(self, settings: Settings) -> None:
+        """The server refuses their number there, as the supervisor does not import the project."""
+        settings.FAIRWAY = {"workers": 4}
+        assert run() == [
+            (
+                "fairway.E012",
+                "FAIRWAY in your settings: 'workers' belongs on the command line.",
+                "`fairway --help` lists all options.",
+            )
+        ]
+
     def test_networks(self, settings: Settings) -> None:
         """What is no network of proxies is found before the server starts."""
         settings.FAIRWAY = {"trusted_proxies": ["here"]}

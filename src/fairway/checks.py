@@ -44,8 +44,8 @@ CHECKS: Final[Mapping[str, str]] = {
     "or lacks one that it needs.",
     "fairway.E010": "An entry of `CHANNEL_LAYERS` has a `ROUTING` key, as Channels 1 wanted it.",
     "fairway.E011": "Another app's `runserver` wins over Fairway's, so no WebSocket is served.",
-    "fairway.E012": "`FAIRWAY` is not a dictionary, or an option in it does not exist or has a "
-    "value of the wrong kind.",
+    "fairway.E012": "`FAIRWAY` is not a dictionary, or an option in it does not exist, has a "
+    "value of the wrong kind or belongs on the command line.",
     "fairway.E013": "A handler asks for acknowledgement (`@job(acknowledge=True)`), which no layer "
     "in `CHANNEL_LAYERS` can do.",
     "fairway.E014": "`OPTIONS` of a `fairway.tasks.ChannelLayerBackend` in `TASKS` has an option "
@@ -176,6 +176,8 @@ def check_server_options(**kwargs: Any) -> list[CheckMessage]:
                 id="fairway.E012",
             )
         ]
+    if "workers" in options:
+        return [_wrong_options(ConfigError("'workers' belongs on the command line."))]
     try:
         config = Config.from_mapping(options)
         TrustedNetworks(config.trusted_proxies)

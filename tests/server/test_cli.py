@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +45,8 @@ def example(option: Option) -> tuple[str, object]:
         return "660", "660"
     if option.name == "metrics":
         return "unix:a", "unix:a"
+    if option.name == "health_path":
+        return "/-", "/-"
     if option.type is int and option.minimum is not None and option.minimum > 3:
         return f"{option.minimum:g}", option.minimum
     values = {"int": ("3", 3), "float": ("1.5", 1.5), "str": ("a", "a"), "tuple": ("a", ("a",))}
@@ -254,6 +257,16 @@ class TestRun:
         with pytest.raises(SystemExit, match=r"^0$"):
             main()
         assert capsys.readouterr().out == f"fairway {fairway.__version__}\n"
+
+
+def test_interrupted(tmp_path: Path) -> None:
+    """Ctrl-C while the application is still imported ends the process, without a traceback."""
+    (tmp_path / "slow_site.py").write_text("raise KeyboardInterrupt")
+    ended = subprocess.run(
+        [sys.executable, "-m", "fairway", "-p", "0", "slow_site:application"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
 
 
 def test_serve(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,22 @@ from fairway.server.options import ConfigError
         ("endpoints", "unix:/x", "endpoints must be a list of texts, not 'unix:/x'."),
         ("loop", "trio", "loop must be one of auto, uvloop, asyncio, not 'trio'."),
         ("root_path", None, "root_path must be text, not None."),
+        (
+            "request_id_header",
+            "X Request",
+            "request_id_header must be the name of a header, not 'X Request'.",
+        ),
+        (
+            "request_id_header",
+            "",
+            "request_id_header must be the name of a header; request_ids switches it off.",
+        ),
+        (
+            "proxy_headers_host",
+            "X-Real-IP:",
+            "proxy_headers_host must be the name of a header, not 'X-Real-IP:'.",
+        ),
+        ("health_path", "-", "health_path must begin with a slash, as /- does, not '-'."),
     ],
 )
 def test_refused(name: str, value: object, message: str) -> None:

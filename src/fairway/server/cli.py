@@ -70,12 +70,16 @@ FAIRWAY = {"ping_interval": 25}; what the command line says wins.
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Serve what the command line names, until a signal ends it; then end the process.
 
-    Exits with 0 after a clean end, 1 when the server cannot start, 2 for a wrong command line.
+    Exits with 0 after a clean end, 1 when the server cannot start, 2 for a wrong command line, 130
+    after Ctrl-C while the application is imported.
     """
     # A crash, and SIGABRT, with which hung processes are ended, show where each thread was.
     with contextlib.suppress(OSError, ValueError):  # without a standard error
         faulthandler.enable()
-    code = run(sys.argv[1:] if argv is None else argv)
+    try:
+        code = run(sys.argv[1:] if argv is None else argv)
+    except KeyboardInterrupt:  # nobody listens for signals yet
+        code = 130
     threading.Thread(target=_exit_late, args=(code,), daemon=True).start()
     sys.exit(code)
 

@@ -581,6 +581,10 @@ class Config:
                 "unix_socket_mode must be octal digits from 0 to 777, such as '660', "
                 f"not {self.unix_socket_mode!r}."
             )
+        if self.health_path and not self.health_path.startswith("/"):
+            raise ConfigError(
+                f"health_path must begin with a slash, as /- does, not {self.health_path!r}."
+            )
         if 0 < self.graceful_timeout <= self.drain_window:
             raise ConfigError(
                 f"drain_window ({self.drain_window:g}) must be shorter than graceful_timeout "

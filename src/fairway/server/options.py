@@ -2,9 +2,13 @@
 
 import dataclasses
 import math
+import re
 import types
 import typing
-from typing import Any
+from typing import Any, Final
+
+#: What may be the name of a header (RFC 9110, section 5.1), or empty.
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]*")
 
 
 class ConfigError(ValueError):
@@ -134,3 +138,7 @@ def check_header(name: str, value: str) -> None:
         raise ConfigError(
             f"{name} must be printable ASCII, as it stands in headers, not {value!r}."
         )
+    if name != "server_name" and not _HEADER_NAME.fullmatch(value):
+        raise ConfigError(f"{name} must be the name of a header, not {value!r}.")
+    if name == "request_id_header" and not value:
+        raise ConfigError(f"{name} must be the name of a header; request_ids switches it off.")

@@ -45,6 +45,18 @@ def test_what_json_does_not_know() -> None:
     assert read(record("x", thing={1}))["thing"] == "{1}"
 
 
+def test_credential() -> None:
+    """What a token in a query says is left out of objects, such as the request of Django's 404."""
+
+    class Request:
+        def __repr__(self) -> str:
+            return "<ASGIRequest: GET '/a?q=1&my_token=secret&Token=x'>"
+
+    assert read(record("x", request=Request()))["request"] == (
+        "<ASGIRequest: GET '/a?q=1&my_token=***&Token=***'>"
+    )
+
+
 def test_exception() -> None:
     """A traceback is one text, on the same line."""
     found = record("failed")

@@ -3,10 +3,13 @@
 import datetime
 import json
 import logging
+import re
 from typing import Any, Final
 
 #: What every record has by itself; whatever else it has was given to it as ``extra``.
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+#: A parameter of a query whose name ends in "token": a credential. Objects may show theirs.
+_TOKEN: Final = re.compile(r"""(?i)(?<=token=)[^&\s'"<>]+""")
 
 
 class JSONFormatter(logging.Formatter):
@@ -49,5 +52,13 @@ def timestamp(when: float) -> str:
 
 
 def to_line(found: dict[str, Any]) -> str:
-    """An object on one line of ASCII; what JSON does not know is said as text."""
-    return json.dumps(found, default=str, separators=(",", ":"))
+    """An object on one line of ASCII; what JSON does not know is said as text.
+
+    Django gives its warnings the request, whose text has the query. A token in it is left out, as
+    in the access log.
+    """
+    return json.dumps(found, default=_as_text, separators=(",", ":"))
+
+
+def _as_text(thing: object) -> str:
+    return _TOKEN.sub("***", str(thing))
