@@ -90,6 +90,18 @@ class TestTrust:
         proxies.resolve(fields, PROXY)
         assert len(fields) == 6
 
+    @pytest.mark.parametrize("peer", [PROXY, STRANGER])
+    def test_underscores(self, peer: Address) -> None:
+        """What only looks like one of them, as CGI would name it, is taken out whoever sends it."""
+        headers = [
+            (b"x_forwarded_for", b"198.51.100.1"),
+            (b"x-forwarded_proto", b"https"),
+            (b"x_mine", b"a"),
+        ]
+        proxies = TrustedProxies(Config(proxy_headers=True))
+        assert proxies.resolve(headers, peer) == (peer, None)
+        assert headers == [(b"x_mine", b"a")]
+
     def test_unix_socket(self) -> None:
         """The peer of a Unix socket is a proxy; without its headers the client is unknown."""
         assert resolve(("x-forwarded-for", "198.51.100.1"), peer=None) == (

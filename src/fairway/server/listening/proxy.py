@@ -104,12 +104,16 @@ class TrustedProxies(TrustedNetworks):
         """The client's address and, if named, scheme (``"http"`` or ``"https"``).
 
         From anybody but a trusted proxy, headers of this kind are taken out: the application may
-        read some of them itself, as Django does if its settings say so.
+        read some of them itself, as Django does if its settings say so. From everybody those are
+        whose names differ in an underscore only: a proxy passes them on, and to applications that
+        know headers as CGI names them (RFC 3875 §4.1.18) they are the same.
 
         Args:
             headers: Fields of the request, names in lower case.
             peer: Who is connected to us; None on a Unix socket.
         """
+        if any(b"_" in name for name, _ in headers):
+            headers[:] = [field for field in headers if not self._resembles(field[0])]
         if not self.trusts(peer[0] if peer else ""):
             if any(name in self._names for name, _ in headers):
                 headers[:] = [field for field in headers if field[0] not in self._names]
@@ -128,6 +132,9 @@ class TrustedProxies(TrustedNetworks):
                 scheme = _scheme(value.rpartition(b",")[2].strip()) or scheme
         client = self._client(hosts)
         return (peer if client is None else (client, port)), scheme
+
+    def _resembles(self, name: bytes) -> bool:
+        return name not in self._names and name.replace(b"_", b"-") in self._names
 
     def prefix(self, headers: Headers) -> str | None:
         """The path under which the nearest proxy has mounted the application; None if it says none.
