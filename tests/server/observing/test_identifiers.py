@@ -45,6 +45,12 @@ class TestMark:
         assert MADE.fullmatch(second)
         assert first != second
 
+    def test_underscores(self) -> None:
+        """A name that some take for that of the header is taken out."""
+        found = request("X_Request_ID: mine", "X_Other: 1")
+        RequestIds(Config(request_ids="make")).mark(found, None)
+        assert [name for name, _ in found.headers] == [b"host", b"x_other", b"x-request-id"]
+
     @pytest.mark.parametrize("peer", ["127.0.0.1", ""])
     def test_of_proxy(self, peer: str) -> None:
         """A trusted proxy's is taken."""

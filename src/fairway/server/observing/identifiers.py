@@ -43,6 +43,10 @@ class RequestIds:
             peer: Who is connected; None for a Unix socket.
         """
         name = self.name
+        # X_Request_ID, too: old versions of Django take it for the same header.
+        alike = {key for key, _ in request.headers if key.replace(b"_", b"-") == name} - {name}
+        if alike:
+            request.headers[:] = [field for field in request.headers if field[0] not in alike]
         said = [value for key, value in request.headers if key == name]
         if self._proxies is not None and len(said) == 1 and _IDENTIFIER.fullmatch(said[0]):
             trusted = self._proxies.trusts(peer[0] if peer else "")
