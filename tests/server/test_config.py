@@ -78,7 +78,9 @@ class TestOptions:
     @pytest.mark.parametrize("option", options(), ids=lambda option: option.name)
     def test_described(self, option: Option) -> None:
         """Each has a flag, a heading and at least a sentence that explains it."""
-        assert all(re.fullmatch(r"-[a-z]|--[a-z0-9]+([-_][a-z0-9]+)*", flag) for flag in option.flags)
+        assert all(
+            re.fullmatch(r"-[a-z]|--[a-z0-9]+([-_][a-z0-9]+)*", flag) for flag in option.flags
+        )
         assert any(flag.startswith("--") for flag in option.flags)
         assert option.group
         assert option.help[-1] == "."

@@ -70,7 +70,7 @@ class Outbox:
 
     async def __call__(self, event: Event) -> None:
         """Send an ASGI event; see https://asgi.readthedocs.io/en/latest/specs/www.html#websocket."""
-        if self.ready and event["type"] == _SEND:
+        if self.ready and event.get("type") == _SEND:
             text, data = event.get("text"), event.get("bytes")
             deflater = self.deflater
             if data is None and type(text) is str:

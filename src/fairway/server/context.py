@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from fairway._types import ASGIApplication
 from fairway.server.application.stacks import format_stack, format_thread
-from fairway.server.application.threads import LentThread, ThreadPool
+from fairway.server.application.threads import LentThread, ThreadPool, leave_bridges
 from fairway.server.config import Config
 from fairway.server.deadlines import Deadlines
 from fairway.server.http.files import FileThreads
@@ -153,6 +153,7 @@ class Context:
         self.served = 0
         self._access_log_broken = False
         self._base = contextvars.copy_context()
+        self._base.run(leave_bridges)
         self._quiet = asyncio.Event()
         self._date = b""
         self._date_second = 0

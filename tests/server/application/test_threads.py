@@ -1,6 +1,7 @@
 """Where sync code runs: a bounded pool, in order for one connection, in parallel for several."""
 
 import asyncio
+import contextvars
 import gc
 import threading
 import weakref
@@ -12,7 +13,13 @@ import pytest
 from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 
 from fairway._types import Receive, Scope, Send
-from fairway.server.application.threads import LentThread, ThreadLoan, ThreadPool, streaming
+from fairway.server.application.threads import (
+    LentThread,
+    ThreadLoan,
+    ThreadPool,
+    leave_bridges,
+    streaming,
+)
 from tests.server.conftest import Serve
 from tests.server.running import DEADLINE, until
 from tests.wire.client import close, text
@@ -271,6 +278,23 @@ class TestStreams:
 
 class TestThreadLoan:
     """``ThreadLoan``, the context of a connection."""
+
+    async def test_task_of_its_own(self, pool: ThreadPool) -> None:
+        """A task that enters the context has its sync code in the pool, whatever began the task."""
+
+        def main() -> str:
+            return async_to_sync(bridged)()
+
+        async def bridged() -> str:
+            context = contextvars.copy_context()
+            context.run(leave_bridges)
+            return await context.run(asyncio.ensure_future, task())
+
+        async def task() -> str:
+            with ThreadLoan(LentThread(pool)):
+                return await sync_to_async(lambda: threading.current_thread().name)()
+
+        assert (await asyncio.to_thread(main)).startswith("fairway")
 
     async def test_sync_code_runs_in_the_pool(self, pool: ThreadPool) -> None:
         """As with asgiref's own context, the executor says where."""

@@ -18,7 +18,7 @@ from concurrent.futures import Executor, Future
 from contextvars import ContextVar
 from typing import Any, Final, ParamSpec, TypeVar
 
-from asgiref.sync import SyncToAsync, ThreadSensitiveContext
+from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext
 
 from fairway.delivery import Mailbox
 
@@ -248,6 +248,22 @@ class ThreadLoan(ThreadSensitiveContext):
 
     def __init__(self, executor: Executor) -> None:
         super().__init__(executor=executor)
+        self._lent = executor
+
+    def __enter__(self) -> None:
+        """Enter the context in a task of its own, which has entered no other.
+
+        To ask which one has been entered before, as ``async with`` does, takes a fifth of the time
+        of a small request. The task must not have begun within ``async_to_sync()``: see
+        :func:`leave_bridges`.
+        """
+        self._entered = SyncToAsync.thread_sensitive_context.set(self)
+        SyncToAsync.context_to_thread_executor[self] = self._lent
+
+    def __exit__(self, *exception: object) -> None:
+        """Leave it."""
+        # The task would hold, by its context, what holds the task.
+        SyncToAsync.thread_sensitive_context.reset(self._entered)
 
     async def __aexit__(self, *exception: object) -> None:
         """Leave the context."""
@@ -256,3 +272,12 @@ class ThreadLoan(ThreadSensitiveContext):
         await super().__aexit__(*exception)  # type: ignore[no-untyped-call]  # asgiref
         self._exited = False
         executors[self] = executor
+
+
+def leave_bridges() -> None:
+    """Forget, in this context, that it may have begun within ``async_to_sync()``.
+
+    Sync code would go to the thread that waits there, and not to where a :class:`ThreadLoan` says.
+    """
+    if getattr(AsyncToSync.executors, "current", None) is not None:
+        AsyncToSync.executors.current = None

@@ -88,7 +88,7 @@ class HTTPStream(Answer):
             connection.tls,
         )
         try:
-            async with ThreadLoan(executor):
+            with ThreadLoan(executor):
                 await context.application(scope, self._mailbox, self._send)
         except asyncio.CancelledError as error:
             if self._gone or context.draining:

@@ -14,6 +14,7 @@ from fairway.server.application.encryption import tls_extension
 from fairway.server.application.scope import websocket_scope
 from fairway.server.application.threads import LentThread, ThreadLoan
 from fairway.server.context import LINGER, Context, end_writing
+from fairway.server.http.events import kind_of
 from fairway.server.listening.proxy import Address
 from fairway.server.observing.access import path_of
 from fairway.server.websocket.clock import WebSocketClock
@@ -122,7 +123,7 @@ class WebSocketStream(Intake):
         context = self._context
         code = CloseCode.INTERNAL_ERROR
         try:
-            async with ThreadLoan(executor):
+            with ThreadLoan(executor):
                 await context.application(scope, self._mailbox, self._outbox)
         except asyncio.CancelledError as error:
             if self._mailbox.disconnected or context.draining:
@@ -217,7 +218,7 @@ class WebSocketStream(Intake):
 
     async def _send(self, event: Event) -> None:
         """Handle what the outbox could not write at once."""
-        kind = event["type"]
+        kind = kind_of(event)
         while self._drained is not None and kind != "websocket.close":
             await self._drained.wait()
         phase = self._phase
