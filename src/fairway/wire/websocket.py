@@ -111,6 +111,9 @@ class WebSocketConnection:
         pending: Whether the budget was spent before everything was taken.
         inflater: What reads compressed messages; None where no extension was agreed on.
         deflater: What compresses messages; None likewise.
+        others_received: How many frames have come that are no message by themselves: control
+            frames, and of a message in fragments all but the last.
+        others_sent: How many control frames have been made.
     """
 
     __slots__ = (
@@ -131,6 +134,8 @@ class WebSocketConnection:
         "_utf8",
         "deflater",
         "inflater",
+        "others_received",
+        "others_sent",
         "pending",
         "state",
     )
@@ -138,6 +143,8 @@ class WebSocketConnection:
     def __init__(self, max_message_size: int = 0, max_frame_size: int = 0, budget: int = 0) -> None:
         self.state = State.OPEN
         self.pending = False
+        self.others_received = 0
+        self.others_sent = 0
         self.inflater: Inflater | None = None
         self.deflater: Deflater | None = None
         self._budget = budget or sys.maxsize
@@ -296,8 +303,11 @@ class WebSocketConnection:
         self._mask = mask
         self._left = length
         if self._opcode & CONTROL_BIT:
+            self.others_received += 1
             self._payload = bytearray()
             return
+        if not self._fin:
+            self.others_received += 1
         if self._opcode != Opcode.CONTINUATION:
             self._message = bytearray()
             self._text = self._opcode == Opcode.TEXT
@@ -405,6 +415,7 @@ class WebSocketConnection:
         return Closed(code, reason, limit)
 
     def _reply(self, frame: bytes) -> None:
+        self.others_sent += 1
         # A chunk may hold thousands of Pings: their Pongs are appended, never copied again.
         if self._replies is None:
             self._replies = bytearray(frame)
@@ -442,6 +453,7 @@ class WebSocketConnection:
         self._require_open("a Ping")
         if len(payload) > MAX_CONTROL_PAYLOAD:
             raise ValueError(f"A Ping carries at most 125 bytes, not {len(payload)}.")
+        self.others_sent += 1
         return encode_frame(Opcode.PING, payload)
 
     def send_close(self, code: int | None = CloseCode.NORMAL_CLOSURE, reason: str = "") -> bytes:
@@ -455,6 +467,7 @@ class WebSocketConnection:
         frame = encode_close(code, reason)
         if self.state is not State.OPEN:
             return b""
+        self.others_sent += 1
         self.state = State.CLOSE_SENT
         return frame
 

@@ -10,10 +10,11 @@ from fairway._types import Receive, Scope, Send
 from fairway.server.config import options
 from fairway.server.observing.collecting import collect, label_gauges, limits
 from fairway.server.observing.exposition import render
+from fairway.wire.frames import Opcode
 from tests.server.applications import body, echo_body, path, start
 from tests.server.conftest import Serve
 from tests.server.running import Logs, Running, until
-from tests.wire.client import close, text
+from tests.wire.client import close, continuation, frame, text
 
 
 def figures(running: Running) -> dict[str, float]:
@@ -67,7 +68,8 @@ async def test_websockets(serve: Serve) -> None:
     running = await serve(echo)
     client = await running.websocket()
     await client.open()
-    await client.send(text("hello"))
+    await client.send(text("he", fin=False) + frame(Opcode.PING, b"") + continuation(b"llo"))
+    assert await client.frame() == (Opcode.PONG, b"")
     assert await client.text() == "hello"
     refused = await running.websocket()
     assert b" 403 " in await refused.open("/no")
@@ -77,13 +79,17 @@ async def test_websockets(serve: Serve) -> None:
     assert found["fairway_websockets_rejected_total"] == 1
     assert found['fairway_messages_total{direction="received"}'] == 1
     assert found['fairway_messages_total{direction="sent"}'] == 1
-    assert found['fairway_bytes_total{protocol="websocket",direction="received"}'] == 11
+    assert found['fairway_frames_total{direction="received"}'] == 3
+    assert found['fairway_frames_total{direction="sent"}'] == 2
+    assert found['fairway_bytes_total{protocol="websocket",direction="received"}'] == 23
     assert found['fairway_bytes_total{protocol="websocket",direction="sent"}'] == 7
     await client.send(close(4321))
     assert await client.goodbye() == (4321, "")
     await until(lambda: figures(running)["fairway_websockets"] == 0)
     found = figures(running)
     assert found['fairway_websockets_closed_total{code="4xxx"}'] == 1
+    assert found['fairway_frames_total{direction="received"}'] == 4
+    assert found['fairway_frames_total{direction="sent"}'] == 3
     assert found['fairway_bytes_total{protocol="websocket",direction="sent"}'] == 7
 
 

@@ -79,7 +79,11 @@ def limits() -> list[str]:
 
 def _of_requests(context: Context) -> list[Family]:
     counters = context.counters
-    open_now = [each for each in tuple(context.connections) if isinstance(each, WebSocketStream)]
+    open_now = [
+        each
+        for each in tuple(context.connections)
+        if isinstance(each, WebSocketStream) and not each.ended
+    ]
     found = [
         family(
             "fairway_requests",
@@ -99,6 +103,20 @@ def _of_requests(context: Context) -> list[Family]:
             {
                 ("received",): counters.messages_received,
                 ("sent",): counters.messages_sent,
+            },
+            "direction",
+        ),
+        family(
+            "fairway_frames",
+            "counter",
+            "Frames of WebSockets, by direction: messages, their fragments, and control frames.",
+            {
+                ("received",): counters.messages_received
+                + counters.others_received
+                + sum(each.other_frames[0] for each in open_now),
+                ("sent",): counters.messages_sent
+                + counters.others_sent
+                + sum(each.other_frames[1] for each in open_now),
             },
             "direction",
         ),

@@ -16,6 +16,8 @@ HELP: Final = {
     "rejected": "WebSockets that the application or the server refused.",
     "messages_received": "Messages that came from WebSockets.",
     "messages_sent": "Messages that went out to WebSockets.",
+    "others_received": "Other frames that came from WebSockets that have ended.",
+    "others_sent": "Control frames that went out to WebSockets that have ended.",
     "http_received": "Bytes of request bodies that applications were given.",
     "http_sent": "Bytes of response bodies that applications sent.",
     "websocket_received": "Bytes that came from WebSockets that have ended, frames and all.",
@@ -33,6 +35,9 @@ class Counters:
         rejected: WebSockets that the application or the server refused.
         messages_received: Messages that came from WebSockets.
         messages_sent: Messages that went out to WebSockets.
+        others_received: Control frames, and fragments but for the last of each message, that came
+            from WebSockets that have ended; those that are open count for themselves.
+        others_sent: Control frames that went out to such WebSockets.
         http_received: Bytes of request bodies that applications were given.
         http_sent: Bytes of response bodies that applications sent.
         websocket_received: Bytes that came from WebSockets that have ended; those that are open
@@ -54,6 +59,8 @@ class Counters:
         self.rejected = 0
         self.messages_received = 0
         self.messages_sent = 0
+        self.others_received = 0
+        self.others_sent = 0
         self.http_received = 0
         self.http_sent = 0
         self.websocket_received = 0

@@ -302,6 +302,9 @@ class WebSocketStream(Intake):
         self._outbox.ready = False
         # The application may have been told already, by who ended the connection for it.
         if phase in ALIVE:
+            counters, (received, sent) = self._context.counters, self.other_frames
+            counters.others_received += received
+            counters.others_sent += sent
             self._log("disconnected", code)
         elif phase in UNDECIDED:
             self._log("rejected", status)
@@ -359,6 +362,16 @@ class WebSocketStream(Intake):
     def unsent(self) -> int:
         """Bytes that wait for the client to read."""
         return self._transport.get_write_buffer_size()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the WebSocket is over, and counted as such; its connection may linger."""
+        return self._phase is _CLOSED
+
+    @property
+    def other_frames(self) -> tuple[int, int]:
+        """How many frames that are no message by themselves have come, and have been sent."""
+        return self._frames.others_received, self._frames.others_sent
 
     def ping(self) -> None:
         """Ask the client whether it is there."""
