@@ -754,6 +754,17 @@ class TestLimits:
         detail = "Too many streams ended early."
         failed(peer, attack, ErrorCode.ENHANCE_YOUR_CALM, detail, Limit.RESETS)
 
+    def test_refused_again_and_again(self) -> None:
+        """So do requests that are too large: to read many small fields takes time."""
+        peer = Peer(resets=10, header_count=5)
+        many = [*GET, *[(b"a", b"b")] * 10]
+        for stream_id in range(1, 21, 2):
+            (event,) = peer.say(peer.speaker.headers(stream_id, many))
+            assert isinstance(event, RequestRefused)
+        attack = peer.speaker.headers(21, many)
+        detail = "Too many streams ended early."
+        failed(peer, attack, ErrorCode.ENHANCE_YOUR_CALM, detail, Limit.RESETS)
+
     def test_resets_spread_out(self) -> None:
         """A client that gives up now and then is left alone."""
         peer = Peer(resets=10)

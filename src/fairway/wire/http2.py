@@ -199,6 +199,10 @@ class HTTP2Connection(Engine):
         """A stream ended early; a client that makes the server reset it pays as if it did so."""
         self._streams.pop(event.stream_id, None)
         events.append(event)
+        self._charge_end()
+
+    def _charge_end(self) -> None:
+        """Another stream has come to nothing, and somebody had to read its fields."""
         if not self._resets.spend(self._now):
             raise ConnectionBroken(
                 ErrorCode.ENHANCE_YOUR_CALM, "Too many streams ended early.", Limit.RESETS
@@ -257,6 +261,8 @@ class HTTP2Connection(Engine):
             events.append(
                 RequestRefused(stream_id, refused.refusal, refused.request, refused.limit, to_head)
             )
+            if refused.limit is not None:
+                self._charge_end()  # many small fields cost more than their bytes
             return
         if request.upgrade is None:
             stream.expected = request.content_length
