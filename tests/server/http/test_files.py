@@ -77,6 +77,13 @@ def sends(*events: Event, errors: list[Exception] | None = None) -> ASGIApplicat
     return app
 
 
+def null_refused() -> str:
+    """What Python says of a path with a zero byte, each version in other words."""
+    with pytest.raises(ValueError, match="null") as caught:
+        os.open("/\0", os.O_RDONLY)
+    return str(caught.value)
+
+
 class TestPathsend:
     """A file that is the whole body."""
 
@@ -228,7 +235,7 @@ class TestPathsend:
                 ValueError,
                 "http.response.pathsend cannot send '/dev': it is no regular file.",
             ),
-            ("/\0", ValueError, "http.response.pathsend cannot send '/\\x00': embedded null byte."),
+            ("/\0", ValueError, f"http.response.pathsend cannot send '/\\x00': {null_refused()}."),
         ],
     )  # fmt: skip
     async def test_no_file(
