@@ -81,7 +81,7 @@ async def test_never_serves() -> None:
 async def test_slow_start(monkeypatch: pytest.MonkeyPatch, logs: Logs) -> None:
     """One that takes its time to start is mentioned again and again."""
     monkeypatch.setattr(process_module, "SLOW_START", 0.01)
-    async with worker("sys.stdin.readline()\nready()\ntime.sleep(3600)") as found:
+    async with worker("time.sleep(3600)") as found:
         ready = asyncio.create_task(found.ready())
         await until(lambda: len(logs.records) >= 2)
         for message in logs.take():
