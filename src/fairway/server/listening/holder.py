@@ -66,15 +66,26 @@ def _address(text: str) -> str:
 
 
 def _describe(inodes: set[str]) -> str:
-    """The process that has one of these sockets: of several, the oldest by its number."""
+    """The process that has one of these sockets: of several, the one that was started first."""
     wanted = {f"socket:[{inode}]" for inode in inodes}
     if not wanted:
         return ""
-    for number in sorted(int(entry) for entry in os.listdir(_PROC) if entry.isdecimal()):
+    found: list[tuple[int, str]] = []
+    for number in (entry for entry in os.listdir(_PROC) if entry.isdecimal()):
         try:
-            with os.scandir(_PROC / str(number) / "fd") as descriptors:
+            with os.scandir(_PROC / number / "fd") as descriptors:
                 if any(os.readlink(entry.path) in wanted for entry in descriptors):
-                    return f"process {number}, {(_PROC / str(number) / 'comm').read_text().strip()}"
+                    name = (_PROC / number / "comm").read_text().strip()
+                    found.append((_started(number), f"process {number}, {name}"))
         except OSError:  # it has ended, or is none of ours
             continue
-    return ""
+    return min(found, default=(0, ""))[1]
+
+
+def _started(number: str) -> int:
+    """When a process was started, by the system's clock: proc_pid_stat(5), field 22.
+
+    Numbers begin anew when they are used up, so a child's may be smaller than its parent's.
+    """
+    behind_name = (_PROC / number / "stat").read_text().rpartition(")")[2]
+    return int(behind_name.split()[19])
