@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -51,30 +50,6 @@ def example(option: Option) -> tuple[str, object]:
         return f"{option.minimum:g}", option.minimum
     values = {"int": ("3", 3), "float": ("1.5", 1.5), "str": ("a", "a"), "tuple": ("a", ("a",))}
     return values[option.type.__name__]
-
-
-class Callable3:
-    """An application that is an object."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Do nothing."""
-
-
-class Legacy:
-    """An application of ASGI 2: called with a scope only."""
-
-    def __init__(self, scope: Scope) -> None:
-        self.scope = scope
-
-
-@pytest.fixture
-def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The module ``site_of_tests.asgi``, to put things into."""
-    package, module = ModuleType("site_of_tests"), ModuleType("site_of_tests.asgi")
-    package.__path__ = []
-    monkeypatch.setitem(sys.modules, "site_of_tests", package)
-    monkeypatch.setitem(sys.modules, "site_of_tests.asgi", module)
-    return module
 
 
 @contextmanager

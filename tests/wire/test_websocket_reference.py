@@ -6,7 +6,6 @@ the differences in `TestKnownDifferences`, each of which has its reason there.
 
 import codecs
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 import pytest
 import websockets.frames
@@ -15,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.server import ServerProtocol
 
-from fairway.wire.websocket import Closed, Event, Ping, Pong, WebSocketConnection
+from fairway.wire.websocket import Event, Ping, Pong, WebSocketConnection
 from tests.wire.client import (
     BINARY,
     CLOSE,
@@ -34,22 +33,7 @@ from tests.wire.client import (
 )
 from tests.wire.streams import FUZZ, LooseFrame, loose_frames
 from tests.wire.utf8 import INVALID, UNFINISHED, VALID, is_text
-
-
-class Verdict(NamedTuple):
-    """What an implementation makes of a client: events, and the close code, None while open."""
-
-    events: list[Event]
-    code: int | None
-
-
-def ours(frames: Iterable[bytes], *, message: int = 0, fragment: int = 0) -> Verdict:
-    """Our verdict on whole frames."""
-    connection = WebSocketConnection(message, fragment)
-    events = [event for data in frames for event in connection.receive_data(data)]
-    if events and isinstance(events[-1], Closed):
-        return Verdict(events[:-1], events[-1].code)
-    return Verdict(events, None)
+from tests.wire.verdict import Verdict, ours
 
 
 class Reference:

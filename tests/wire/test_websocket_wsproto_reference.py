@@ -5,7 +5,6 @@ Both must give the same messages and end with the same close code, but for the d
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import pytest
 import wsproto.connection
@@ -13,7 +12,7 @@ import wsproto.events
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairway.wire.websocket import Closed, Event, Ping, Pong, WebSocketConnection
+from fairway.wire.websocket import Event, Ping, Pong, WebSocketConnection
 from tests.wire.client import (
     BINARY,
     CLOSE,
@@ -30,22 +29,7 @@ from tests.wire.client import (
 )
 from tests.wire.streams import FUZZ, LooseFrame, Stream, conversations, loose_frames
 from tests.wire.utf8 import INVALID, UNFINISHED, VALID
-
-
-class Verdict(NamedTuple):
-    """What an implementation makes of a client: events, and the close code, None while open."""
-
-    events: list[Event]
-    code: int | None
-
-
-def ours(data: Iterable[bytes]) -> Verdict:
-    """Our verdict."""
-    connection = WebSocketConnection()
-    events = [event for piece in data for event in connection.receive_data(piece)]
-    if events and isinstance(events[-1], Closed):
-        return Verdict(events[:-1], events[-1].code)
-    return Verdict(events, None)
+from tests.wire.verdict import Verdict, ours
 
 
 def theirs(data: Iterable[bytes]) -> Verdict:

@@ -216,7 +216,7 @@ class Response:
             self._sent += size
             if self._sent > self._length or (self._sent < self._length and not more):
                 self.complete = self.keep_alive = False
-                raise _wrong_length(self._length, self._sent)
+                raise wrong_length(self._length, self._sent)
 
     def _head(
         self,
@@ -243,7 +243,7 @@ class Response:
         if b"content-length" in own:
             length = int(own[b"content-length"])
             if size is not None and size != length and not without_body:
-                raise _wrong_length(length, size)
+                raise wrong_length(length, size)
         elif size is not None and not without_body:
             length = size
         elif not without_body:
@@ -324,7 +324,13 @@ def _unusual_status_line(status: int) -> bytes:
     return b"HTTP/1.1 %d " % status  # the space stays where a phrase would be, RFC 9112 §4
 
 
-def _wrong_length(length: int, sent: int) -> LocalProtocolError:
+def wrong_length(length: int, sent: int) -> LocalProtocolError:
+    """The error for a body that is not as long as its ``Content-Length`` (RFC 9110 §8.6).
+
+    Args:
+        length: Bytes that were declared.
+        sent: Bytes so far, or in all if they are fewer.
+    """
     found = f"has at least {sent}" if sent > length else f"ended after {sent}"
     return LocalProtocolError(
         f"The response declares a Content-Length of {length} bytes, but its body {found}."

@@ -6,7 +6,7 @@ from typing import Final
 
 from fairway._types import Headers
 from fairway.wire.http1_faults import TCHAR
-from fairway.wire.http1_response import LocalProtocolError
+from fairway.wire.http1_response import LocalProtocolError, wrong_length
 from fairway.wire.http2_head import CONNECTION_FIELDS
 
 _TOKEN: Final = re.compile(b"[%b]+" % TCHAR)
@@ -70,7 +70,7 @@ class HTTP2Response:
         length = _length_of(fields)
         if length is not None:
             if size is not None and size != length and not without_body:
-                raise _wrong_length(length, size)
+                raise wrong_length(length, size)
             if without_length:
                 # "MUST NOT send a Content-Length header field in any response with a status code of
                 # … 204 (No Content)", RFC 9110 §8.6
@@ -116,7 +116,7 @@ class HTTP2Response:
             self._sent > self._length or (self._sent < self._length and not more)
         ):
             self.complete = False
-            raise _wrong_length(self._length, self._sent)
+            raise wrong_length(self._length, self._sent)
         return data
 
 
@@ -195,10 +195,3 @@ def _length_of(fields: Headers) -> int | None:
                 raise ValueError(f"The header 'Content-Length' is not a number: {value!r}.")
             length = int(value)
     return length
-
-
-def _wrong_length(length: int, sent: int) -> LocalProtocolError:
-    found = f"has at least {sent}" if sent > length else f"ended after {sent}"
-    return LocalProtocolError(
-        f"The response declares a Content-Length of {length} bytes, but its body {found}."
-    )

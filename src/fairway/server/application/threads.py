@@ -267,11 +267,9 @@ class ThreadLoan(ThreadSensitiveContext):
 
     async def __aexit__(self, *exception: object) -> None:
         """Leave the context."""
-        executors = SyncToAsync.context_to_thread_executor
-        executor = executors[self]
         await super().__aexit__(*exception)  # type: ignore[no-untyped-call]  # asgiref
         self._exited = False
-        executors[self] = executor
+        SyncToAsync.context_to_thread_executor[self] = self._lent
 
 
 def leave_bridges() -> None:

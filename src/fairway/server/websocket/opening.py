@@ -162,20 +162,13 @@ class HTTP1Door:
         headers: Iterable[tuple[bytes, bytes]] = (),
     ) -> bytes:
         """The whole response."""
-        return refusal(context, status, detail, headers)
+        return error_response(
+            status,
+            detail,
+            server=context.server_header,
+            date=context.date(),
+            headers=headers,
+        )
 
 
 HTTP1: Final = HTTP1Door()
-
-
-def refusal(
-    context: Context, status: int, detail: str, headers: Iterable[tuple[bytes, bytes]] = ()
-) -> bytes:
-    """The response to a client that gets no WebSocket."""
-    return error_response(
-        status,
-        detail,
-        server=context.server_header,
-        date=context.date(),
-        headers=headers,
-    )
