@@ -15,13 +15,13 @@ from harness.build import BUILD, BuildError, compile_program, tools_environment
 from harness.contenders import CONTENDERS
 from harness.generator import Generator, LoadError
 from harness.processes import Processors, Server, ServerError, pinned, serving
-from harness.scenarios import SCENARIOS
+from harness.scenarios import SUITES
 
 RATE = 500  #: samples per second
 ROWS = 25  #: of the table
 
 #: What a scenario's sockets do for as long as one looks; an idle server has no profile.
-PROFILED = {scenario.name: scenario for scenario in SCENARIOS if scenario.mode != "idle"}
+PROFILED = {scenario.name: scenario for scenario in SUITES["consumers"] if scenario.mode != "idle"}
 
 
 def main() -> int:

@@ -14,18 +14,8 @@ from harness.contenders import CONTENDERS, Contender
 from harness.figures import Turns
 from harness.generator import Generator, LoadError
 from harness.processes import Processors, ServerError
-from harness.scenarios import (
-    LAYER_SCENARIOS,
-    SCENARIOS,
-    SERVER_SCENARIOS,
-    Lane,
-    Scenario,
-    take_turn,
-)
+from harness.scenarios import ALL, SUITES, Lane, Scenario, Work
 
-#: By the word on the command line that stands for all of them.
-SUITES = {"consumers": SCENARIOS, "servers": SERVER_SCENARIOS, "layers": LAYER_SCENARIOS}
-ALL = tuple(scenario for suite in SUITES.values() for scenario in suite)
 HELP = "consumers (the default), servers and layers each stand for several"
 
 
@@ -71,7 +61,14 @@ def _compare(
         turns: Turns = {lane: [] for lane in lanes[scenario.name]}
         for lane in _order(lanes[scenario.name], effort.turns):
             contender = by_name[lane.contender]
-            turn = take_turn(scenario, lane, effort, contender, generator, processors)
+            turn = Work(
+                scenario=scenario,
+                lane=lane,
+                effort=effort,
+                contender=contender,
+                generator=generator,
+                processors=processors,
+            ).take_turn()
             turns[lane].append(turn)
             progress.say(report.announce_turn(scenario, lane, turn))
         measured[scenario.name] = scenario, effort, turns

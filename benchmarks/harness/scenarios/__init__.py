@@ -1,0 +1,18 @@
+"""What is compared: each scenario is one kind of work that every contender does in turn.
+
+A new one is a ``Scenario`` in the ``SCENARIOS`` of a module here. A new suite is a module with its
+``SCENARIOS`` and a line in :data:`SUITES`.
+"""
+
+from harness.scenarios import consumers, layers, servers
+from harness.scenarios.model import Effort, Lane, Scenario, Turn, Work
+
+__all__ = ["ALL", "SUITES", "Effort", "Lane", "Scenario", "Turn", "Work"]
+
+#: By the word on the command line that stands for all of them.
+SUITES = {
+    "consumers": consumers.SCENARIOS,
+    "servers": servers.SCENARIOS,
+    "layers": layers.SCENARIOS,
+}
+ALL = tuple(scenario for suite in SUITES.values() for scenario in suite)

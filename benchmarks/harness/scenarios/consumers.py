@@ -1,0 +1,51 @@
+"""Django's consumers in one process, beside Channels: what one comes to Fairway for."""
+
+from harness.contenders import BARE, CHANNELS, FAIRWAY
+from harness.scenarios.model import Effort, Lane, Scenario
+from harness.scenarios.turns import idle_memory, under_load
+
+SCENARIOS = (
+    Scenario(
+        name="echo",
+        title="Echo through an async consumer: 50 sockets, 128 bytes, one message in flight each",
+        unit="messages/s",
+        mode="echo",
+        measure=under_load,
+        lanes=(
+            Lane(contender=FAIRWAY, path="/echo/"),
+            Lane(contender=CHANNELS, path="/echo/"),
+            Lane(contender=BARE, path="/echo/"),
+        ),
+        full=Effort(turns=5, sockets=50, seconds=2.5, warmup=0.5),
+        quick=Effort(turns=2, sockets=50, seconds=1.0, warmup=0.3),
+    ),
+    Scenario(
+        name="group",
+        title="Group message of 128 bytes to 1,000 sockets, the next one when all have it",
+        unit="deliveries/s",
+        mode="group",
+        measure=under_load,
+        lanes=(
+            Lane(contender=FAIRWAY, path="/group/"),
+            Lane(contender=FAIRWAY, path="/broadcast/", note="websocket.send"),
+            Lane(contender=CHANNELS, path="/group/"),
+            Lane(contender=BARE, path="/group/"),
+        ),
+        full=Effort(turns=5, sockets=1000, seconds=2.5, warmup=0.5),
+        quick=Effort(turns=2, sockets=1000, seconds=1.0, warmup=0.2),
+    ),
+    Scenario(
+        name="idle",
+        title="Memory per idle socket, its consumer in a group",
+        unit="bytes/socket",
+        mode="idle",
+        measure=idle_memory,
+        lower_is_better=True,
+        lanes=(
+            Lane(contender=FAIRWAY, path="/group/"),
+            Lane(contender=CHANNELS, path="/group/"),
+        ),
+        full=Effort(turns=3, sockets=3000),
+        quick=Effort(turns=1, sockets=1000),
+    ),
+)

@@ -1,0 +1,120 @@
+"""What a scenario is: one kind of work, who does it, how much of it, and how a turn is taken."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from harness.contenders import APPLICATION, Contender
+from harness.generator import Generator, Report
+from harness.processes import Processors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lane:
+    """One row of a scenario's table: a contender at one of the project's paths.
+
+    Attributes:
+        contender: The name of who serves.
+        path: Where the sockets are opened; it picks the consumer.
+        note: What is special about this row, or nothing.
+    """
+
+    contender: str
+    path: str
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """The row's name."""
+        return f"{self.contender}, {self.note}" if self.note else self.contender
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How much is done: everything that ``--quick`` makes smaller.
+
+    Attributes:
+        turns: How often every lane has its turn.
+        seconds: The measured part of a turn, in seconds.
+        warmup: What comes before it, in seconds.
+        sockets: How many are opened.
+        count: How often something is done, where neither of those applies.
+    """
+
+    turns: int
+    sockets: int = 0
+    seconds: float = 0.0
+    warmup: float = 0.0
+    count: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """One measurement of one lane.
+
+    Attributes:
+        value: The figure, in the scenario's unit.
+        report: Everything else that the load generator said, by name.
+    """
+
+    value: float
+    report: Report
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """One comparison.
+
+    Attributes:
+        name: The word on the command line.
+        title: What is measured, for readers.
+        unit: Of the figure.
+        lower_is_better: A cost rather than a rate.
+        measure: Takes a turn: one of the functions in :mod:`harness.scenarios.turns`, or another.
+        mode: The load generator's; nothing where it has no part.
+        size: Payload of each message in bytes.
+        lanes: Who takes part; the first is ours.
+        processes: How many share the sockets.
+        application: What is served, for servers that are told.
+        full, quick: The two efforts.
+    """
+
+    name: str
+    title: str
+    unit: str
+    measure: "Callable[[Work], Turn]"
+    lanes: Sequence[Lane]
+    full: Effort
+    quick: Effort
+    mode: str = ""
+    size: int = 128
+    processes: int = 1
+    application: str = APPLICATION
+    lower_is_better: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What is to be done in one turn, and with what.
+
+    Attributes:
+        scenario, lane, effort: What.
+        contender: Who serves.
+        generator: What makes the load.
+        processors: Where either of them runs.
+    """
+
+    scenario: Scenario
+    lane: Lane
+    effort: Effort
+    contender: Contender
+    generator: Generator
+    processors: Processors
+
+    def take_turn(self) -> Turn:
+        """Measures once, in a fresh server process.
+
+        Raises:
+            ServerError: The server did not start.
+            LoadError: The server did not do the work it was asked to do.
+        """
+        return self.scenario.measure(self)

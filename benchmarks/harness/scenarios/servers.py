@@ -1,0 +1,94 @@
+"""Beside other servers, with the same applications."""
+
+from harness.contenders import (
+    APPLICATION,
+    BARE,
+    CHANNELS,
+    DAPHNE,
+    FAIRWAY,
+    GRANIAN,
+    GRANIAN_WSGI,
+    GUNICORN,
+    HYPERCORN,
+    PICOWS,
+    PLAIN,
+    UVICORN,
+    WEBSOCKETS,
+    WS,
+)
+from harness.scenarios.model import Effort, Lane, Scenario
+from harness.scenarios.turns import opening, under_load
+
+
+def _pages(name: str, title: str, path: str, *contenders: str, application: str) -> Scenario:
+    """Requests for one page, each on one of 50 connections that stay."""
+    return Scenario(
+        name=name,
+        title=title,
+        unit="requests/s",
+        mode="http",
+        measure=under_load,
+        application=application,
+        lanes=[Lane(contender=contender, path=path) for contender in contenders],
+        full=Effort(turns=5, sockets=50, seconds=2.0, warmup=0.5),
+        quick=Effort(turns=1, sockets=50, seconds=1.0, warmup=0.3),
+    )
+
+
+SCENARIOS = (
+    _pages(
+        "hello", "Thirteen bytes from an ASGI application over HTTP/1.1, 50 connections", "/",
+        FAIRWAY, UVICORN, GRANIAN, HYPERCORN, DAPHNE, BARE, application=PLAIN,
+    ),
+    _pages(
+        "view", "The same from a sync view of Django without middleware", "/view/",
+        FAIRWAY, UVICORN, DAPHNE, GUNICORN, GRANIAN_WSGI, application=APPLICATION,
+    ),
+    _pages(
+        "async-view", "The same from an async view", "/async-view/",
+        FAIRWAY, UVICORN, GRANIAN, HYPERCORN, DAPHNE, application=APPLICATION,
+    ),
+    Scenario(
+        name="asgi-echo",
+        title="Echo through a bare ASGI application: 50 sockets, 128 bytes, one message in flight",
+        unit="messages/s",
+        mode="echo",
+        measure=under_load,
+        application=PLAIN,
+        lanes=[
+            Lane(contender=contender, path="/echo/")
+            for contender in (
+                FAIRWAY, UVICORN, GRANIAN, HYPERCORN, DAPHNE, WEBSOCKETS, PICOWS, WS, BARE,
+            )
+        ],
+        full=Effort(turns=5, sockets=50, seconds=2.0, warmup=0.5),
+        quick=Effort(turns=1, sockets=50, seconds=1.0, warmup=0.3),
+    ),
+    Scenario(
+        name="sync-echo",
+        title="Echo through a sync consumer: 20 sockets, 128 bytes, one message in flight each",
+        unit="messages/s",
+        mode="echo",
+        measure=under_load,
+        lanes=(
+            Lane(contender=FAIRWAY, path="/sync-echo/"),
+            Lane(contender=CHANNELS, path="/sync-echo/"),
+        ),
+        full=Effort(turns=5, sockets=20, seconds=2.0, warmup=0.5),
+        quick=Effort(turns=1, sockets=20, seconds=1.0, warmup=0.3),
+    ),
+    Scenario(
+        name="open",
+        title="Sockets opened one after the other, 64 at a time, a consumer for each",
+        unit="sockets/s",
+        mode="idle",
+        measure=opening,
+        lanes=(
+            Lane(contender=FAIRWAY, path="/echo/"),
+            Lane(contender=CHANNELS, path="/echo/"),
+            Lane(contender=BARE, path="/echo/"),
+        ),
+        full=Effort(turns=5, sockets=3000),
+        quick=Effort(turns=1, sockets=1000),
+    ),
+)  # fmt: skip

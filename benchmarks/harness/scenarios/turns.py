@@ -1,0 +1,90 @@
+"""How a turn is taken: servers are started, load is put on them, and a figure is read."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from harness.contenders import Contender
+from harness.generator import Report
+from harness.layers import meeting
+from harness.processes import Processors, Server, serving, settled_memory
+from harness.scenarios.model import Turn, Work
+
+WARM_SOCKETS = "100"  # opened and closed before memory is read for the first time
+BODY = "Hello, world!"  # of every page
+HOLD = "60"  # seconds after which the generator gives up holding idle sockets
+
+
+@contextlib.contextmanager
+def servers_of(work: Work) -> Iterator[list[Server]]:
+    """Runs as many servers as the scenario wants for the length of the block.
+
+    Behind those that serve comes the Redis that they share, if they need one: it is weighed too.
+    """
+    with contextlib.ExitStack() as stack:
+        place = stack.enter_context(meeting(work.contender, work.processors))
+        command = partial(work.contender.command, application=work.scenario.application)
+        servers = [
+            stack.enter_context(serving(command, place.environment, work.processors.server))
+            for _ in range(work.scenario.processes)
+        ]
+        if place.redis is not None:
+            servers.append(place.redis)
+        yield servers
+
+
+def options_of(work: Work) -> dict[str, str]:
+    """Where the load generator's sockets are opened, and how many of them."""
+    return {"--path": work.lane.path, "--sockets": str(work.effort.sockets)}
+
+
+def under_load(work: Work) -> Turn:
+    """What is done per second while the load generator asks for more without a pause."""
+    options = options_of(work)
+    options["--size"] = str(work.scenario.size)
+    options["--seconds"] = str(work.effort.seconds)
+    options["--warmup"] = str(work.effort.warmup)
+    if work.scenario.mode == "http":
+        options["--body"] = BODY
+    with servers_of(work) as servers:
+        report = work.generator.run(work.scenario.mode, servers, options)
+    return Turn(value=report["per_second"], report=report)
+
+
+def opening(work: Work) -> Turn:
+    """How fast sockets open at a server that has already seen a few come and go."""
+    options = options_of(work) | {"--seconds": HOLD}
+    with servers_of(work) as servers:
+        work.generator.run("idle", servers, options | {"--sockets": WARM_SOCKETS})
+        report = work.generator.run("idle", servers, options)
+    return Turn(value=report["opened_per_second"], report=report)
+
+
+def idle_memory(work: Work) -> Turn:
+    """The memory that idle sockets add to a server that has already seen a few come and go."""
+    options = options_of(work) | {"--seconds": HOLD}
+    with servers_of(work) as servers:
+        pid = servers[0].pid
+        work.generator.run("idle", servers, options | {"--sockets": WARM_SOCKETS})
+        before = settled_memory(pid)
+        with work.generator.hold("idle", servers, options) as report:
+            after = settled_memory(pid)
+    report["memory_before"], report["memory_after"] = before, after
+    return Turn(value=(after - before) / work.effort.sockets, report=report)
+
+
+def in_roles(
+    play: Callable[[Contender, Processors, int], Report], figure: str
+) -> Callable[[Work], Turn]:
+    """Something that processes do with a channel layer, without servers or load generator.
+
+    Args:
+        play: A function of :mod:`harness.layers`.
+        figure: That of its report.
+    """
+
+    def measure(work: Work) -> Turn:
+        report = play(work.contender, work.processors, work.effort.count)
+        return Turn(value=report[figure], report=report)
+
+    return measure
