@@ -40,7 +40,8 @@ def _profile(arguments: argparse.Namespace) -> None:
     contender = CONTENDERS[arguments.contender][1](refresh=False)
     lane = next(lane for lane in scenario.lanes if lane.contender == contender.name)
     processors = Processors.choose()
-    generator = Generator(compile_program("load"), processors.generator)
+    # Asleep it lets py-spy have their processor, for which the server is stopped.
+    generator = Generator(compile_program("load"), processors.generator, sleeps=True)
     spy = tools_environment().python.parent / "py-spy"
     options = {
         "--path": arguments.path or lane.path,

@@ -27,7 +27,9 @@ def main() -> int:
     try:
         field = _field(chosen, arguments)
         processors = Processors.choose()
-        generator = Generator(compile_program("load"), processors.generator)
+        generator = Generator(
+            compile_program("load"), processors.generator, sleeps=processors.shared
+        )
         _compare(chosen, field, generator, processors, arguments)
     except (BuildError, ServerError, LoadError) as error:
         print(f"\n{error}", file=sys.stderr)

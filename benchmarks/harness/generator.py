@@ -17,11 +17,19 @@ class LoadError(Exception):
 
 
 class Generator:
-    """The load generator, pinned to one processor."""
+    """The load generator, pinned to one processor.
 
-    def __init__(self, program: Path, processor: int) -> None:
+    Args:
+        program: What was compiled.
+        processor: The number of its processor.
+        sleeps: Whether it leaves its processor to others while there is nothing to read. Without
+            that it polls, as whoever wakes it is charged for the waking.
+    """
+
+    def __init__(self, program: Path, processor: int, *, sleeps: bool = False) -> None:
         self._program = program
         self._processor = processor
+        self._waits = "sleeping" if sleeps else "spinning"
 
     def run(self, mode: str, servers: Sequence[Server], options: Mapping[str, str]) -> Report:
         """Measures once; blocks until the generator has ended.
@@ -49,7 +57,7 @@ class Generator:
         Raises:
             LoadError: The proof of correctness failed.
         """
-        command = [str(self._program), mode]
+        command = [str(self._program), mode, "--waits", self._waits]
         for server in servers:
             for pid in descendants(server.pid):
                 command += ["--server", str(pid)]

@@ -21,6 +21,7 @@ void run_idle(struct load *load)
     if (epoll_ctl(load->epoll, EPOLL_CTL_ADD, STDIN_FILENO, &event))
         die("standard input must be a pipe: a line or its end is the word to stop (%s)", strerror(errno));
     load->on_message = on_unasked;
+    load->options.waiting = NAPPING; /* what is weighed now does not depend on it */
     uint64_t end = now() + (uint64_t)(load->options.seconds * 1e9);
     while (!load->stop && now() < end)
         poll_sockets(load, 100);

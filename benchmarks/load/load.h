@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -16,6 +17,14 @@
 enum { STAMP = 16 };
 
 enum { MAX_SERVERS = 8 };
+
+/* How it waits when there is nothing to read.
+ *
+ * To wake a receiver that sleeps in epoll_wait costs the sender an interrupt to the other processor, 1.5 to
+ * 4 us for each message, the more the slower the server is: it would be charged for how the generator waits.
+ * So it never sleeps while it measures. Where the servers need its processor too it sleeps by the clock, which
+ * nobody has to wake it from. Only if both have the same single processor does it sleep until something comes. */
+enum waiting { SPINNING, NAPPING, SLEEPING };
 
 struct options {
     const char *mode, *host, *path, *cookie, *origin;
@@ -29,6 +38,7 @@ struct options {
     size_t count;       /* end the window early after so many messages or rounds */
     pid_t server[MAX_SERVERS]; /* whose processor time is read */
     size_t servers;
+    enum waiting waiting;
 };
 
 struct client {
@@ -57,14 +67,20 @@ struct load {
     uint8_t *expected;      /* a payload, its filler already written */
     uint64_t random;
     size_t done, in_flight; /* messages or rounds in the window; messages under way */
+    uint64_t idle, idle_since; /* nanoseconds in which nothing came; when that began again, or 0 */
     struct histogram latency;
 };
 
 /* What is read at both ends of the window. */
 struct reading {
     uint64_t time;
-    double own, server; /* processor seconds so far */
+    double busy;   /* seconds so far in which the generator had something to do */
+    double server; /* processor seconds so far */
 };
+
+/* waiting.c */
+int wait_for_events(struct load *load, struct epoll_event *events, int most, int milliseconds);
+double busy_seconds(const struct load *load, uint64_t time);
 
 /* sockets.c */
 void read_websocket(struct load *load, struct client *client);

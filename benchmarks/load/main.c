@@ -3,6 +3,7 @@
  *
  *   load echo|group|http|idle --port PORT --path /PATH/ --sockets N [--size BYTES] [--seconds S] [--warmup S]
  *        [--count N] [--body TEXT] [--cookie TEXT] [--origin TEXT] [--host 127.0.0.1] [--server PID]
+ *        [--waits spinning|napping|sleeping]
  *
  * Several --port share the sockets in turn; of several --server the processor times are added.
  *
@@ -28,17 +29,11 @@ void stamp(uint8_t *payload, uint32_t index, uint32_t sequence)
     }
 }
 
-static double seconds_on(clockid_t clock)
-{
-    struct timespec time = {0};
-    clock_gettime(clock, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
 struct reading read_clocks(const struct load *load)
 {
     clockid_t server;
-    struct reading reading = {.time = now(), .own = seconds_on(CLOCK_PROCESS_CPUTIME_ID)};
+    struct reading reading = {.time = now()};
+    reading.busy = busy_seconds(load, reading.time);
     for (size_t i = 0; i < load->options.servers; i++)
         if (!clock_getcpuclockid(load->options.server[i], &server))
             reading.server += seconds_on(server);
@@ -61,7 +56,7 @@ void report(const struct load *load, const char *counted, size_t count, struct r
            (double)histogram_quantile(latency, 0.50) / 1e6,
            (double)histogram_quantile(latency, 0.99) / 1e6, (double)latency->largest / 1e6);
     printf("\"generator_busy\": %.4f, \"server_busy\": %.4f, \"server_us\": %.4f}\n",
-           (until.own - from.own) / seconds, (until.server - from.server) / seconds,
+           (until.busy - from.busy) / seconds, (until.server - from.server) / seconds,
            (until.server - from.server) * 1e6 / (double)count);
 }
 
@@ -95,6 +90,15 @@ static double seconds_option(const char *option, const char *text)
     if (end == text || *end || !(value >= 0 && value <= MAX_SECONDS))
         die("%s must be seconds from 0 to %d, not \"%s\"", option, MAX_SECONDS, text);
     return value;
+}
+
+static enum waiting waiting_option(const char *option, const char *text)
+{
+    static const char *const ways[] = {[SPINNING] = "spinning", [NAPPING] = "napping", [SLEEPING] = "sleeping"};
+    for (enum waiting way = SPINNING; way <= SLEEPING; way++)
+        if (!strcmp(text, ways[way]))
+            return way;
+    die("%s must be spinning, napping or sleeping, not \"%s\"", option, text);
 }
 
 static const char *header_option(const char *option, const char *text)
@@ -136,6 +140,8 @@ static void set_option(struct options *options, const char *name, const char *va
         options->origin = header_option(name, value);
     else if (!strcmp(name, "--body"))
         options->body = value;
+    else if (!strcmp(name, "--waits"))
+        options->waiting = waiting_option(name, value);
     else if (!strcmp(name, "--host"))
         options->host = value;
     else

@@ -133,9 +133,7 @@ void read_websocket(struct load *load, struct client *client)
 void poll_sockets(struct load *load, int milliseconds)
 {
     struct epoll_event events[EVENTS];
-    int count = epoll_wait(load->epoll, events, EVENTS, milliseconds);
-    if (count < 0 && errno != EINTR)
-        die("epoll_wait: %s", strerror(errno));
+    int count = wait_for_events(load, events, EVENTS, milliseconds);
     for (int i = 0; i < count; i++) {
         if (events[i].data.ptr)
             load->read(load, events[i].data.ptr);

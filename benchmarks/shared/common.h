@@ -6,12 +6,16 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 /* Prints "<program>: <message>" on standard error and exits with status 1. */
 __attribute__((noreturn, format(printf, 1, 2))) void die(const char *format, ...);
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t now(void);
+
+/* What a clock shows, in seconds; 0 if there is no such clock (any more). */
+double seconds_on(clockid_t clock);
 
 /* Reads a whole number between `low` and `high`, or dies naming the option. */
 long number(const char *option, const char *text, long low, long high);
