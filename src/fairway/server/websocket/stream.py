@@ -181,6 +181,8 @@ class WebSocketStream(Intake):
         self.received += len(data)
         if self._meter is not None:
             self._overdo(self._meter.take_bytes(self.heard_at, len(data)))
+        elif self._receive_message(data):
+            return
         self._receive(data)
 
     def eof_received(self) -> bool:
