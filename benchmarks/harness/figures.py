@@ -41,11 +41,22 @@ def ratio(turns: Turns, lane: Lane, against: str, *, processor: bool = False) ->
         against: The name of the contender to compare with; its first lane counts.
         processor: Compare :func:`work_per_processor_second` rather than the figure.
     """
+    other = row(turns, against)
+    if other is None or lane.contender == against:
+        return None
     figures = work_per_processor_second if processor else values
-    for other, taken in turns.items():
-        if other.contender == against and lane.contender != against:
-            pairs = list(zip(figures(turns[lane]), figures(taken), strict=True))
-            if any(theirs <= 0 for _, theirs in pairs):  # nothing, as far as it can be measured
-                return None
-            return median(ours / theirs for ours, theirs in pairs)
-    return None
+    return ratio_of(figures(turns[lane]), figures(turns[other]))
+
+
+def row(turns: Turns, name: str) -> Lane | None:
+    """The lane of that name, or the first of the contender of that name."""
+    named = [lane for lane in turns if lane.name == name]
+    named += [lane for lane in turns if lane.contender == name]
+    return named[0] if named else None
+
+
+def ratio_of(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
+    """The median of the ratios within the rounds; None where one divides by nothing."""
+    if any(each <= 0 for each in theirs):  # as far as it can be measured
+        return None
+    return median(one / other for one, other in zip(ours, theirs, strict=True))

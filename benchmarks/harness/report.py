@@ -5,6 +5,7 @@ from statistics import median
 from harness.contenders import BARE, CHANNELS, CORE, GRANIAN, GRANIAN_WSGI, PUBSUB, UVICORN
 from harness.figures import Turns, ratio, reported, values
 from harness.scenarios import Lane, Scenario, Turn
+from harness.targets import FIGURE, PROCESSOR, SATURATED, Verdict, verdicts
 
 WIDTH = 30  #: of the names of lanes
 #: A load generator that is busier than this share of the time may be the bottleneck.
@@ -19,9 +20,6 @@ PEERS = (
     (PUBSUB, "x pub/sub"),
     (CORE, "x core"),
 )
-#: A server under these loads has always something to do: if it ran less, others had its processor.
-SATURATED = 0.8
-
 #: What else a report may hold that is worth a column.
 OTHERS = {
     "opened_per_second": "opened/s",
@@ -61,6 +59,7 @@ def table(scenario: Scenario, turns: Turns) -> str:
         lines.append(f"  {name:{WIDTH}}{''.join(aligned)}")
     if all("server_busy" in turn.report for taken in turns.values() for turn in taken):
         lines += _remarks(turns)
+    lines += map(_verdict_line, verdicts(scenario, turns))
     return "\n".join(lines)
 
 
@@ -102,6 +101,24 @@ def _remarks(turns: Turns) -> list[str]:
             " on this machine was the reason, read the ratios by processor time."
         )
     return remarks
+
+
+def _verdict_line(verdict: Verdict) -> str:
+    """Such as ``Target: Fairway >= 6 x Channels on uvicorn: 6.71 by rate (6.65 …), met``."""
+    target = verdict.target
+    sign, limit = (">=", target.at_least) if target.at_least is not None else ("<=", target.at_most)
+    line = f"  Target: {target.lane}{', ' * bool(target.figure)}{target.figure} {sign} {limit:,g}"
+    if target.against:
+        line += f" x {target.against}"
+    if verdict.measured is None:
+        return f"{line}: not measured"
+    line += f": {verdict.measured:,.0f}" if verdict.measured >= 100 else f": {verdict.measured:.3g}"
+    if verdict.by != FIGURE:
+        other, value = (
+            ("rate", verdict.rate) if verdict.by == PROCESSOR else (PROCESSOR, verdict.processor)
+        )
+        line += f" by {verdict.by} ({_times(value)} by {other})"
+    return f"{line}: {'met' if verdict.met else 'MISSED'}"
 
 
 def _times(value: float | None) -> str:

@@ -27,6 +27,7 @@ from harness.figures import Turns, ratio, values
 from harness.processes import Processors
 from harness.report import LIMITS
 from harness.scenarios import Effort, Lane, Scenario
+from harness.targets import SATURATED, Verdict, verdicts
 
 Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | float | None"
 
@@ -106,6 +107,8 @@ def document(
             "generator_processor": processors.generator,
             "turns": "alternating, every second round in reverse, each in a fresh server process",
             "figure": "median of the turns; ratios are medians of the ratios within a round",
+            "targets": "by rate where both servers had something to do for at least"
+            f" {SATURATED:.0%} of the time, by processor time elsewhere",
             "memory": "proportional set size of the server and its children, per socket",
         },
         "contenders": {
@@ -148,6 +151,23 @@ def _scenario_document(scenario: Scenario, effort: Effort, turns: Turns) -> dict
         "seconds": effort.seconds,
         "warmup": effort.warmup,
         "lanes": lanes,
+        "targets": [_target_document(verdict) for verdict in verdicts(scenario, turns)],
+    }
+
+
+def _target_document(verdict: Verdict) -> dict[str, Json]:
+    target = verdict.target
+    return {
+        "lane": target.lane,
+        "against": target.against,
+        "figure": target.figure,
+        "at_least": target.at_least,
+        "at_most": target.at_most,
+        "by": verdict.by,
+        "measured": _rounded(verdict.measured),
+        "rate": _rounded(verdict.rate),
+        "processor": _rounded(verdict.processor),
+        "met": verdict.met,
     }
 
 

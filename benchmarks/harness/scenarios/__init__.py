@@ -5,9 +5,9 @@ A new one is a ``Scenario`` in the ``SCENARIOS`` of a module here. A new suite i
 """
 
 from harness.scenarios import consumers, layers, servers
-from harness.scenarios.model import Effort, Lane, Scenario, Turn, Work
+from harness.scenarios.model import Effort, Lane, Scenario, Target, Turn, Work
 
-__all__ = ["ALL", "SUITES", "Effort", "Lane", "Scenario", "Turn", "Work"]
+__all__ = ["ALL", "SUITES", "Effort", "Lane", "Scenario", "Target", "Turn", "Work"]
 
 #: By the word on the command line that stands for all of them.
 SUITES = {

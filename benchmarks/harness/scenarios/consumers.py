@@ -1,8 +1,11 @@
 """Django's consumers in one process, beside Channels: what one comes to Fairway for."""
 
 from harness.contenders import BARE, CHANNELS, FAIRWAY
-from harness.scenarios.model import Effort, Lane, Scenario
+from harness.scenarios.model import Effort, Lane, Scenario, Target
 from harness.scenarios.turns import idle_memory, under_load
+
+#: A group message that is encoded and framed once for all who get it.
+ENCODED_ONCE = Lane(contender=FAIRWAY, path="/broadcast/", note="websocket.send")
 
 SCENARIOS = (
     Scenario(
@@ -16,6 +19,10 @@ SCENARIOS = (
             Lane(contender=CHANNELS, path="/echo/"),
             Lane(contender=BARE, path="/echo/"),
         ),
+        targets=(
+            Target(against=CHANNELS, at_least=6),
+            Target(against=BARE, at_least=0.45),
+        ),
         full=Effort(turns=5, sockets=50, seconds=2.5, warmup=0.5),
         quick=Effort(turns=2, sockets=50, seconds=1.0, warmup=0.3),
     ),
@@ -27,9 +34,14 @@ SCENARIOS = (
         measure=under_load,
         lanes=(
             Lane(contender=FAIRWAY, path="/group/"),
-            Lane(contender=FAIRWAY, path="/broadcast/", note="websocket.send"),
+            ENCODED_ONCE,
             Lane(contender=CHANNELS, path="/group/"),
             Lane(contender=BARE, path="/group/"),
+        ),
+        targets=(
+            Target(against=CHANNELS, at_least=15),
+            Target(against=BARE, at_least=0.4),
+            Target(lane=ENCODED_ONCE.name, against=BARE, at_least=0.85),
         ),
         full=Effort(turns=5, sockets=1000, seconds=2.5, warmup=0.5),
         quick=Effort(turns=2, sockets=1000, seconds=1.0, warmup=0.2),
@@ -45,6 +57,7 @@ SCENARIOS = (
             Lane(contender=FAIRWAY, path="/group/"),
             Lane(contender=CHANNELS, path="/group/"),
         ),
+        targets=(Target(at_most=8000),),
         full=Effort(turns=3, sockets=3000),
         quick=Effort(turns=1, sockets=1000),
     ),

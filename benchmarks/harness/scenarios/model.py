@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from harness.contenders import APPLICATION, Contender
+from harness.contenders import APPLICATION, FAIRWAY, Contender
 from harness.generator import Generator, Report
 from harness.processes import Processors
 
@@ -61,6 +61,29 @@ class Turn:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Target:
+    """What one of our rows has to reach; :mod:`harness.targets` tells whether it does.
+
+    Attributes:
+        lane: The row's name.
+        against: The name of another row, or of a contender, whose first row counts: what is limited
+            is the ratio of the two figures. With nothing it is the figure itself.
+        figure: The one of the load generator's report that counts; without, the scenario's.
+        at_least, at_most: The limits; one of them is given.
+    """
+
+    lane: str = FAIRWAY
+    against: str = ""
+    figure: str = ""
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError("a target has either at_least or at_most")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scenario:
     """One comparison.
 
@@ -75,6 +98,7 @@ class Scenario:
         lanes: Who takes part; the first is ours.
         processes: How many share the sockets.
         application: What is served, for servers that are told.
+        targets: What is to be reached.
         full, quick: The two efforts.
     """
 
@@ -89,6 +113,7 @@ class Scenario:
     size: int = 128
     processes: int = 1
     application: str = APPLICATION
+    targets: Sequence[Target] = ()
     lower_is_better: bool = False
 
 

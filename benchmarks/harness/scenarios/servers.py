@@ -1,5 +1,7 @@
 """Beside other servers, with the same applications."""
 
+from collections.abc import Mapping
+
 from harness.contenders import (
     APPLICATION,
     BARE,
@@ -16,12 +18,19 @@ from harness.contenders import (
     WEBSOCKETS,
     WS,
 )
-from harness.scenarios.model import Effort, Lane, Scenario
+from harness.scenarios.model import Effort, Lane, Scenario, Target
 from harness.scenarios.turns import opening, under_load
 
 
-def _pages(name: str, title: str, path: str, *contenders: str, application: str) -> Scenario:
-    """Requests for one page, each on one of 50 connections that stay."""
+def _pages(
+    name: str,
+    title: str,
+    path: str,
+    *contenders: str,
+    application: str,
+    targets: Mapping[str, float],
+) -> Scenario:
+    """Requests for one page, each on one of 50 connections that stay; targets by peer."""
     return Scenario(
         name=name,
         title=title,
@@ -29,6 +38,7 @@ def _pages(name: str, title: str, path: str, *contenders: str, application: str)
         mode="http",
         measure=under_load,
         application=application,
+        targets=[Target(against=peer, at_least=ratio) for peer, ratio in targets.items()],
         lanes=[Lane(contender=contender, path=path) for contender in contenders],
         full=Effort(turns=5, sockets=50, seconds=2.0, warmup=0.5),
         quick=Effort(turns=1, sockets=50, seconds=1.0, warmup=0.3),
@@ -39,14 +49,17 @@ SCENARIOS = (
     _pages(
         "hello", "Thirteen bytes from an ASGI application over HTTP/1.1, 50 connections", "/",
         FAIRWAY, UVICORN, GRANIAN, HYPERCORN, DAPHNE, BARE, application=PLAIN,
+        targets={UVICORN: 1, GRANIAN: 0.9},
     ),
     _pages(
         "view", "The same from a sync view of Django without middleware", "/view/",
         FAIRWAY, UVICORN, DAPHNE, GUNICORN, GRANIAN_WSGI, application=APPLICATION,
+        targets={UVICORN: 5, GRANIAN_WSGI: 0.7},
     ),
     _pages(
         "async-view", "The same from an async view", "/async-view/",
         FAIRWAY, UVICORN, GRANIAN, HYPERCORN, DAPHNE, application=APPLICATION,
+        targets={UVICORN: 2.5},
     ),
     Scenario(
         name="asgi-echo",
@@ -61,6 +74,7 @@ SCENARIOS = (
                 FAIRWAY, UVICORN, GRANIAN, HYPERCORN, DAPHNE, WEBSOCKETS, PICOWS, WS, BARE,
             )
         ],
+        targets=(Target(against=UVICORN, at_least=1.7), Target(against=GRANIAN, at_least=3)),
         full=Effort(turns=5, sockets=50, seconds=2.0, warmup=0.5),
         quick=Effort(turns=1, sockets=50, seconds=1.0, warmup=0.3),
     ),
@@ -74,6 +88,7 @@ SCENARIOS = (
             Lane(contender=FAIRWAY, path="/sync-echo/"),
             Lane(contender=CHANNELS, path="/sync-echo/"),
         ),
+        targets=(Target(against=CHANNELS, at_least=3),),
         full=Effort(turns=5, sockets=20, seconds=2.0, warmup=0.5),
         quick=Effort(turns=1, sockets=20, seconds=1.0, warmup=0.3),
     ),
@@ -88,6 +103,7 @@ SCENARIOS = (
             Lane(contender=CHANNELS, path="/echo/"),
             Lane(contender=BARE, path="/echo/"),
         ),
+        targets=(Target(against=CHANNELS, at_least=6),),
         full=Effort(turns=5, sockets=3000),
         quick=Effort(turns=1, sockets=1000),
     ),
