@@ -5,6 +5,7 @@ import sys
 from types import ModuleType
 
 import pytest
+from asgiref.sync import iscoroutinefunction
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
@@ -15,7 +16,13 @@ from fairway.routing import (
     get_default_application,
 )
 from fairway.testing import LifespanCommunicator
-from tests.routing.applications import Endpoint, call, serve
+from tests.routing.applications import (
+    Endpoint,
+    call,
+    nothing_to_receive,
+    nothing_to_send,
+    serve,
+)
 
 
 @pytest.mark.row("1.5 get_default_application")
@@ -89,6 +96,14 @@ class TestProtocolTypeRouter:
             ValueError, match=r"^No application configured for scope type 'lifespan'$"
         ):
             await call(router, "", type="lifespan")
+
+    async def test_is_like_a_coroutine_function(self) -> None:
+        """Servers take it for one, and what is wrong is said to who awaits it."""
+        router = ProtocolTypeRouter({})
+        assert iscoroutinefunction(router.__call__)
+        refused = router({"type": "http"}, nothing_to_receive, nothing_to_send)
+        with pytest.raises(ValueError, match=r"^No application configured for scope type 'http'$"):
+            await refused
 
     async def test_lifespan(self) -> None:
         """Servers are told that the application starts and ends."""

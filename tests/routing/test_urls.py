@@ -6,6 +6,7 @@ import logging
 import socket
 import subprocess
 import sys
+import weakref
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import ModuleType
@@ -63,8 +64,28 @@ register_converter(EvenConverter, "fairway_even")
 
 
 @pytest.mark.row("1.5 URLRouter")
+class WatchedScope(dict[str, object]):
+    """A scope of which can be seen whether somebody still holds it."""
+
+    __slots__ = ("__weakref__",)
+
+
 class TestURLRouter:
     """``URLRouter`` alone."""
+
+    async def test_lets_go_of_the_outer_scope(self) -> None:
+        """While an application runs, perhaps for days, the scope without the route is gone."""
+        scope = WatchedScope(type="websocket", path="/a/")
+        outer = weakref.ref(scope)
+        alive: list[object] = []
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            alive.append(outer())
+
+        running = URLRouter([path("a/", application)])(scope, nothing_to_receive, nothing_to_send)
+        del scope
+        await running
+        assert alive == [None]
 
     async def test_first_match_wins(self) -> None:
         """Routes are tried in order, and the list stays readable."""

@@ -132,6 +132,7 @@ class URLRouter:
             Resolver404: No route matches, and this is an inner router.
         """
         self.load()
+        inner = "path_remaining" in scope
         path, served = _path_to_route(scope)
         for match in self._matches(scope, path) if served else ():
             if not match.leads_to_router:
@@ -144,12 +145,15 @@ class URLRouter:
                     raise
                 continue
         else:
-            return await _not_found(scope, receive, send, path)
+            return await _not_found(scope, receive, send, path, inner=inner)
+        # Lets go of the scope without the route: 600 bytes less for each open socket.
+        application, scope, _ = match
+        del match
         try:
-            return await match.application(match.scope, receive, send)
+            return await application(scope, receive, send)
         except _NoRoute:
             # From a router inside an application that does not look like leading to one.
-            return await _not_found(scope, receive, send, path)
+            return await _not_found(scope, receive, send, path, inner=inner)
         except Resolver404 as error:
             # Its own failure, maybe hours after it began: no router above starts another one.
             setattr(error, _OF_ENDPOINT, True)
@@ -357,14 +361,21 @@ def _path_to_route(scope: Scope) -> tuple[str, bool]:
     return rest.lstrip("/"), True
 
 
-async def _not_found(scope: Scope, receive: Receive, send: Send, path: str) -> None:
+async def _not_found(scope: Scope, receive: Receive, send: Send, path: str, *, inner: bool) -> None:
     """Tell whoever asked that there is no route: the outer router, the client or a test.
+
+    Args:
+        scope: Of the connection.
+        receive: As an application gets it.
+        send: Likewise.
+        path: What was looked for.
+        inner: Whether another router asked.
 
     Raises:
         Resolver404: An outer router asked.
         ValueError: Neither a router nor a server asked.
     """
-    if "path_remaining" in scope:
+    if inner:
         raise _NoRoute(f"No route found for path {path!r}.")
     if "asgi" not in scope or scope["type"] not in {"http", "websocket"}:
         raise ValueError(f"No route found for path {path!r}.")
