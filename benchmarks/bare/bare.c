@@ -3,9 +3,9 @@
  *   bare --port PORT [--host 127.0.0.1] [--seconds 120]
  *
  * One thread, one epoll loop. A socket opened at /echo/ gets back each message it sends; a message sent at
- * any other path goes to every socket opened there, framed once. A request for anything but a WebSocket gets
- * "Hello, world!". No fragments, no compression, no slow
- * readers, no limits: what a server for real users must do besides is exactly what the comparison shows.
+ * any other path goes to every socket opened there, framed once, and compressed once if it came compressed.
+ * A request for anything but a WebSocket gets "Hello, world!". No fragments, no slow readers, no limits, and
+ * all clients the same: what a server for real users must do besides is exactly what the comparison shows.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "../shared/common.h"
+#include "../shared/deflate.h"
 #include "../shared/frame.h"
 #include "sha1.h"
 
@@ -51,11 +52,12 @@ static void write_all(struct connection *connection, const uint8_t *bytes, size_
         shutdown(connection->socket, SHUT_RDWR);
 }
 
-/* Answers the opening handshake (RFC 6455 section 4.2.2), or a plain request. Returns the size of the request, 0 if it is not
- * whole yet, or -1 if it is not one. */
+/* Answers the opening handshake (RFC 6455 section 4.2.2), or a plain request. Returns the size of the request,
+ * 0 if it is not whole yet, or -1 if it is not one. */
 static ssize_t handshake(struct connection *connection, uint8_t *data, size_t size)
 {
     static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11", name[] = "\r\nSec-WebSocket-Key:";
+    static const char offer[] = "\r\nSec-WebSocket-Extensions: " DEFLATE_EXTENSION;
     const char *end = memmem(data, size, "\r\n\r\n", 4), *path = (const char *)data + 4;
     if (!end)
         return size < BUFFER / 2 ? 0 : -1;
@@ -73,12 +75,12 @@ static ssize_t handshake(struct connection *connection, uint8_t *data, size_t si
         return -1;
     memcpy(text, key, 24);
     memcpy(text + 24, guid, sizeof guid);
-    char accept[SHA1_BASE64_SIZE], answer[256];
+    char accept[SHA1_BASE64_SIZE], answer[512];
     sha1_base64(text, 24 + sizeof guid - 1, accept);
     int length = snprintf(answer, sizeof answer,
                           "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                          "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
-                          accept);
+                          "Connection: Upgrade\r\nSec-WebSocket-Accept: %s%s\r\n\r\n",
+                          accept, memmem(data, size, offer, sizeof offer - 1) ? offer : "");
     write_all(connection, (uint8_t *)answer, (size_t)length);
     connection->open = true;
     if (strncmp(path, "/echo/", 6) != 0) {
@@ -86,6 +88,20 @@ static ssize_t handshake(struct connection *connection, uint8_t *data, size_t si
         members[member_count++] = connection;
     }
     return end + 4 - (const char *)data;
+}
+
+/* Frames a message for all; one that came compressed is read, and compressed anew as a server does that looks
+ * at it. */
+static size_t frame_for_all(uint8_t *out, const struct frame *frame, const uint8_t *payload)
+{
+    static uint8_t text[FRAME_PAYLOAD_MAX], packed[FRAME_PAYLOAD_MAX];
+    if (!frame->compressed)
+        return frame_build(out, frame->opcode, payload, frame->length, NULL);
+    size_t size = inflate_message(payload, frame->length, text, sizeof text);
+    if (size == SIZE_MAX)
+        die("a compressed message is not whole");
+    size = deflate_message(text, size, packed, sizeof packed);
+    return frame_build(out, frame->opcode | FRAME_COMPRESSED, packed, size, NULL);
 }
 
 /* Handles one frame; appends what this socket is answered to `out` and returns its new size. */
@@ -98,9 +114,11 @@ static size_t answer(struct connection *connection, const struct frame *frame, u
         return out_size;
     if (frame->opcode == OPCODE_PING)
         return out_size + frame_build(out + out_size, OPCODE_PONG, payload, frame->length, NULL);
-    if (frame->opcode == OPCODE_CLOSE || connection->member == NOT_A_MEMBER)
-        return out_size + frame_build(out + out_size, frame->opcode, payload, frame->length, NULL);
-    size_t size = frame_build(shared, frame->opcode, payload, frame->length, NULL);
+    if (frame->opcode == OPCODE_CLOSE || connection->member == NOT_A_MEMBER) {
+        unsigned kind = frame->opcode | (frame->compressed ? FRAME_COMPRESSED : 0u);
+        return out_size + frame_build(out + out_size, kind, payload, frame->length, NULL);
+    }
+    size_t size = frame_for_all(shared, frame, payload);
     for (int i = 0; i < member_count; i++)
         write_all(members[i], shared, size);
     return out_size;

@@ -1,4 +1,4 @@
-"""What has to exist before anything can be measured: two compiled programs, two environments."""
+"""What has to exist before anything can be measured: compiled programs, and environments."""
 
 import hashlib
 import json
@@ -8,6 +8,7 @@ import sys
 import tomllib
 import venv
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 BENCHMARKS = Path(__file__).resolve().parent.parent
@@ -25,6 +26,7 @@ FLAGS = (
     "-Wconversion",
     "-Wshadow",
 )
+LIBRARIES = ("-lz",)
 
 
 class BuildError(Exception):
@@ -48,7 +50,7 @@ def compile_program(name: str) -> Path:
     """Compiles ``benchmarks/<name>/*.c`` with what both programs share.
 
     Raises:
-        BuildError: There is no compiler, or it refuses.
+        BuildError: There is no compiler, or it refuses: such as where zlib has no headers.
     """
     if not shutil.which(COMPILER):
         raise BuildError(f"{COMPILER} is needed to compile the load generator; please install it")
@@ -58,22 +60,46 @@ def compile_program(name: str) -> Path:
     ]
     program = BUILD / name
     BUILD.mkdir(exist_ok=True)
-    _run([COMPILER, *FLAGS, "-o", str(program), *map(str, sources)])
+    _run([COMPILER, *FLAGS, "-o", str(program), *map(str, sources), *LIBRARIES])
     return program
 
 
+@cache
 def fairway_environment(*, refresh: bool = False) -> Environment:
     """The environment of this checkout, installed in place: later edits need no reinstall."""
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
-    install = ["-e", f"{CHECKOUT}[redis]"]
+    install = ["-e", f"{CHECKOUT}[http2,redis]"]
     return _environment("fairway", install, f"{install} {project!r}", refresh=refresh)
 
 
+@cache
 def peer_environment(*, refresh: bool = False) -> Environment:
     """The environment of the peers, with the newest releases that their requirements allow."""
-    requirements = BENCHMARKS / "requirements-peer.txt"
-    install = ["-r", str(requirements)]
-    return _environment("peer", install, requirements.read_text(), refresh=refresh)
+    return _required_environment("peer", refresh=refresh)
+
+
+@cache
+def socketify_environment(*, refresh: bool = False) -> Environment:
+    """The environment of uWebSockets, which not every machine can have.
+
+    Raises:
+        BuildError: The library that its package brings does not load here.
+    """
+    environment = _required_environment("socketify", refresh=refresh)
+    try:
+        _run([str(environment.python), "-c", "import socketify"])
+    except BuildError as error:
+        raise BuildError(
+            "uWebSockets is left out: the library in socketify's package is for Linux on x86-64 and"
+            " needs libuv.so.1 (Debian: libuv1) and libz.so.1; here it does not load:"
+            f"\n{str(error).splitlines()[-1]}"
+        ) from error
+    return environment
+
+
+def tools_environment() -> Environment:
+    """The environment of the profiler."""
+    return _required_environment("tools", refresh=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,32 +115,38 @@ class NodeEnvironment:
     versions: dict[str, str]
 
 
+@cache
 def node_environment(*, refresh: bool = False) -> NodeEnvironment:
-    """The newest releases of the peers that run on Node.
+    """The newest releases of the peers that run on Node (``requirements-node.txt``).
 
     Raises:
         BuildError: There is no Node, or no npm.
     """
     if not shutil.which("node") or not shutil.which("npm"):
-        raise BuildError("node and npm are needed for Node's ws; leave it out with --only")
+        raise BuildError("The peers on Node are left out: node and npm are needed.")
     folder = BUILD / "env-node"
     modules = folder / "node_modules"
-    if refresh or not (modules / "ws").is_dir():
+    wanted = (BENCHMARKS / "requirements-node.txt").read_text().split()
+    if refresh or not all((modules / name).is_dir() for name in wanted):
         print("Making the environment of node …", flush=True)
         folder.mkdir(parents=True, exist_ok=True)
-        _run(
-            ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), "ws"]
-        )
-    version = json.loads((modules / "ws" / "package.json").read_text())["version"]
+        newest = [f"{name}@latest" for name in wanted]
+        options = ["--silent", "--no-audit", "--no-fund", "--prefix", str(folder)]
+        _run(["npm", "install", *options, *newest])
+    versions = {
+        name: json.loads((modules / name / "package.json").read_text())["version"]
+        for name in wanted
+    }
     node = subprocess.run(["node", "--version"], check=True, capture_output=True, text=True)
-    return NodeEnvironment(modules=modules, versions={"ws": version, "node": node.stdout.strip()})
+    return NodeEnvironment(modules=modules, versions={**versions, "node": node.stdout.strip()})
 
 
-def tools_environment() -> Environment:
-    """The environment of the profiler."""
-    requirements = BENCHMARKS / "requirements-tools.txt"
-    install = ["-r", str(requirements)]
-    return _environment("tools", install, requirements.read_text(), refresh=False)
+def _required_environment(name: str, *, refresh: bool) -> Environment:
+    """One with what ``requirements-<name>.txt`` asks for."""
+    requirements = BENCHMARKS / f"requirements-{name}.txt"
+    return _environment(
+        name, ["-r", str(requirements)], requirements.read_text(), refresh=refresh
+    )
 
 
 def _environment(name: str, install: list[str], made_from: str, *, refresh: bool) -> Environment:

@@ -133,6 +133,7 @@ def _scenario_document(scenario: Scenario, effort: Effort, turns: Turns) -> dict
     lanes: dict[str, Json] = {
         lane.name: {
             "path": lane.path,
+            **({"words": lane.words} if lane.words else {}),
             "median": round(median(values(taken)), 1),
             "min": round(min(values(taken)), 1),
             "max": round(max(values(taken)), 1),

@@ -25,7 +25,7 @@ static void one_round(struct load *load)
     for (size_t i = 0; i < load->options.sockets; i++)
         load->clients[i].answered = false;
     load->in_flight = load->options.sockets;
-    stamp(load->expected, speaker->index, current);
+    stamp(load, speaker->index, current);
     spoken = now();
     send_frame(load, speaker, OPCODE_TEXT, load->expected, load->options.size);
     for (uint64_t end = spoken + ROUND_TIMEOUT * 1000000000ull; load->in_flight; poll_sockets(load, 100))

@@ -13,7 +13,7 @@
 #include "../shared/frame.h"
 #include "histogram.h"
 
-/* Every message starts with 8 hexadecimal digits for the sender and 8 for its sequence number. */
+/* Every message holds 8 hexadecimal digits for the sender and 8 for its sequence number. */
 enum { STAMP = 16 };
 
 enum { MAX_SERVERS = 8 };
@@ -33,6 +33,8 @@ struct options {
     size_t ports;
     size_t sockets;
     size_t size;        /* bytes of payload, at least STAMP */
+    const char *text;   /* the payload, with STAMP zeros where it is to be stamped; NULL for letters */
+    bool deflate;       /* every message is compressed, in both directions */
     double warmup;      /* seconds before the window */
     double seconds;     /* length of the window, or the longest hold of `idle` */
     size_t count;       /* end the window early after so many messages or rounds */
@@ -64,7 +66,8 @@ struct load {
     bool stop;              /* idle: the word to stop has come */
     on_readable *read;       /* called for every socket that can be read */
     on_message *on_message; /* called for every text message that arrives */
-    uint8_t *expected;      /* a payload, its filler already written */
+    uint8_t *expected;      /* a payload, all but its stamp already written */
+    size_t stamp_at;
     uint64_t random;
     size_t done, in_flight; /* messages or rounds in the window; messages under way */
     uint64_t idle, idle_since; /* nanoseconds in which nothing came; when that began again, or 0 */
@@ -91,7 +94,7 @@ void send_frame(struct load *load, struct client *client, enum opcode opcode, co
 void close_all(struct load *load);
 
 /* main.c */
-void stamp(uint8_t *payload, uint32_t index, uint32_t sequence);
+void stamp(struct load *load, uint32_t index, uint32_t sequence); /* writes into `expected` */
 struct reading read_clocks(const struct load *load);
 bool window_open(const struct load *load, uint64_t end);
 void report(const struct load *load, const char *counted, size_t count, struct reading from,

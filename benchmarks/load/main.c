@@ -3,7 +3,7 @@
  *
  *   load echo|group|http|idle --port PORT --path /PATH/ --sockets N [--size BYTES] [--seconds S] [--warmup S]
  *        [--count N] [--body TEXT] [--cookie TEXT] [--origin TEXT] [--host 127.0.0.1] [--server PID]
- *        [--waits spinning|napping|sleeping]
+ *        [--waits spinning|napping|sleeping] [--text TEXT] [--deflate 0|1]
  *
  * Several --port share the sockets in turn; of several --server the processor times are added.
  *
@@ -20,9 +20,10 @@
 
 enum { MAX_SOCKETS = 15000, MAX_SECONDS = 60, MAX_COUNT = 100000000, DEFAULT_SIZE = 128 };
 
-void stamp(uint8_t *payload, uint32_t index, uint32_t sequence)
+void stamp(struct load *load, uint32_t index, uint32_t sequence)
 {
     static const char digits[] = "0123456789abcdef";
+    uint8_t *payload = load->expected + load->stamp_at;
     for (unsigned i = 0; i < 8; i++) {
         payload[i] = (uint8_t)digits[index >> (28 - 4 * i) & 15];
         payload[8 + i] = (uint8_t)digits[sequence >> (28 - 4 * i) & 15];
@@ -140,6 +141,10 @@ static void set_option(struct options *options, const char *name, const char *va
         options->origin = header_option(name, value);
     else if (!strcmp(name, "--body"))
         options->body = value;
+    else if (!strcmp(name, "--text"))
+        options->text = value;
+    else if (!strcmp(name, "--deflate"))
+        options->deflate = number(name, value, 0, 1);
     else if (!strcmp(name, "--waits"))
         options->waiting = waiting_option(name, value);
     else if (!strcmp(name, "--host"))
@@ -159,7 +164,26 @@ static struct options parse_options(int argc, char **argv)
         set_option(&options, argv[i], argv[i + 1]);
     if (!options.ports || !options.sockets)
         die("--port and --sockets are required");
+    if (options.text)
+        options.size = strlen(options.text);
     return options;
+}
+
+/* What all messages have in common. */
+static void write_payload(struct load *load)
+{
+    const struct options *options = &load->options;
+    load->expected = malloc(options->size);
+    if (!load->expected)
+        die("out of memory");
+    for (size_t i = 0; i < options->size; i++)
+        load->expected[i] = options->text ? (uint8_t)options->text[i] : (uint8_t)('a' + i % 26);
+    if (!options->text)
+        return;
+    const char *zeros = strstr(options->text, "0000000000000000");
+    if (!zeros || options->size > FRAME_PAYLOAD_MAX)
+        die("--text must hold %d zeros and %d bytes at most", STAMP, FRAME_PAYLOAD_MAX);
+    load->stamp_at = (size_t)(zeros - options->text);
 }
 
 static void unasked_yet(struct load *load, struct client *client, const uint8_t *payload, size_t length)
@@ -186,13 +210,11 @@ int main(int argc, char **argv)
     allow_sockets(load.options.sockets);
     load.epoll = epoll_create1(0);
     load.clients = calloc(load.options.sockets, sizeof *load.clients);
-    load.expected = malloc(load.options.size);
-    if (load.epoll < 0 || !load.clients || !load.expected)
+    if (load.epoll < 0 || !load.clients)
         die("out of memory");
+    write_payload(&load);
     for (uint32_t i = 0; i < load.options.sockets; i++)
         load.clients[i].index = i;
-    for (size_t i = 0; i < load.options.size; i++)
-        load.expected[i] = (uint8_t)('a' + i % 26);
     load.random = now() | 1;
     load.on_message = unasked_yet;
     load.read = run == run_http ? NULL : read_websocket;

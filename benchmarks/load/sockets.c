@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../shared/deflate.h"
 #include "load.h"
 
 /* The key and its answer are the example of RFC 6455 section 1.3: no SHA-1 is needed to check a server. */
@@ -24,11 +25,12 @@ static void request_upgrade(const struct load *load, struct client *client)
     int size = snprintf(
         request, sizeof request,
         "GET %s HTTP/1.1\r\nHost: %s:%ld\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n%s%s%s%s%s%s\r\n",
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n%s%s%s%s%s%s%s\r\n",
         options->path, options->host, port, KEY, options->origin ? "Origin: " : "",
         options->origin ? options->origin : "", options->origin ? "\r\n" : "",
         options->cookie ? "Cookie: " : "", options->cookie ? options->cookie : "",
-        options->cookie ? "\r\n" : "");
+        options->cookie ? "\r\n" : "",
+        options->deflate ? "Sec-WebSocket-Extensions: " DEFLATE_EXTENSION "\r\n" : "");
     if (size >= (int)sizeof request)
         die("the request does not fit into %zu bytes", sizeof request);
     if (send(client->socket, request, (size_t)size, MSG_NOSIGNAL) != size)
@@ -59,6 +61,15 @@ static void open_one(struct load *load, struct client *client)
         die("epoll_ctl: %s", strerror(errno));
 }
 
+/* What the server answered to the offer: it may add a smaller window, but take over no context. */
+static void check_extensions(const struct client *client, const char *head)
+{
+    static const char name[] = "\nSec-WebSocket-Extensions:";
+    const char *answer = strcasestr(head, name);
+    if (!answer || !strstr(answer, "permessage-deflate") || !strstr(answer, "server_no_context_takeover"))
+        die("socket %u: the server does not compress as it was asked to", client->index);
+}
+
 /* Returns the size of the response, or 0 if it is not whole yet; anything but the right 101 is the end. */
 static size_t check_response(struct load *load, struct client *client, uint8_t *data, size_t size)
 {
@@ -77,17 +88,42 @@ static size_t check_response(struct load *load, struct client *client, uint8_t *
     accept += strspn(accept, " \t");
     if (strncmp(accept, ACCEPT, sizeof ACCEPT - 1) != 0)
         die("socket %u: wrong Sec-WebSocket-Accept", client->index);
+    if (load->options.deflate)
+        check_extensions(client, text);
     client->open = true;
     load->open++;
     return (size_t)(end + 4 - text);
 }
 
+/* The message in a compressed frame. All copies of a message are mostly the same bytes: those that were
+ * decompressed last are not decompressed again, so that this does not become the bottleneck. */
+static const uint8_t *decompressed(const struct client *client, const uint8_t *payload, size_t *length)
+{
+    static uint8_t last[FRAME_PAYLOAD_MAX], text[FRAME_PAYLOAD_MAX];
+    static size_t last_length, text_length;
+    if (*length != last_length || memcmp(payload, last, last_length) != 0) {
+        text_length = inflate_message(payload, *length, text, sizeof text);
+        if (text_length == SIZE_MAX)
+            die("socket %u: a compressed message is not whole", client->index);
+        last_length = *length;
+        memcpy(last, payload, last_length);
+    }
+    *length = text_length;
+    return text;
+}
+
 static void handle(struct load *load, struct client *client, const struct frame *frame,
                    const uint8_t *payload)
 {
+    size_t length = frame->length;
     switch (frame->opcode) {
     case OPCODE_TEXT:
-        load->on_message(load, client, payload, frame->length);
+        if (frame->compressed != load->options.deflate)
+            die("socket %u: a message came %s", client->index,
+                frame->compressed ? "compressed" : "uncompressed");
+        if (frame->compressed)
+            payload = decompressed(client, payload, &length);
+        load->on_message(load, client, payload, length);
         break;
     case OPCODE_PING:
         send_frame(load, client, OPCODE_PONG, payload, frame->length);
@@ -126,7 +162,7 @@ void read_websocket(struct load *load, struct client *client)
         used += frame.header + frame.length;
     }
     if (status == FRAME_ILLEGAL)
-        die("socket %u: a fragment, a compressed or an overlong frame", client->index);
+        die("socket %u: a fragment or an overlong frame", client->index);
     keep(&client->pending, buffer + used, size - used);
 }
 
@@ -163,14 +199,20 @@ void open_all(struct load *load)
 void send_frame(struct load *load, struct client *client, enum opcode opcode, const uint8_t *payload,
                 size_t length)
 {
-    static uint8_t buffer[FRAME_MAX];
+    static uint8_t buffer[FRAME_MAX], packed[FRAME_PAYLOAD_MAX];
+    unsigned kind = opcode;
     uint8_t key[4];
+    if (load->options.deflate && opcode == OPCODE_TEXT) {
+        length = deflate_message(payload, length, packed, sizeof packed);
+        payload = packed;
+        kind |= FRAME_COMPRESSED;
+    }
     /* xorshift: a key that differs each time (section 5.3 asks for more, no proxy is in the way here) */
     load->random ^= load->random << 13;
     load->random ^= load->random >> 7;
     load->random ^= load->random << 17;
     memcpy(key, &load->random, 4);
-    size_t size = frame_build(buffer, opcode, payload, length, key);
+    size_t size = frame_build(buffer, kind, payload, length, key);
     /* One message is in flight per socket, so it fits into the socket's buffer or something is wrong. */
     if (send(client->socket, buffer, size, MSG_NOSIGNAL) != (ssize_t)size)
         die("socket %u: cannot send %zu bytes: %s", client->index, size, strerror(errno));

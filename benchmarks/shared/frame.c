@@ -15,7 +15,7 @@ enum frame_status frame_parse(const uint8_t *data, size_t size, struct frame *fr
     if (size < 2)
         return FRAME_INCOMPLETE;
     unsigned opcode = data[0] & 0x0F;
-    if (!(data[0] & FIN) || (data[0] & RESERVED) || !known(opcode))
+    if (!(data[0] & FIN) || (data[0] & RESERVED & ~FRAME_COMPRESSED) || !known(opcode))
         return FRAME_ILLEGAL;
     bool masked = data[1] & MASKED;
     size_t length = data[1] & 0x7F, header = 2;
@@ -34,6 +34,7 @@ enum frame_status frame_parse(const uint8_t *data, size_t size, struct frame *fr
         return FRAME_INCOMPLETE;
     frame->opcode = (enum opcode)opcode;
     frame->masked = masked;
+    frame->compressed = data[0] & FRAME_COMPRESSED;
     if (masked)
         memcpy(frame->key, data + key, 4);
     frame->header = header;
@@ -41,11 +42,11 @@ enum frame_status frame_parse(const uint8_t *data, size_t size, struct frame *fr
     return FRAME_COMPLETE;
 }
 
-size_t frame_build(uint8_t *out, enum opcode opcode, const uint8_t *payload, size_t length,
+size_t frame_build(uint8_t *out, unsigned kind, const uint8_t *payload, size_t length,
                    const uint8_t key[4])
 {
     size_t header = 2;
-    out[0] = (uint8_t)(FIN | opcode);
+    out[0] = (uint8_t)(FIN | kind);
     if (length < LENGTH_16_BIT) {
         out[1] = (uint8_t)length;
     } else {

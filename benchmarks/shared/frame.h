@@ -1,8 +1,8 @@
 /* WebSocket frames (RFC 6455 section 5.2), as far as a benchmark needs them.
  *
- * Only what both programs here send: whole messages (FIN set, no extension) of at most FRAME_PAYLOAD_MAX
- * bytes. Everything else is FRAME_ILLEGAL, so a server that fragments or compresses unasked is found out
- * rather than measured.
+ * Only what both programs here send: whole messages (FIN set) of at most FRAME_PAYLOAD_MAX bytes, with no
+ * extension but permessage-deflate. Everything else is FRAME_ILLEGAL, so a server that fragments is found out
+ * rather than measured; whether it was asked to compress, the caller knows.
  */
 #ifndef BENCH_FRAME_H
 #define BENCH_FRAME_H
@@ -23,13 +23,14 @@ enum {
     FRAME_PAYLOAD_MAX = 65535,
     FRAME_HEADER_MAX = 8, /* 2 bytes, 16-bit length, masking key */
     FRAME_MAX = FRAME_PAYLOAD_MAX + FRAME_HEADER_MAX,
+    FRAME_COMPRESSED = 0x40, /* RSV1 (RFC 7692 section 6) */
 };
 
 enum frame_status { FRAME_COMPLETE, FRAME_INCOMPLETE, FRAME_ILLEGAL };
 
 struct frame {
     enum opcode opcode;
-    bool masked;
+    bool masked, compressed;
     uint8_t key[4];
     size_t header; /* bytes before the payload */
     size_t length; /* bytes of payload */
@@ -38,9 +39,9 @@ struct frame {
 /* Reads the frame at the start of `data`; fills `frame` only for FRAME_COMPLETE. */
 enum frame_status frame_parse(const uint8_t *data, size_t size, struct frame *frame);
 
-/* Writes a whole frame to `out` (room for FRAME_MAX bytes); masks the copy if `key` is not NULL.
- * Returns the frame's size in bytes. */
-size_t frame_build(uint8_t *out, enum opcode opcode, const uint8_t *payload, size_t length,
+/* Writes a whole frame to `out` (room for FRAME_MAX bytes); masks the copy if `key` is not NULL. `kind` is
+ * the opcode, with FRAME_COMPRESSED if the payload is. Returns the frame's size in bytes. */
+size_t frame_build(uint8_t *out, unsigned kind, const uint8_t *payload, size_t length,
                    const uint8_t key[4]);
 
 /* Masks or unmasks in place (section 5.3). */

@@ -4,7 +4,7 @@ A new one is a ``Scenario`` in the ``SCENARIOS`` of a module here. A new suite i
 ``SCENARIOS`` and a line in :data:`SUITES`.
 """
 
-from harness.scenarios import consumers, layers, servers
+from harness.scenarios import compression, consumers, layers, servers
 from harness.scenarios.model import Effort, Lane, Scenario, Target, Turn, Work
 
 __all__ = ["ALL", "SUITES", "Effort", "Lane", "Scenario", "Target", "Turn", "Work"]
@@ -12,6 +12,7 @@ __all__ = ["ALL", "SUITES", "Effort", "Lane", "Scenario", "Target", "Turn", "Wor
 #: By the word on the command line that stands for all of them.
 SUITES = {
     "consumers": consumers.SCENARIOS,
+    "compression": compression.SCENARIOS,
     "servers": servers.SCENARIOS,
     "layers": layers.SCENARIOS,
 }

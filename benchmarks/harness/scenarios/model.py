@@ -1,7 +1,7 @@
 """What a scenario is: one kind of work, who does it, how much of it, and how a turn is taken."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from harness.contenders import APPLICATION, FAIRWAY, Contender
 from harness.generator import Generator, Report
@@ -16,11 +16,13 @@ class Lane:
         contender: The name of who serves.
         path: Where the sockets are opened; it picks the consumer.
         note: What is special about this row, or nothing.
+        words: What the command line ends with, where the contender's own does not do.
     """
 
     contender: str
     path: str
     note: str = ""
+    words: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -95,6 +97,7 @@ class Scenario:
         measure: Takes a turn: one of the functions in :mod:`harness.scenarios.turns`, or another.
         mode: The load generator's; nothing where it has no part.
         size: Payload of each message in bytes.
+        options: Further options of the load generator.
         lanes: Who takes part; the first is ours.
         processes: How many share the sockets.
         application: What is served, for servers that are told.
@@ -111,6 +114,7 @@ class Scenario:
     quick: Effort
     mode: str = ""
     size: int = 128
+    options: Mapping[str, str] = field(default_factory=dict)
     processes: int = 1
     application: str = APPLICATION
     targets: Sequence[Target] = ()
@@ -134,6 +138,11 @@ class Work:
     contender: Contender
     generator: Generator
     processors: Processors
+
+    def command(self, port: int) -> list[str]:
+        """The command line of the server for a port."""
+        command = self.contender.command(port, self.scenario.application)
+        return [*command, *self.lane.words]
 
     def take_turn(self) -> Turn:
         """Measures once, in a fresh server process.

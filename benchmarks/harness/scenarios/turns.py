@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from functools import partial
 
 from harness.contenders import Contender
 from harness.generator import Report
@@ -23,9 +22,8 @@ def servers_of(work: Work) -> Iterator[list[Server]]:
     """
     with contextlib.ExitStack() as stack:
         place = stack.enter_context(meeting(work.contender, work.processors))
-        command = partial(work.contender.command, application=work.scenario.application)
         servers = [
-            stack.enter_context(serving(command, place.environment, work.processors.server))
+            stack.enter_context(serving(work.command, place.environment, work.processors.server))
             for _ in range(work.scenario.processes)
         ]
         if place.redis is not None:
@@ -34,8 +32,12 @@ def servers_of(work: Work) -> Iterator[list[Server]]:
 
 
 def options_of(work: Work) -> dict[str, str]:
-    """Where the load generator's sockets are opened, and how many of them."""
-    return {"--path": work.lane.path, "--sockets": str(work.effort.sockets)}
+    """Where the load generator's sockets are opened, how many of them, and what is special."""
+    return {
+        "--path": work.lane.path,
+        "--sockets": str(work.effort.sockets),
+        **work.scenario.options,
+    }
 
 
 def under_load(work: Work) -> Turn:
