@@ -144,9 +144,7 @@ def node_environment(*, refresh: bool = False) -> NodeEnvironment:
 def _required_environment(name: str, *, refresh: bool) -> Environment:
     """One with what ``requirements-<name>.txt`` asks for."""
     requirements = BENCHMARKS / f"requirements-{name}.txt"
-    return _environment(
-        name, ["-r", str(requirements)], requirements.read_text(), refresh=refresh
-    )
+    return _environment(name, ["-r", str(requirements)], requirements.read_text(), refresh=refresh)
 
 
 def _environment(name: str, install: list[str], made_from: str, *, refresh: bool) -> Environment:
