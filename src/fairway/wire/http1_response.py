@@ -11,6 +11,8 @@ from fairway.wire.http1_fields import (
     encode_fields,
     encode_trailers,
 )
+from fairway.wire.http1_heads import heads as known_heads
+from fairway.wire.http1_heads import keep
 
 __all__ = ["CONTINUE", "LocalProtocolError", "Response", "error_response", "informational"]
 
@@ -73,11 +75,12 @@ class Response:
         self._http10 = http_version == "1.0"
         self._started = False
         self._body_complete = False
-        self._without_body = False
-        self._chunked = False
-        self._trailers = False
-        self._length: int | None = None  # as Content-Length declares it
-        self._sent = 0
+        # What _head() finds out, and nobody asks for before: not set here, as that takes time.
+        self._without_body: bool
+        self._chunked: bool
+        self._trailers: bool
+        self._length: int | None  # as Content-Length declares it
+        self._sent: int  # bytes of the body
 
     def start(
         self,
@@ -136,7 +139,19 @@ class Response:
             ValueError: As in :meth:`start`.
             LocalProtocolError: The response has begun already, or ``Content-Length`` is wrong.
         """
-        head = self._head(status, headers, server, date, len(data))
+        key: tuple[object, ...] | None = None
+        usual = self.keep_alive and not (self._to_head or self._http10 or self._started)
+        if usual and type(headers) is list:
+            key = (status, len(data), server, *headers)
+            try:
+                known = known_heads.get(key)
+            except TypeError:  # a field is a list, or what may not be sent
+                key = known = None
+            if known is not None:
+                self._started = self._body_complete = self.complete = True
+                self._trailers = False
+                return b"".join((known[0], date, known[1], data))
+        head = self._head(status, headers, server, date, len(data), key=key)
         self.complete = self._body_complete = True
         return head if self._without_body else head + data
 
@@ -226,10 +241,12 @@ class Response:
         date: bytes,
         size: int | None,
         trailers: bool = False,
+        key: tuple[object, ...] | None = None,
     ) -> bytes:
         """What :meth:`start` says; ``size`` is that of the body where all of it is known.
 
         Nothing changes before all is known to be right, so that another answer can still be given.
+        With a ``key``, the head is kept under it if it can be.
         """
         if self._started:
             raise LocalProtocolError("The response has begun already.")
@@ -279,7 +296,10 @@ class Response:
             check_lines(lines, head)
         self._started, self._trailers = True, trailers
         self._without_body, self._chunked, self._length = without_body, chunked, length
+        self._sent = 0
         self.keep_alive = keep_alive
+        if key is not None and keep_alive and not without_body and b"date" not in own:
+            keep(key, head, date)
         return head
 
 
