@@ -53,6 +53,31 @@ async def test_not_ready() -> None:
     assert (written, handled) == ([], [event])
 
 
+async def test_without_an_event() -> None:
+    """Who has a message in hand writes it as it is: what would be an event does the same."""
+    outbox, written, _ = open_outbox()
+    assert outbox.write_text("hi") is True
+    assert outbox.write_bytes(b"\0") is True
+    assert written == [b"\x81\x02hi", b"\x82\x01\0"]
+    assert outbox.sent == 7
+    with pytest.raises(UnicodeEncodeError):
+        outbox.write_text("\ud800")
+    assert len(written) == 2
+
+
+@pytest.mark.parametrize("message", [None, 1, b"", "", bytearray(b"x"), ["x"]])
+async def test_without_an_event_in_vain(message: object) -> None:
+    """Nothing but text is written as text, nothing but bytes as bytes, and neither too early."""
+    outbox, written, _ = open_outbox()
+    assert outbox.write_text(message) is isinstance(message, str)
+    assert outbox.write_bytes(message) is (message == b"" and isinstance(message, bytes))
+    written.clear()
+    outbox.ready = False
+    assert outbox.write_text(message) is False
+    assert outbox.write_bytes(message) is False
+    assert written == []
+
+
 async def test_prepared_message() -> None:
     """A message framed for many is written as it is, if the connection can take it now."""
     outbox, written, _ = open_outbox()

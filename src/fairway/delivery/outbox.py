@@ -70,22 +70,37 @@ class Outbox:
 
     async def __call__(self, event: Event) -> None:
         """Send an ASGI event; see https://asgi.readthedocs.io/en/latest/specs/www.html#websocket."""
-        if self.ready and event.get("type") == _SEND:
+        if event.get("type") == _SEND:
             text, data = event.get("text"), event.get("bytes")
-            deflater = self.deflater
-            if data is None and type(text) is str:
-                frame = encode_text(text) if deflater is None else deflater.encode_text(text)
-                self.write(frame)
-                self.sent += len(frame)
-                self.tally.messages_sent += 1
-                return
-            if text is None and type(data) is bytes:
-                frame = encode_binary(data) if deflater is None else deflater.encode_binary(data)
-                self.write(frame)
-                self.sent += len(frame)
-                self.tally.messages_sent += 1
+            if self.write_text(text) if data is None else text is None and self.write_bytes(data):
                 return
         await self._handle(event)
+
+    def write_text(self, text: object) -> bool:
+        """Write a text message, if it is one and that can be done at once.
+
+        Raises:
+            UnicodeEncodeError: It holds a lone surrogate, which UTF-8 cannot carry.
+        """
+        if self.ready and type(text) is str:
+            deflater = self.deflater
+            frame = encode_text(text) if deflater is None else deflater.encode_text(text)
+            self.write(frame)
+            self.sent += len(frame)
+            self.tally.messages_sent += 1
+            return True
+        return False
+
+    def write_bytes(self, data: object) -> bool:
+        """Write a binary message, if it is one and that can be done at once."""
+        if self.ready and type(data) is bytes:
+            deflater = self.deflater
+            frame = encode_binary(data) if deflater is None else deflater.encode_binary(data)
+            self.write(frame)
+            self.sent += len(frame)
+            self.tally.messages_sent += 1
+            return True
+        return False
 
     def write_prepared(self, message: PreparedMessage) -> bool:
         """Write a message that was framed for many, if that can be done at once."""

@@ -10,6 +10,7 @@ from asgiref.sync import async_to_sync
 from fairway._types import Event, Scope
 from fairway.consumer import SENT, AsyncConsumer, SyncConsumer
 from fairway.consuming.serving import Serving
+from fairway.delivery import Outbox
 from fairway.exceptions import AcceptConnection, DenyConnection, StopConsumer
 from fairway.generic.encoding import encode_json
 from fairway.generic.groups import Groups
@@ -53,6 +54,13 @@ def _send_event(text_data: str | None, bytes_data: bytes | None) -> Event:
     if bytes_data is not None:
         return {"type": "websocket.send", "bytes": bytes_data}
     raise ValueError("You must pass one of bytes_data or text_data")
+
+
+def _write(outbox: Outbox, text_data: str | None, bytes_data: bytes | None) -> bool:
+    """Send a message without an event for it, where that is possible: 0.4 µs less."""
+    if text_data is not None:
+        return outbox.write_text(text_data)
+    return outbox.write_bytes(bytes_data)
 
 
 def _close_event(code: int | bool | None, reason: str | None) -> Event:
@@ -277,10 +285,11 @@ class AsyncWebsocketConsumer(Groups, AsyncConsumer):
 
     async def websocket_receive(self, message: Event) -> None:
         """The client sent a message: hand it to :meth:`receive`."""
-        if message.get("text") is not None:
-            await self.receive(text_data=message["text"])
-        elif message.get("bytes") is not None:
-            await self.receive(bytes_data=message["bytes"])
+        text, data = message.get("text"), message.get("bytes")
+        if text is not None:
+            await self.receive(text_data=text)
+        elif data is not None:
+            await self.receive(bytes_data=data)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Called with each message, one of the two being None; does nothing unless overridden."""
@@ -301,12 +310,14 @@ class AsyncWebsocketConsumer(Groups, AsyncConsumer):
         Raises:
             ValueError: There is neither text nor bytes.
         """
-        event = _send_event(text_data, bytes_data)
-        if not self._fw_closing:
-            try:
-                await self._fw_send(event)  # as super().send() does: 0.5 µs less for each message
-            except OSError as error:
-                self._fw_client_gone(error)
+        send = self._fw_send
+        if self._fw_closing or type(send) is not Outbox or not _write(send, text_data, bytes_data):
+            event = _send_event(text_data, bytes_data)
+            if not self._fw_closing:
+                try:
+                    await send(event)  # as super().send() does
+                except OSError as error:
+                    self._fw_client_gone(error)
         if close:
             await self.close(close)
 
