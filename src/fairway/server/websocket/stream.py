@@ -101,6 +101,7 @@ class WebSocketStream(Intake):
             self._refuse(status, rejection.detail, rejection.headers)
             return
         opening.early = early_data
+        context.repeated_fields.share(request.headers)
         config, offered = context.config, opening.subprotocols
         scope = websocket_scope(
             request,
