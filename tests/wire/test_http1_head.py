@@ -2,7 +2,8 @@
 
 import pytest
 
-from fairway.wire.http1_events import HTTP1Limits, Refusal
+from fairway.wire import http1_head
+from fairway.wire.http1_events import HTTP1Limits, Refusal, Request
 from fairway.wire.http1_faults import KNOWN_METHODS
 from fairway.wire.http1_head import HeadReader, PartialHead, skip_empty_lines
 from tests.wire.http1_input import END, describe, feed, receive, refusal, request
@@ -698,6 +699,56 @@ class TestRepeatedFields:
             END,
             *first,
         ]
+
+
+class TestKnownLines:
+    """Request lines that were asked before mean what they meant."""
+
+    @pytest.fixture(autouse=True)
+    def lines(self, monkeypatch: pytest.MonkeyPatch) -> dict[bytes, object]:
+        """What is known: nothing at first."""
+        known: dict[bytes, object] = {}
+        monkeypatch.setattr(http1_head, "_known_lines", known)
+        return known
+
+    def test_as_if_it_were_the_first(self, lines: dict[bytes, object]) -> None:
+        """On another connection, in another version, with other fields."""
+        old, new = get(target=b"/a", version=b"1.0"), get(target=b"/a")
+        named = get(b"X: y\r\n", target=b"/a")
+        expected = [feed([data]) for data in (old, new, named)]
+        assert [feed([data]) for data in (old, new, named)] == expected
+        assert list(lines) == [b"GET /a HTTP/1.0", b"GET /a HTTP/1.1"]
+
+    @pytest.mark.parametrize(
+        "target", [b"/?token=secret", b"/?", b"http://b/c", b"/" + b"x" * 256], ids=len
+    )
+    def test_not_kept(self, target: bytes, lines: dict[bytes, object]) -> None:
+        """A query may be a secret; a whole URI depends on more; long ones are rare."""
+        assert feed([get(target=target)]) == feed([get(target=target)])
+        assert not lines
+
+    @pytest.mark.parametrize("line", [b"GET  / HTTP/1.1", b"GET / HTTP/1.2", b"FOO / HTTP/1.1"])
+    def test_faults(self, line: bytes, lines: dict[bytes, object]) -> None:
+        """What is wrong is refused each time."""
+        data = line + b"\r\nHost: a\r\n\r\n"
+        assert refusal(data) == refusal(data)
+        assert not lines
+
+    def test_limit(self, lines: dict[bytes, object]) -> None:
+        """A line that is known may be too long for another server."""
+        data = get(target=b"/abc")
+        assert isinstance(HeadReader(HTTP1Limits()).read(data), Request)
+        assert lines
+        assert HeadReader(HTTP1Limits(request_line=12)).read(data) == Refusal(
+            414, "The request line is longer than this server accepts."
+        )
+
+    def test_bound(self, lines: dict[bytes, object]) -> None:
+        """Beyond the bound it begins anew."""
+        reader = HeadReader(HTTP1Limits())
+        for number in range(1025):
+            reader.read(get(target=b"/%d" % number))
+        assert list(lines) == [b"GET /1024 HTTP/1.1"]
 
 
 class TestPartialHead:

@@ -25,7 +25,7 @@ __all__ = ["HeadReader", "PartialHead", "skip_empty_lines"]
 
 _HEAD_END: Final = b"\r\n\r\n"
 _EMPTY_LINES: Final = re.compile(rb"(?:\r\n)++")
-_REQUEST_LINE: Final = re.compile(rb'([%b]+) ([!"$-~]+) HTTP/1\.([01])\r\n' % TCHAR)
+_REQUEST_LINE: Final = re.compile(rb'([%b]+) ([!"$-~]+) HTTP/1\.([01])' % TCHAR)
 # uri-host [":" port], RFC 9110 §7.2 and RFC 3986 §3.2.2. A name may be empty, as Host may.
 _HOST: Final = re.compile(
     rb"(?:(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*+|\[[0-9A-Fa-f:.]+\]|\[[vV][0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+,;=:]+\])"
@@ -34,6 +34,12 @@ _HOST: Final = re.compile(
 _ABSOLUTE_FORM: Final = re.compile(rb"https?://([^/?]+)(.*)", re.IGNORECASE)
 
 _SLASH: Final = 0x2F
+#: Request lines without a query that were asked before, and what they mean: method, target, path,
+#: query and version. To find one takes 0.1 µs, to take it apart 0.5. What stands in a query may be
+#: a secret, and is not kept.
+_known_lines: Final[dict[bytes, tuple[str, bytes, bytes, bytes, str]]] = {}
+_MAX_KNOWN_LINES: Final = 1024
+_MAX_KNOWN_LINE: Final = 256
 #: Most bytes of fields that are kept to recognise them when they are repeated.
 _MAX_REPEATED: Final = 4096
 #: What fits into 63 bits, as the lengths of most agents on the way do.
@@ -60,7 +66,7 @@ _USUAL_NAMES: Final = {
         b"user-agent", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port",
         b"x-forwarded-proto", b"x-real-ip", b"x-requested-with",
     )
-    for spelling in (name, name.title())
+    for spelling in (name, name.title(), name.title().replace(b"Websocket", b"WebSocket"))
 }  # fmt: skip
 
 #: Connection options as nearly every client sends them.
@@ -76,19 +82,20 @@ class HeadReader:
     """Reads the heads of the requests on one connection.
 
     A client that keeps its connection mostly repeats its fields from one request to the next. The
-    same bytes mean the same, so they are not parsed again: a request takes 1.5 µs instead of 3.7
-    with the three fields of a load generator, 2.2 instead of 7.4 with the sixteen of a browser.
+    same bytes mean the same, so they are not parsed again: a request takes 0.6 µs instead of 2.9
+    with the three fields of a load generator, 0.7 instead of 7 with the sixteen of a browser.
 
     Args:
         limits: ``body_size`` is held against ``Content-Length``.
     """
 
-    __slots__ = ("_headers", "_length", "_limits", "_repeated")
+    __slots__ = ("_headers", "_length", "_limits", "_repeated", "_version")
 
     def __init__(self, limits: HTTP1Limits) -> None:
         self._limits = limits
-        # The last digit of the version and all fields as they came, or nothing; and what they mean.
+        # All fields as they came, or nothing, and behind what version; and what they mean.
         self._repeated = b""
+        self._version = ""
         self._headers: Headers = []
         self._length: int | None = None
 
@@ -100,44 +107,63 @@ class HeadReader:
                 is at its end.
         """
         limits = self._limits
-        line = _REQUEST_LINE.match(head)
-        if line is None:
-            return line_fault(head, limits.request_line) or _MALFORMED
-        start = line.end()
-        method, target, minor = line.groups()
-        known_method = KNOWN_METHODS.get(method)
-        if known_method is None or start - 2 > limits.request_line > 0:  # without its CRLF
+        line, _, fields = head.partition(b"\r\n")
+        known = _known_lines.get(line) or _read_line(line)
+        if known is None or len(line) > limits.request_line > 0:
             return line_fault(head, limits.request_line) or _MALFORMED
         request = Request()
-        request.method = known_method
-        request.target = target
-        request.http_version = "1.1" if minor == b"1" else "1.0"
-        fields = head[start - 3 :]
-        if fields == self._repeated and target[0] == _SLASH:
-            request.path, _, request.query_string = target.partition(b"?")
+        (
+            request.method,
+            request.target,
+            request.path,
+            request.query_string,
+            request.http_version,
+        ) = known
+        path = request.target[0] == _SLASH
+        if path and fields == self._repeated and request.http_version == self._version:
             request.headers = self._headers.copy()
             request.keep_alive = True
             request.content_length = self._length
             request.has_body = request.expect_continue = request.takes_trailers = False
             request.upgrade = None
             return request
-        if len(fields) - 5 > limits.header_size > 0:
+        start = len(line) + 2
+        if len(fields) - 2 > limits.header_size > 0:
             return fields_fault(head, start, start, limits) or _MALFORMED
         refusal = _read_fields(request, head, start, limits)
         if refusal is not None:
             return refusal
         if (
-            request.keep_alive
+            path
+            and request.keep_alive
             and not request.has_body
             and request.upgrade is None
             and not request.takes_trailers
-            and target[0] == _SLASH
             and len(fields) <= _MAX_REPEATED
         ):
             self._repeated = fields
+            self._version = request.http_version
             self._headers = request.headers.copy()  # the application may change its own
             self._length = request.content_length
         return request
+
+
+def _read_line(line: bytes) -> tuple[str, bytes, bytes, bytes, str] | None:
+    """What a request line means, as in ``_known_lines``; None if something is wrong with it."""
+    found = _REQUEST_LINE.fullmatch(line)
+    if found is None:
+        return None
+    method = KNOWN_METHODS.get(found[1])
+    if method is None:
+        return None
+    target: bytes = found[2]
+    path, question_mark, query = target.partition(b"?")
+    known = method, target, path, query, "1.1" if found[3] == b"1" else "1.0"
+    if target[0] == _SLASH and not question_mark and len(line) <= _MAX_KNOWN_LINE:
+        if len(_known_lines) >= _MAX_KNOWN_LINES:
+            _known_lines.clear()  # its paths are many, or made up
+        _known_lines[line] = known
+    return known
 
 
 def _read_fields(request: Request, head: bytes, start: int, limits: HTTP1Limits) -> Refusal | None:
