@@ -23,7 +23,7 @@ runtime := $(VENV)/.installed-runtime
 dev := $(VENV)/.installed-dev
 sources := src tests examples benchmarks interop docs tools
 
-.PHONY: help chat test pytest lint style types imports format docs test-matrix bench interop audit system clean
+.PHONY: help chat test pytest lint style types imports format docs test-matrix bench bench-quick interop audit system clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -70,6 +70,10 @@ test-matrix: ## Run the tests on every supported Python and Django that this mac
 
 bench: $(runtime) ## Measure Fairway beside Channels on uvicorn, in one run (ARGS=--help tells more)
 	@$(bin)/python benchmarks/run.py $(ARGS)
+
+bench-quick: $(runtime) ## Count the instructions of the hot paths beside the stored baseline (ARGS="echo group", ARGS=--help)
+	@tools/system-packages valgrind
+	@$(bin)/python benchmarks/count.py $(ARGS)
 
 audit: $(dev) ## Ask whether what Fairway requires has known vulnerabilities (ARGS=--strict: no answer is an error)
 	@echo "== audit: pip-audit"

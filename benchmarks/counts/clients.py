@@ -1,0 +1,121 @@
+"""The other end of the connections: plain sockets on the server's own thread, in lock step with it.
+
+They send bytes that were made before, and compare what comes back. So next to nothing of what is
+counted is theirs, and nothing depends on who is faster.
+"""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from typing import Final
+
+__all__ = ["CLOSE", "CLOSED", "Client", "frame", "http_request", "masked", "upgrade_request"]
+
+HOST: Final = "127.0.0.1"
+MASK: Final = b"\x25\x50\x6f\x91"
+KEY: Final = b"dGhlIHNhbXBsZSBub25jZQ=="  # RFC 6455 §1.3
+
+
+class Client:
+    """A connection from this thread to a server on its event loop.
+
+    Args:
+        port: Where the server listens. The kernel takes the connection before the server does, so
+            connecting does not wait for it.
+    """
+
+    __slots__ = ("_loop", "_socket", "send")
+
+    def __init__(self, port: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._socket = socket.create_connection((HOST, port), timeout=10)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.setblocking(False)
+        #: Sends a few bytes, which the kernel takes at once.
+        self.send = self._socket.send
+
+    async def expect(self, answer: bytes) -> None:
+        """Wait until these bytes have come; nothing else may."""
+        received = await self.receive(len(answer))
+        assert received == answer, f"{received!r} came instead of {answer!r}"
+
+    async def receive(self, size: int) -> bytes:
+        """Wait for so many bytes."""
+        data = b""
+        while True:
+            try:
+                piece = self._socket.recv(size - len(data))
+            except BlockingIOError:
+                await self._readable()
+                continue
+            assert piece, f"the server closed the connection after {data!r}"
+            data += piece
+            if len(data) == size:
+                return data
+
+    async def receive_head(self) -> bytes:
+        """Wait for all that stands before the body of a response."""
+        data = b""
+        while not data.endswith(b"\r\n\r\n"):
+            data += await self.receive(1)
+        return data
+
+    async def end(self) -> None:
+        """Wait until the server has closed the connection, then close it here."""
+        while True:
+            try:
+                piece = self._socket.recv(1)
+            except BlockingIOError:
+                await self._readable()
+                continue
+            assert not piece, f"{piece!r} came before the end"
+            break
+        self.close()
+
+    def close(self) -> None:
+        """Close it without a word."""
+        self._socket.close()
+
+    async def _readable(self) -> None:
+        """Let the server's event loop run until something has come."""
+        waiting = self._loop.create_future()
+        self._loop.add_reader(self._socket, waiting.set_result, None)
+        try:
+            await waiting
+        finally:
+            self._loop.remove_reader(self._socket)
+
+
+def http_request(path: str, headers: Sequence[str] = ()) -> bytes:
+    """A GET, with what a load generator sends."""
+    lines = [f"GET {path} HTTP/1.1", f"Host: {HOST}", *headers, "", ""]
+    return "\r\n".join(lines).encode()
+
+
+def upgrade_request(path: str, headers: Sequence[str] = ()) -> bytes:
+    """The opening handshake of a WebSocket."""
+    opening = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"]
+    return http_request(path, [*opening, f"Sec-WebSocket-Key: {KEY.decode()}", *headers])
+
+
+def frame(payload: bytes, opcode: int = 1) -> bytes:
+    """A frame as the server sends it."""
+    return _head(payload, opcode, masked=False) + payload
+
+
+def masked(payload: bytes, opcode: int = 1) -> bytes:
+    """A frame as a client sends it."""
+    hidden = bytes(byte ^ MASK[index % 4] for index, byte in enumerate(payload))
+    return _head(payload, opcode, masked=True) + MASK + hidden
+
+
+def _head(payload: bytes, opcode: int, *, masked: bool) -> bytes:
+    bit = 0x80 if masked else 0
+    size = len(payload)
+    if size < 126:
+        return bytes([0x80 | opcode, bit | size])
+    return bytes([0x80 | opcode, bit | 126, *size.to_bytes(2)])
+
+
+CLOSE: Final = masked((1000).to_bytes(2), opcode=8)
+CLOSED: Final = frame((1000).to_bytes(2), opcode=8)

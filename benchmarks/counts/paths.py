@@ -1,0 +1,294 @@
+"""The paths whose instructions are counted, each from socket to socket."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from counts.clients import (
+    CLOSE,
+    CLOSED,
+    Client,
+    frame,
+    http_request,
+    masked,
+    upgrade_request,
+)
+
+__all__ = ["PATHS", "Path", "Turn"]
+
+TEXT: Final = b"x" * 128
+FRAME: Final = frame(TEXT)
+MASKED: Final = masked(TEXT)
+
+#: One step that is done again and again.
+Turn = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Path:
+    """Something that a server does many times a second.
+
+    Attributes:
+        name: On the command line and in the baseline.
+        title: What it does, in a few words.
+        unit: What is counted for each.
+        units: How many of them a turn makes.
+        turns: How many turns are taken between two marks.
+        application: ``module:name`` of what is served; empty where there is no server.
+        prepare: Makes the turn, given the port of the server.
+    """
+
+    name: str
+    title: str
+    unit: str
+    units: int
+    turns: int
+    prepare: Callable[[int], Awaitable[Turn]]
+    application: str = "project.asgi:application"
+
+
+async def opened(port: int, path: str, count: int) -> list[Client]:
+    """So many clients whose WebSockets are open."""
+    clients = []
+    for _ in range(count):
+        clients.append(client := Client(port))
+        client.send(upgrade_request(path))
+        await client.receive_head()
+    return clients
+
+
+def echo(path: str, sockets: int) -> Callable[[int], Awaitable[Turn]]:
+    """Every socket sends a message, then every socket gets it back."""
+
+    async def prepare(port: int) -> Turn:
+        clients = await opened(port, path, sockets)
+
+        async def turn() -> None:
+            for client in clients:
+                client.send(MASKED)
+            for client in clients:
+                await client.expect(FRAME)
+
+        return turn
+
+    return prepare
+
+
+def group(path: str, members: int) -> Callable[[int], Awaitable[Turn]]:
+    """One socket sends a message, then all sockets get it."""
+
+    async def prepare(port: int) -> Turn:
+        clients = await opened(port, path, members)
+
+        async def turn() -> None:
+            clients.append(clients.pop(0))  # another one sends each time
+            clients[0].send(MASKED)
+            for client in clients:
+                await client.expect(FRAME)
+
+        return turn
+
+    return prepare
+
+
+def request(path: str, connections: int) -> Callable[[int], Awaitable[Turn]]:
+    """Every connection sends a request, then every connection gets the response."""
+
+    async def prepare(port: int) -> Turn:
+        clients = [Client(port) for _ in range(connections)]
+        question = http_request(path)
+        clients[0].send(question)
+        size = len(await clients[0].receive_head())
+        size += len(await clients[0].receive(13))
+
+        async def turn() -> None:
+            for client in clients:
+                client.send(question)
+            for client in clients:
+                # The date changes, so only the end is compared.
+                answer = await client.receive(size)
+                assert answer.endswith(b"\r\n\r\nHello, world!"), answer
+
+        return turn
+
+    return prepare
+
+
+def visit(path: str, sockets: int) -> Callable[[int], Awaitable[Turn]]:
+    """Clients come, open a WebSocket each, close it, and are gone."""
+
+    async def prepare(port: int) -> Turn:
+        key = os.environ.get("COUNTS_SESSION", "")
+        handshake = upgrade_request(path, [f"Cookie: sessionid={key}"])
+        first = Client(port)
+        first.send(handshake)
+        size = len(await first.receive_head())
+
+        async def turn() -> None:
+            clients = [Client(port) for _ in range(sockets)]
+            for client in clients:
+                client.send(handshake)
+            for client in clients:
+                await client.receive(size)
+                client.send(CLOSE)
+            for client in clients:
+                await client.expect(CLOSED)
+                await client.end()
+
+        return turn
+
+    return prepare
+
+
+async def send_and_receive(port: int) -> Turn:
+    """A message to a channel of this process, and out of it again."""
+    from fairway.layers import get_channel_layer  # noqa: PLC0415  Django is set up by now
+
+    layer: Any = get_channel_layer()
+    channel = await layer.new_channel()
+    message = {"type": "bench.message", "text": TEXT.decode()}
+
+    async def turn() -> None:
+        await layer.send(channel, message)
+        received = await layer.receive(channel)
+        assert received == message, received
+
+    return turn
+
+
+async def least(port: int) -> Turn:
+    """What is no part of the server: the clients, and the event loop's way in and out."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(_Echo, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    clients = [Client(port) for _ in range(50)]
+
+    async def turn() -> None:
+        for client in clients:
+            client.send(MASKED)
+        for client in clients:
+            await client.expect(MASKED)
+
+    return turn
+
+
+class _Echo(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._write = transport.write  # type: ignore[attr-defined]  # it is that of a socket
+
+    def data_received(self, data: bytes) -> None:
+        self._write(data)
+
+
+PLAIN: Final = "project.plain:application"
+COUNTED: Final = "counts.applications:application"
+
+#: All of them, by their names.
+PATHS: Final = {
+    path.name: path
+    for path in (
+        Path(
+            name="least",
+            title="An echo by the event loop alone",
+            unit="message",
+            units=50,
+            turns=20,
+            prepare=least,
+            application="",
+        ),
+        Path(
+            name="asgi-echo",
+            title="Echo through a bare ASGI application",
+            unit="message",
+            units=50,
+            turns=20,
+            prepare=echo("/", 50),
+            application=PLAIN,
+        ),
+        Path(
+            name="echo",
+            title="Echo through an async consumer",
+            unit="message",
+            units=50,
+            turns=20,
+            prepare=echo("/echo/", 50),
+        ),
+        Path(
+            name="sync-echo",
+            title="Echo through a sync consumer",
+            unit="message",
+            units=1,
+            turns=100,
+            prepare=echo("/sync-echo/", 1),
+        ),
+        Path(
+            name="group",
+            title="Group message, a handler in each member",
+            unit="delivery",
+            units=200,
+            turns=5,
+            prepare=group("/group/", 200),
+        ),
+        Path(
+            name="broadcast",
+            title="Group message of type websocket.send",
+            unit="delivery",
+            units=200,
+            turns=10,
+            prepare=group("/broadcast/", 200),
+        ),
+        Path(
+            name="hello",
+            title="Request to a bare ASGI application",
+            unit="request",
+            units=50,
+            turns=10,
+            prepare=request("/", 50),
+            application=PLAIN,
+        ),
+        Path(
+            name="view",
+            title="Request to a sync view of Django",
+            unit="request",
+            units=1,
+            turns=60,
+            prepare=request("/view/", 1),
+        ),
+        Path(
+            name="async-view",
+            title="Request to an async view of Django",
+            unit="request",
+            units=1,
+            turns=40,
+            prepare=request("/async-view/", 1),
+        ),
+        Path(
+            name="open",
+            title="A socket opened and closed, consumer in a group",
+            unit="socket",
+            units=10,
+            turns=10,
+            prepare=visit("/group/", 10),
+        ),
+        Path(
+            name="open-auth",
+            title="The same with a session and its user",
+            unit="socket",
+            units=1,
+            turns=12,
+            prepare=visit("/group/", 1),
+            application=COUNTED,
+        ),
+        Path(
+            name="layer",
+            title="layer.send and layer.receive in one process",
+            unit="message",
+            units=1,
+            turns=200,
+            prepare=send_and_receive,
+            application="",
+        ),
+    )
+}
