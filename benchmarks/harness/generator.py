@@ -50,9 +50,9 @@ class Generator:
         The sockets are opened at all of the servers that serve; what they need beside them, such as
         a Redis, is weighed with them.
 
-        Only mode ``idle`` waits for the word to stop. The report has ``opened_per_second`` inside
-        the block and everything else behind it. The generator ends by itself if nothing happens, so
-        that no wait here is unbounded.
+        Only mode ``idle`` waits for the word to stop. Inside the block the report has what was said
+        of the opening, its names beginning with ``opened_``, and behind it everything else. The
+        generator ends by itself if nothing happens, so that no wait here is unbounded.
 
         Raises:
             LoadError: The proof of correctness failed.
@@ -81,7 +81,7 @@ class Generator:
             report: Report = {}
             opened = _flat(stdout.readline())
             if opened:
-                report["opened_per_second"] = opened["per_second"]
+                report |= {f"opened_{key}": value for key, value in opened.items()}
                 yield report
             stdin.close()
             # Not communicate(), which would miss what readline() has already buffered.

@@ -20,13 +20,15 @@ PEERS = (
     (PUBSUB, "x pub/sub"),
     (CORE, "x core"),
 )
-#: What else a report may hold that is worth a column.
+#: What else a report may hold that is worth a column: its name, and how many decimals.
 OTHERS = {
-    "opened_per_second": "opened/s",
-    "redis": "in Redis",
-    "called_by_scripts": "in scripts",
-    "producer_us": "producer µs",
-    "worker_us": "worker µs",
+    "p50_ms": ("p50 ms", 2),
+    "p99_ms": ("p99 ms", 2),
+    "server_us": ("server µs*", 2),
+    "redis": ("in Redis", 1),
+    "called_by_scripts": ("in scripts", 1),
+    "producer_us": ("producer µs", 1),
+    "worker_us": ("worker µs", 1),
 }
 
 LIMITS = """\
@@ -38,7 +40,7 @@ absolute figures mean little elsewhere: read the ratios, of alternating turns in
 
 def announce_turn(scenario: Scenario, lane: Lane, turn: Turn) -> str:
     """One line of progress."""
-    line = f"{scenario.name:11} {lane.name:{WIDTH}} {turn.value:>11,.0f} {scenario.unit}"
+    line = f"{scenario.name:11} {lane.name:{WIDTH}} {_figure(turn.value):>11} {scenario.unit}"
     if "p99_ms" in turn.report:
         line += f"   p50 {turn.report['p50_ms']:.2f} ms, p99 {turn.report['p99_ms']:.2f} ms"
     return line
@@ -67,21 +69,19 @@ def _row(turns: Turns, lane: Lane) -> dict[str, str]:
     """The cells of a lane by column."""
     taken = turns[lane]
     figures = values(taken)
-    cells = {"median": f"{median(figures):,.0f}"}
-    cells |= {"min": f"{min(figures):,.0f}", "max": f"{max(figures):,.0f}"}
+    cells = {"median": _figure(median(figures))}
+    cells |= {"min": _figure(min(figures)), "max": _figure(max(figures))}
     peers = [
         (name, column) for name, column in PEERS if any(name == each.contender for each in turns)
     ]
     for against, column in peers:
         cells[column] = _times(ratio(turns, lane, against))
-    if "p99_ms" not in taken[0].report:
-        others = ((key, word) for key, word in OTHERS.items() if key in taken[0].report)
-        return cells | {word: f"{reported(taken, key):,.1f}" for key, word in others}
-    cells["p50 ms"] = f"{reported(taken, 'p50_ms'):.2f}"
-    cells["p99 ms"] = f"{reported(taken, 'p99_ms'):.2f}"
-    cells["server µs*"] = f"{reported(taken, 'server_us'):.2f}"
-    for against, column in peers:
-        cells[f"{column}*"] = _times(ratio(turns, lane, against, processor=True))
+    for key, (column, decimals) in OTHERS.items():
+        if key in taken[0].report:
+            cells[column] = f"{reported(taken, key):,.{decimals}f}"
+    if "server_us" in taken[0].report:
+        for against, column in peers:
+            cells[f"{column}*"] = _times(ratio(turns, lane, against, processor=True))
     return cells
 
 
@@ -119,6 +119,10 @@ def _verdict_line(verdict: Verdict) -> str:
         )
         line += f" by {verdict.by} ({_times(value)} by {other})"
     return f"{line}: {'met' if verdict.met else 'MISSED'}"
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 or value == round(value) else f"{value:.3g}"
 
 
 def _times(value: float | None) -> str:

@@ -97,6 +97,12 @@ void close_all(struct load *load);
 void stamp(struct load *load, uint32_t index, uint32_t sequence); /* writes into `expected` */
 struct reading read_clocks(const struct load *load);
 bool window_open(const struct load *load, uint64_t end);
+
+/* Parts of a JSON object: a member, and the last members with the brace that ends it. */
+void report_latency(const char *name, const struct histogram *latency);
+void report_rate(size_t count, struct reading from, struct reading until);
+
+/* The whole object. */
 void report(const struct load *load, const char *counted, size_t count, struct reading from,
             struct reading until);
 

@@ -46,19 +46,28 @@ bool window_open(const struct load *load, uint64_t end)
     return now() < end && load->done < load->options.count;
 }
 
-void report(const struct load *load, const char *counted, size_t count, struct reading from,
-            struct reading until)
+void report_latency(const char *name, const struct histogram *latency)
 {
-    const struct histogram *latency = &load->latency;
-    double seconds = (double)(until.time - from.time) / 1e9;
-    printf("{\"event\": \"result\", \"%s\": %zu, \"seconds\": %.6f, \"per_second\": %.1f, ", counted,
-           count, seconds, (double)count / seconds);
-    printf("\"latency_ms\": {\"p50\": %.4f, \"p99\": %.4f, \"max\": %.4f}, ",
+    printf("\"%s\": {\"p50\": %.4f, \"p99\": %.4f, \"max\": %.4f}, ", name,
            (double)histogram_quantile(latency, 0.50) / 1e6,
            (double)histogram_quantile(latency, 0.99) / 1e6, (double)latency->largest / 1e6);
+}
+
+void report_rate(size_t count, struct reading from, struct reading until)
+{
+    double seconds = (double)(until.time - from.time) / 1e9;
+    printf("\"seconds\": %.6f, \"per_second\": %.1f, ", seconds, (double)count / seconds);
     printf("\"generator_busy\": %.4f, \"server_busy\": %.4f, \"server_us\": %.4f}\n",
            (until.busy - from.busy) / seconds, (until.server - from.server) / seconds,
            (until.server - from.server) * 1e6 / (double)count);
+}
+
+void report(const struct load *load, const char *counted, size_t count, struct reading from,
+            struct reading until)
+{
+    printf("{\"event\": \"result\", \"%s\": %zu, ", counted, count);
+    report_latency("latency_ms", &load->latency);
+    report_rate(count, from, until);
 }
 
 void measure(struct load *load, const char *counted)
@@ -220,11 +229,10 @@ int main(int argc, char **argv)
     load.read = run == run_http ? NULL : read_websocket;
     setvbuf(stdout, NULL, _IOLBF, 0);
 
-    uint64_t start = now();
+    struct reading from = read_clocks(&load);
     open_all(&load);
-    double seconds = (double)(now() - start) / 1e9;
-    printf("{\"event\": \"open\", \"sockets\": %zu, \"seconds\": %.6f, \"per_second\": %.1f}\n", load.open,
-           seconds, (double)load.open / seconds);
+    printf("{\"event\": \"open\", \"sockets\": %zu, ", load.open);
+    report_rate(load.open, from, read_clocks(&load));
     run(&load);
     close_all(&load);
     return 0;

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.urls import path
 
 from project.consumers import BroadcastConsumer, EchoConsumer, GroupConsumer, SyncEchoConsumer
@@ -15,6 +16,11 @@ sockets: dict[str, Any] = {
     "group/": GroupConsumer.as_asgi(),
     "broadcast/": BroadcastConsumer.as_asgi(),
 }
+if settings.INSTALLED_APPS:
+    from project.members import AuthMiddlewareStack, MemberConsumer, MemberInGroupConsumer
+
+    sockets["member/echo/"] = AuthMiddlewareStack(MemberConsumer.as_asgi())
+    sockets["member/group/"] = AuthMiddlewareStack(MemberInGroupConsumer.as_asgi())
 
 application = ProtocolTypeRouter(
     {

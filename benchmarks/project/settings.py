@@ -1,7 +1,8 @@
 """As little of Django as a project can have: no apps, no database, one channel layer.
 
 ``BENCH_LAYER`` says which one, in memory if it is not set; ``BENCH_PLACE`` where its processes
-meet: the port of a Redis server, or a directory.
+meet: the port of a Redis server, or a directory. ``BENCH_DATABASE`` is the path of an SQLite file:
+with it there are users and sessions.
 """
 
 import os
@@ -11,6 +12,18 @@ DEBUG = False
 ALLOWED_HOSTS = ["127.0.0.1"]
 ROOT_URLCONF = "project.urls"
 USE_TZ = True
+
+INSTALLED_APPS: list[str] = []
+if database := os.environ.get("BENCH_DATABASE"):
+    INSTALLED_APPS += [f"django.contrib.{name}" for name in ("contenttypes", "auth", "sessions")]
+    # Connections that stay, or the figure is that of opening SQLite's.
+    DATABASES = {
+        "default": {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": database,
+            "CONN_MAX_AGE": 60,
+        }
+    }
 
 STACK = os.environ["BENCH_STACK"]
 LAYER = os.environ.get("BENCH_LAYER", "memory")

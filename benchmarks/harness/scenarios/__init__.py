@@ -4,7 +4,7 @@ A new one is a ``Scenario`` in the ``SCENARIOS`` of a module here. A new suite i
 ``SCENARIOS`` and a line in :data:`SUITES`.
 """
 
-from harness.scenarios import compression, consumers, layers, servers
+from harness.scenarios import auth, compression, consumers, layers, servers
 from harness.scenarios.model import Effort, Lane, Scenario, Target, Turn, Work
 
 __all__ = ["ALL", "SUITES", "Effort", "Lane", "Scenario", "Target", "Turn", "Work"]
@@ -13,6 +13,7 @@ __all__ = ["ALL", "SUITES", "Effort", "Lane", "Scenario", "Target", "Turn", "Wor
 SUITES = {
     "consumers": consumers.SCENARIOS,
     "compression": compression.SCENARIOS,
+    "auth": auth.SCENARIOS,
     "servers": servers.SCENARIOS,
     "layers": layers.SCENARIOS,
 }

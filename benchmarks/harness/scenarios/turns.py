@@ -59,7 +59,8 @@ def opening(work: Work) -> Turn:
     with servers_of(work) as servers:
         work.generator.run("idle", servers, options | {"--sockets": WARM_SOCKETS})
         report = work.generator.run("idle", servers, options)
-    return Turn(value=report["opened_per_second"], report=report)
+    opened = {key.removeprefix("opened_"): value for key, value in report.items()}
+    return Turn(value=opened["per_second"], report=opened)
 
 
 def idle_memory(work: Work) -> Turn:
