@@ -3,7 +3,8 @@
 import asyncio
 
 from fairway._types import Event
-from fairway.delivery import Mailbox, Outbox
+from fairway.delivery import Hub, Mailbox, Outbox
+from fairway.wire.prepared import PreparedMessage
 
 
 class RecordingFlow:
@@ -43,3 +44,12 @@ def open_outbox() -> tuple[Outbox, list[bytes], list[Event]]:
     outbox = Outbox(written.append, handle, lambda code, reason: None)
     outbox.ready = True
     return outbox, written, handled
+
+
+def write_prepared(outbox: Outbox, message: PreparedMessage) -> bool:
+    """Write a message as the hub does where the reader waits; says whether that could be done."""
+    mailbox = new_mailbox()
+    mailbox.direct = outbox
+    mailbox.park()
+    Hub()._deliver([mailbox], b"", message)
+    return not take_all(mailbox)

@@ -6,7 +6,6 @@ from typing import Final, Protocol
 from fairway._types import Event, Send
 from fairway.wire.deflate import Deflater
 from fairway.wire.frames import encode_binary, encode_text
-from fairway.wire.prepared import PreparedMessage
 
 _SEND: Final = "websocket.send"
 
@@ -99,15 +98,5 @@ class Outbox:
             self.write(frame)
             self.sent += len(frame)
             self.tally.messages_sent += 1
-            return True
-        return False
-
-    def write_prepared(self, message: PreparedMessage) -> bool:
-        """Write a message that was framed for many, if that can be done at once."""
-        if self.ready:
-            deflater = self.deflater
-            frame = message.plain if deflater is None else message.compressed(deflater)
-            self.write(frame)
-            self.sent += len(frame)
             return True
         return False

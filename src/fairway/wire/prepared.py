@@ -28,6 +28,10 @@ class PreparedMessage:
         self.plain = encode_text(data) if isinstance(data, str) else encode_binary(data)
         self._compressed: dict[int, bytes] | None = None
 
+    def frame_for(self, deflater: Deflater | None) -> bytes:
+        """Its frame for a connection that compresses with this, or with nothing."""
+        return self.plain if deflater is None else self.compressed(deflater)
+
     def compressed(self, deflater: Deflater) -> bytes:
         """Its frame for a connection that compresses; the plain one where that is the better.
 

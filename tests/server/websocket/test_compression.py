@@ -10,6 +10,7 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 
 from fairway._types import Receive, Scope, Send
 from fairway.wire.prepared import PreparedMessage
+from tests.delivery.helpers import write_prepared
 from tests.server.conftest import Serve
 from tests.server.running import DEADLINE, Logs, Running, WebSocketClient, until
 from tests.wire.client import BINARY, TEXT, close, frame, text
@@ -175,7 +176,7 @@ class TestSharing:
         message = PreparedMessage("to everybody " * 300)
         await until(lambda: len(running.websockets) == 5)
         for stream in running.websockets:
-            assert stream._outbox.write_prepared(message)
+            assert write_prepared(stream._outbox, message)
         assert message._compressed is not None
         assert sorted(message._compressed) == [10, 15]
         for client in clients:

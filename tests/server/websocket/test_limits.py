@@ -9,6 +9,7 @@ import pytest
 from fairway._types import Event, Receive, Scope, Send
 from fairway.server import Config, Server
 from fairway.wire.prepared import PreparedMessage
+from tests.delivery.helpers import write_prepared
 from tests.server.conftest import Serve
 from tests.server.running import Logs, Running, WebSocketClient, listening, until
 from tests.wire.client import PING, PONG, close, frame, text, unmasked
@@ -185,7 +186,7 @@ class TestSlowReaders:
 
         def write() -> bool:
             nonlocal unsent
-            stream._outbox.write_prepared(message)
+            write_prepared(stream._outbox, message)
             unsent = max(unsent, stream.unsent)
             return app.ended
 
@@ -202,14 +203,14 @@ class TestSlowReaders:
         client = await opened(running, reads=False)
         (stream,) = running.websockets
         message, sent = PreparedMessage(bytes(100_000)), 0
-        while stream._outbox.write_prepared(message):
+        while write_prepared(stream._outbox, message):
             sent += 1
         assert stream._clock._stalled is not None
         client.go_on_reading()
         for _ in range(sent):
             assert len((await client.frame())[1]) == 100_000
         await until(lambda: stream._clock._stalled is None)
-        assert stream._outbox.write_prepared(message)
+        assert write_prepared(stream._outbox, message)
         assert len((await client.frame())[1]) == 100_000
         await client.send(close(1000))
 
