@@ -3,130 +3,135 @@
 import argparse
 import signal
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
 from harness import report, results
 from harness.build import BuildError, compile_program
-from harness.contenders import CONTENDERS, Contender
-from harness.figures import Turns
-from harness.generator import Generator, LoadError
-from harness.processes import Processors, ServerError
-from harness.scenarios import ALL, SUITES, Lane, Scenario, Work
+from harness.contenders import CONTENDERS
+from harness.generator import Generator
+from harness.processes import Processors
+from harness.race import Field, Heat, Progress, heats
+from harness.scenarios import ALL, SUITES, Effort, Scenario
 
-HELP = "consumers (the default), servers and layers each stand for several"
+#: The word for every suite, in one go; how often each row has its turn then, so that one can wait.
+EVERYTHING, TURNS = "all", 3
+#: What is measured if nothing is asked for: without the peers that no target names.
+DEFAULT = "consumers"
+OK, FAILED, INCOMPLETE, INTERRUPTED = 0, 1, 3, 130
+EPILOG = f"""\
+Without a word: {DEFAULT}, beside only those peers that a target names.
+The first run makes the environments and compiles the load generator.
+The exit status is {OK} if every row has its figure, {INCOMPLETE} if a peer cannot run here and was
+left out, {FAILED} if a row of Fairway has none; whether targets are met does not matter to it.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Scenarios whose results are stored in one file.
+
+    Attributes:
+        name: Of the file.
+        heats: What is measured.
+    """
+
+    name: str
+    heats: Sequence[Heat]
 
 
 def main() -> int:
-    """Measures what was asked for; the exit status is 1 if something was wrong with it."""
+    """Measures what was asked for, and returns the exit status."""
     arguments = _arguments()
     signal.signal(signal.SIGTERM, _terminated)
-    chosen = [scenario for scenario in ALL if scenario.name in arguments.scenarios]
+    contenders = Field(arguments.only, refresh=arguments.refresh)
     try:
-        field = _field(chosen, arguments)
         processors = Processors.choose()
         generator = Generator(
             compile_program("load"), processors.generator, sleeps=processors.shared
         )
-        _compare(chosen, field, generator, processors, arguments)
-    except (BuildError, ServerError, LoadError) as error:
+        return _measure(contenders, generator, processors, arguments)
+    except BuildError as error:
         print(f"\n{error}", file=sys.stderr)
-        return 1
+        return FAILED
     except KeyboardInterrupt:
-        print("\nInterrupted; nothing is stored, and every process that was started has ended.")
-        return 130
-    return 0
+        print("\nInterrupted; what is under way is not stored, and every process has ended.")
+        return INTERRUPTED
 
 
-def _compare(
-    chosen: Sequence[Scenario],
-    field: Sequence[Contender],
+def _measure(
+    contenders: Field,
     generator: Generator,
     processors: Processors,
     arguments: argparse.Namespace,
-) -> None:
+) -> int:
+    """Takes all turns, stores each batch as soon as it is done, and returns the exit status."""
     print(report.LIMITS)
     if processors.shared:
         print("Only one processor is usable: server and load generator take turns on it.")
     print(f"Server on processor {processors.server}, load generator on {processors.generator}.\n")
-    efforts = {each.name: each.quick if arguments.quick else each.full for each in chosen}
-    by_name = {contender.name: contender for contender in field}
-    lanes = {
-        each.name: [lane for lane in each.lanes if lane.contender in by_name] for each in chosen
-    }
-    progress = Progress(sum(efforts[each.name].turns * len(lanes[each.name]) for each in chosen))
-    measured = {}
-    for scenario in chosen:
-        effort = efforts[scenario.name]
-        turns: Turns = {lane: [] for lane in lanes[scenario.name]}
-        for lane in _order(lanes[scenario.name], effort.turns):
-            contender = by_name[lane.contender]
-            turn = Work(
-                scenario=scenario,
-                lane=lane,
-                effort=effort,
-                contender=contender,
-                generator=generator,
-                processors=processors,
-            ).take_turn()
-            turns[lane].append(turn)
-            progress.say(report.announce_turn(scenario, lane, turn))
-        measured[scenario.name] = scenario, effort, turns
-        print(f"\n{report.table(scenario, turns)}\n", flush=True)
-    suite = next(
-        (word for word, suite in SUITES.items() if all(each in suite for each in chosen)), "mixed"
-    )
-    path = arguments.output or results.results_path(suite, quick=arguments.quick)
-    results.store(path, results.document(measured, field, processors, quick=arguments.quick))
-    print(f"Stored in {path}")
+    batches = _batches(contenders, arguments)
+    run = [heat for batch in batches for heat in batch.heats]
+    progress = Progress(sum(heat.total for heat in run))
+    for batch in batches:
+        for heat in batch.heats:
+            heat.run(contenders, generator, processors, progress)
+            if heat.turns:
+                print(f"\n{report.table(heat.scenario, heat.turns)}\n", flush=True)
+        path = arguments.output or results.results_path(batch.name, quick=arguments.quick)
+        document = results.document(batch.heats, contenders.made, processors, quick=arguments.quick)
+        results.store(path, document)
+        print(f"Stored in {path}\n")
+    left_out = {lane: why for heat in run for lane, why in heat.left_out.items()}
+    for lane, why in left_out.items():
+        print(f"{lane} was left out: {why}", file=sys.stderr)
+    if any(heat.lost for heat in run):
+        return FAILED
+    return INCOMPLETE if left_out else OK
 
 
-def _field(chosen: Sequence[Scenario], arguments: argparse.Namespace) -> list[Contender]:
-    """Those of the contenders asked for that the scenarios know."""
-    wanted = {lane.contender for scenario in chosen for lane in scenario.lanes}
-    refresh = arguments.refresh
-    field = []
-    for word in arguments.only:
-        name, make = CONTENDERS[word]
-        if name in wanted:
-            field.append(make(refresh=refresh))
-            refresh = False  # two contenders may share an environment
-    return field
+def _batches(contenders: Field, arguments: argparse.Namespace) -> list[Batch]:
+    """One for each suite if it is everything; what was asked for otherwise."""
+    words = arguments.scenarios
+    suites: dict[str, Sequence[Scenario]]
+    suites = {word: suite for word, suite in SUITES.items() if words in ([word], [EVERYTHING])}
+    if not words:
+        suites = {"leading": SUITES[DEFAULT]}
+    elif not suites:
+        named = {scenario.name for word in words for scenario in SUITES.get(word, ())}
+        suites = {"mixed": [each for each in ALL if each.name in named.union(words)]}
+    if {*arguments.only} != {*CONTENDERS}:
+        suites = {"mixed": [each for suite in suites.values() for each in suite]}
 
+    def effort(scenario: Scenario) -> Effort:
+        chosen = scenario.quick if arguments.quick else scenario.full
+        return replace(chosen, turns=min(chosen.turns, arguments.turns))
 
-def _order(lanes: Sequence[Lane], turns: int) -> Iterator[Lane]:
-    """All lanes in turn, again and again; every second round in reverse: drift favours none."""
-    for number in range(turns):
-        yield from lanes if number % 2 == 0 else reversed(lanes)
-
-
-class Progress:
-    """Numbers the lines, so that one sees how far it is."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._done = 0
-        self._started = time.monotonic()
-
-    def say(self, line: str) -> None:
-        """Prints a line behind its number and the seconds so far."""
-        self._done += 1
-        elapsed = time.monotonic() - self._started
-        print(f"[{self._done:2}/{self._total}] {elapsed:4.0f} s  {line}", flush=True)
+    return [
+        Batch(name=name, heats=heats(suite, contenders, effort, leading=not words))
+        for name, suite in suites.items()
+    ]
 
 
 def _arguments() -> argparse.Namespace:
-    names = [*(scenario.name for scenario in ALL), *SUITES]
+    names = [*(scenario.name for scenario in ALL), *SUITES, EVERYTHING]
     parser = argparse.ArgumentParser(
-        description="Compares Fairway with Channels on uvicorn and with a bare loop in C.",
-        epilog="The first run makes two environments and compiles the load generator.",
+        description="Compares Fairway with its peers and with a bare loop in C.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    # No `choices`: argparse would hold the default, a list, against them.
     add = parser.add_argument
-    add("scenarios", nargs="*", metavar="scenario", help=f"of {', '.join(names)}; {HELP}")
+    add(
+        "scenarios",
+        nargs="*",
+        metavar="scenario",
+        help=f"of {', '.join(names)}; {', '.join(SUITES)} each stand for several, {EVERYTHING} for"
+        f" every one of them, with {TURNS} turns and a file for each suite",
+    )
     add("--quick", action="store_true", help="a rough answer in under a minute, not kept")
+    add("--turns", type=_turns, metavar="N", help="at most so many turns for each row")
     add(
         "--only",
         default=[*CONTENDERS],
@@ -141,9 +146,20 @@ def _arguments() -> argparse.Namespace:
         unknown = ", ".join(word for word in given if word not in known)
         if unknown:
             parser.error(f"unknown: {unknown}; choose from {', '.join(known)}")
-    for word in [*arguments.scenarios] or ["consumers"]:
-        arguments.scenarios += [scenario.name for scenario in SUITES.get(word, ())]
+    everything = arguments.scenarios == [EVERYTHING]
+    if EVERYTHING in arguments.scenarios and not everything:
+        parser.error(f"{EVERYTHING} stands alone")
+    if everything and arguments.output:
+        parser.error(f"{EVERYTHING} stores a file for each suite: leave out --output")
+    if arguments.turns is None:
+        arguments.turns = TURNS if everything else max(each.full.turns for each in ALL)
     return arguments
+
+
+def _turns(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError("at least 1")
+    return int(text)
 
 
 def _words(text: str) -> list[str]:

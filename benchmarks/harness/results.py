@@ -25,8 +25,9 @@ from harness.contenders import (
 )
 from harness.figures import Turns, ratio, values
 from harness.processes import Processors
+from harness.race import Heat
 from harness.report import LIMITS
-from harness.scenarios import Effort, Lane, Scenario
+from harness.scenarios import Lane
 from harness.targets import SATURATED, Verdict, verdicts
 
 Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | float | None"
@@ -75,18 +76,16 @@ def store(path: Path, document: Mapping[str, Json]) -> None:
 
 
 def results_path(suite: str, *, quick: bool) -> Path:
-    """``benchmarks/results/<date>[-<suite>]-<machine>.json``; a quick run is not worth keeping."""
+    """``benchmarks/results/<date>-<suite>-<machine>.json``; a quick run is not worth keeping."""
     if quick:
         return BUILD / "quick.json"
-    machine = re.sub(
-        r"[^a-z0-9]+", "-", f"{_processor_name()} {os.cpu_count()} cpus".lower()
-    ).strip("-")
-    kind = "" if suite == "consumers" else f"-{suite}"
-    return BENCHMARKS / "results" / f"{datetime.now(UTC):%Y-%m-%d}{kind}-{machine}.json"
+    words = f"{datetime.now(UTC):%Y-%m-%d} {suite} {_processor_name()} {os.cpu_count()} cpus"
+    name = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
+    return BENCHMARKS / "results" / f"{name}.json"
 
 
 def document(
-    results: Mapping[str, tuple[Scenario, Effort, Turns]],
+    heats: Sequence[Heat],
     contenders: Iterable[Contender],
     processors: Processors,
     *,
@@ -124,15 +123,14 @@ def document(
                 },
             }
             for contender in contenders
+            if any(lane.contender == contender.name for heat in heats for lane in heat.turns)
         },
-        "scenarios": {
-            name: _scenario_document(scenario, effort, turns)
-            for name, (scenario, effort, turns) in results.items()
-        },
+        "scenarios": {heat.scenario.name: _scenario_document(heat) for heat in heats},
     }
 
 
-def _scenario_document(scenario: Scenario, effort: Effort, turns: Turns) -> dict[str, Json]:
+def _scenario_document(heat: Heat) -> dict[str, Json]:
+    scenario, effort, turns = heat.scenario, heat.effort, heat.turns
     lanes: dict[str, Json] = {
         lane.name: {
             "path": lane.path,
@@ -155,6 +153,7 @@ def _scenario_document(scenario: Scenario, effort: Effort, turns: Turns) -> dict
         "seconds": effort.seconds,
         "warmup": effort.warmup,
         "lanes": lanes,
+        "left_out": heat.left_out,
         "targets": [_target_document(verdict) for verdict in verdicts(scenario, turns)],
     }
 

@@ -1,8 +1,23 @@
 """Django's consumers in one process, beside Channels: what one comes to Fairway for."""
 
-from harness.contenders import BARE, CHANNELS, FAIRWAY
+from harness.contenders import (
+    BARE,
+    CHANNELS,
+    CHANNELS_DAPHNE,
+    CHANNELS_GRANIAN,
+    CHANNELS_HYPERCORN,
+    FAIRWAY,
+    UWEBSOCKETS,
+)
 from harness.scenarios.model import Effort, Lane, Scenario, Target
 from harness.scenarios.turns import idle_memory, under_load
+
+CHANNELS_ANYWHERE = (CHANNELS, CHANNELS_DAPHNE, CHANNELS_GRANIAN, CHANNELS_HYPERCORN)
+
+
+def _lanes(path: str, *contenders: str) -> list[Lane]:
+    return [Lane(contender=contender, path=path) for contender in contenders]
+
 
 #: A group message that is encoded and framed once for all who get it.
 ENCODED_ONCE = Lane(contender=FAIRWAY, path="/broadcast/", note="websocket.send")
@@ -14,11 +29,7 @@ SCENARIOS = (
         unit="messages/s",
         mode="echo",
         measure=under_load,
-        lanes=(
-            Lane(contender=FAIRWAY, path="/echo/"),
-            Lane(contender=CHANNELS, path="/echo/"),
-            Lane(contender=BARE, path="/echo/"),
-        ),
+        lanes=_lanes("/echo/", FAIRWAY, *CHANNELS_ANYWHERE, BARE),
         targets=(
             Target(against=CHANNELS, at_least=6),
             Target(against=BARE, at_least=0.45),
@@ -35,13 +46,15 @@ SCENARIOS = (
         lanes=(
             Lane(contender=FAIRWAY, path="/group/"),
             ENCODED_ONCE,
-            Lane(contender=CHANNELS, path="/group/"),
+            *_lanes("/group/", *CHANNELS_ANYWHERE),
+            Lane(contender=UWEBSOCKETS, path="/group/", note="publish"),
             Lane(contender=BARE, path="/group/"),
         ),
         targets=(
             Target(against=CHANNELS, at_least=15),
             Target(against=BARE, at_least=0.4),
             Target(lane=ENCODED_ONCE.name, against=BARE, at_least=0.85),
+            Target(lane=ENCODED_ONCE.name, against=UWEBSOCKETS, at_least=0.85),
         ),
         full=Effort(turns=5, sockets=1000, seconds=2.5, warmup=0.5),
         quick=Effort(turns=2, sockets=1000, seconds=1.0, warmup=0.2),
@@ -53,10 +66,7 @@ SCENARIOS = (
         mode="idle",
         measure=idle_memory,
         lower_is_better=True,
-        lanes=(
-            Lane(contender=FAIRWAY, path="/group/"),
-            Lane(contender=CHANNELS, path="/group/"),
-        ),
+        lanes=_lanes("/group/", FAIRWAY, *CHANNELS_ANYWHERE),
         targets=(Target(at_most=8000),),
         full=Effort(turns=3, sockets=3000),
         quick=Effort(turns=1, sockets=1000),

@@ -11,13 +11,16 @@ from harness.contenders import (
     GRANIAN,
     GRANIAN_WSGI,
     GUNICORN,
+    GUNICORN_SYNC,
     HYPERCORN,
     PICOWS,
     PLAIN,
     UVICORN,
+    UWEBSOCKETS,
     WEBSOCKETS,
     WS,
 )
+from harness.scenarios.consumers import CHANNELS_ANYWHERE
 from harness.scenarios.model import Effort, Lane, Scenario, Target
 from harness.scenarios.turns import opening, under_load
 
@@ -53,7 +56,8 @@ SCENARIOS = (
     ),
     _pages(
         "view", "The same from a sync view of Django without middleware", "/view/",
-        FAIRWAY, UVICORN, DAPHNE, GUNICORN, GRANIAN_WSGI, application=APPLICATION,
+        FAIRWAY, UVICORN, GRANIAN, HYPERCORN, DAPHNE, GUNICORN, GUNICORN_SYNC, GRANIAN_WSGI,
+        application=APPLICATION,
         targets={UVICORN: 5, GRANIAN_WSGI: 0.7},
     ),
     _pages(
@@ -71,7 +75,8 @@ SCENARIOS = (
         lanes=[
             Lane(contender=contender, path="/echo/")
             for contender in (
-                FAIRWAY, UVICORN, GRANIAN, HYPERCORN, DAPHNE, WEBSOCKETS, PICOWS, WS, BARE,
+                FAIRWAY, UVICORN, GRANIAN, HYPERCORN, DAPHNE, WEBSOCKETS, PICOWS, WS,
+                UWEBSOCKETS, BARE,
             )
         ],
         targets=(Target(against=UVICORN, at_least=1.7), Target(against=GRANIAN, at_least=3)),
@@ -98,11 +103,10 @@ SCENARIOS = (
         unit="sockets/s",
         mode="idle",
         measure=opening,
-        lanes=(
-            Lane(contender=FAIRWAY, path="/echo/"),
-            Lane(contender=CHANNELS, path="/echo/"),
-            Lane(contender=BARE, path="/echo/"),
-        ),
+        lanes=[
+            Lane(contender=contender, path="/echo/")
+            for contender in (FAIRWAY, *CHANNELS_ANYWHERE, BARE)
+        ],
         targets=(Target(against=CHANNELS, at_least=6),),
         full=Effort(turns=5, sockets=3000),
         quick=Effort(turns=1, sockets=1000),
