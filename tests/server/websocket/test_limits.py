@@ -181,12 +181,13 @@ class TestSlowReaders:
         running = await serve(app, server=server)
         await opened(running, reads=False)
         (stream,) = running.websockets
-        message = PreparedMessage(bytes(10_000))
+        outbox = stream._outbox
+        message, outbox = PreparedMessage(bytes(10_000)), stream._outbox
         unsent = 0
 
         def write() -> bool:
             nonlocal unsent
-            write_prepared(stream._outbox, message)
+            write_prepared(outbox, message)
             unsent = max(unsent, stream.unsent)
             return app.ended
 
