@@ -183,6 +183,31 @@ class TestWebSocket:
                 getattr(client, end)()
         await nothing_is_left(running)
 
+    @pytest.mark.parametrize("end", ["abort", "goodbye", "leave"])
+    async def test_without_collector(self, end: str, serve: Serve) -> None:
+        """They need no garbage collector to be forgotten, whoever goes first."""
+        running = await serve(accepts)
+        client = await running.websocket()
+        await client.open()
+        await until(lambda: running.websockets)
+        await until(lambda: not alive()["Connection"])
+        gc.disable()
+        try:
+            if end == "abort":
+                client.abort()
+            elif end == "goodbye":
+                await client.send(close(1000))
+                await client.rest()
+            else:
+                running.websockets[0].leave(1000, "")
+                await client.goodbye()
+                await client.send(close(1000))
+                await client.rest()
+            await until(lambda: not running.context.connections and not running.context.tasks)
+            await until(lambda: not new())
+        finally:
+            gc.enable()
+
     @pytest.mark.parametrize("event", [{"type": "websocket.close"}, None])
     async def test_denied(self, event: Event | None, serve: Serve) -> None:
         """Nor of one that was not let in."""

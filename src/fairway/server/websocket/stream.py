@@ -145,6 +145,16 @@ class WebSocketStream(Intake):
             if self._phase in UNDECIDED:
                 logger.error("The application neither accepted nor refused %s", executor.label)
         self._end(500, code)
+        if self not in context.connections:
+            self._part()
+
+    def _part(self) -> None:
+        """Both have ended, the connection and the application: leave no circle.
+
+        Else 20 objects of each socket would wait for the collector's rarest, longest turn.
+        """
+        self._mailbox.flow = None
+        del self._clock, self._outbox
 
     def _end(self, status: int, code: CloseCode) -> None:
         """Say goodbye for an application that did not: with a status or with a close code."""
@@ -197,6 +207,8 @@ class WebSocketStream(Intake):
         self._context.unregister(self)
         self._clock.close()
         self._disconnect(CloseCode.ABNORMAL_CLOSURE)
+        if self._task is None or self._task.done():
+            self._part()
 
     def pause_writing(self) -> None:
         """The client reads too slowly: the application's sends wait."""
