@@ -1,8 +1,9 @@
 """What all connections of one server share."""
 
 import asyncio
+import contextvars
 import re
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from email.utils import formatdate
 from types import SimpleNamespace
 from typing import Any, cast
@@ -29,9 +30,15 @@ from tests.server.running import DEADLINE, Logs, until
 class Loop(Clock):
     """The running event loop, but for its clock."""
 
-    def create_task(self, coroutine: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+    def create_task(
+        self, coroutine: Coroutine[Any, Any, None], *, context: contextvars.Context | None = None
+    ) -> "asyncio.Task[None]":
         """Run a coroutine in the true loop."""
-        return asyncio.get_running_loop().create_task(coroutine)
+        return asyncio.get_running_loop().create_task(coroutine, context=context)
+
+    def call_soon(self, callback: Callable[[], None], *, context: contextvars.Context) -> None:
+        """Call it in the true loop's next turn."""
+        asyncio.get_running_loop().call_soon(callback, context=context)
 
 
 @pytest.fixture
@@ -197,6 +204,23 @@ class TestLog:
         context.log_exception("GET /", ZeroDivisionError("oh"))
         message = "ERROR Exception inside application for GET /: ZeroDivisionError('oh')"
         assert logs.take_exceptions() == [(message, ZeroDivisionError)]
+
+
+async def test_soon(context: Context) -> None:
+    """What is wanted soon happens in the next turn, in order; what it wants itself later."""
+    order: list[str] = []
+
+    def first() -> None:
+        order.append("first")
+        context.soon(lambda: order.append("third"))
+
+    context.soon(first)
+    context.soon(lambda: order.append("second"))
+    assert order == []
+    await asyncio.sleep(0)
+    assert order == ["first", "second"]
+    await asyncio.sleep(0)
+    assert order == ["first", "second", "third"]
 
 
 class TestTasks:

