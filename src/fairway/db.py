@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import Any, Final, ParamSpec, TypeVar, overload
+from typing import Any, Final, ParamSpec, TypeVar, TypeVarTuple, overload
 
 from asgiref.sync import AsyncToSync, SyncToAsync, sync_to_async
 from django.conf import settings
@@ -17,11 +17,18 @@ from django.core import checks
 from django.core.checks import CheckMessage
 from django.db import connections
 
-from fairway.server.application.threads import LentThread, ThreadLoan, ThreadPool, at_thread_end
+from fairway.server.application.threads import (
+    LentThread,
+    ThreadLoan,
+    ThreadPool,
+    at_thread_end,
+    lent_executor,
+)
 from fairway.server.config import Config
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+_Ts = TypeVarTuple("_Ts")
 
 #: Seconds between two checks of a thread that cannot be told for whom it works.
 CHECK_INTERVAL: Final = 1.0
@@ -91,9 +98,17 @@ class DatabaseSyncToAsync(SyncToAsync[_P, _R]):
         # asgiref says ThreadPoolExecutor, and takes any.
         super().__init__(func, thread_sensitive, executor)  # type: ignore[arg-type]
         self._anywhere = not thread_sensitive and executor is None
+        # A class of somebody's own may do something else in the thread, or before.
+        self._short = thread_sensitive and type(self) is DatabaseSyncToAsync
 
     async def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """Run the function in a thread, and return what it returns."""
+        if self._short:
+            executor = lent_executor()
+            if isinstance(executor, FreshThread):
+                executor = executor.inner  # it would check, too
+            if isinstance(executor, LentThread):
+                return await executor.call(self._between_checks, args, kwargs)
         if self._anywhere and (_keepers or _sync_code_waits()):
             # A test's data are in its own thread. And a thread of the pool that waits for this does
             # it itself: if all of them asked for another one, none would ever get it.
@@ -104,6 +119,13 @@ class DatabaseSyncToAsync(SyncToAsync[_P, _R]):
         # Any thread, but one of the pool: its size is the number of database connections.
         elsewhere = DatabaseSyncToAsync(self.func, False, LentThread(pool))
         return await elsewhere(*args, **kwargs)
+
+    def _between_checks(self, args: Any, kwargs: Any) -> _R:
+        close_old_connections()
+        try:
+            return self.func(*args, **kwargs)
+        finally:
+            close_old_connections()
 
     # Any: asgiref hands its own internals through here.
     def thread_handler(self, loop: Any, *args: Any, **kwargs: Any) -> Any:
@@ -281,12 +303,31 @@ class FreshThread(Executor):
         """Shut the inner executor down."""
         self.inner.shutdown(wait, cancel_futures=cancel_futures)
 
+    def call(
+        self, lent: LentThread, function: Callable[[*_Ts], _R], *args: *_Ts
+    ) -> Coroutine[Any, Any, _R]:
+        """The same on the short way, for what it is made around."""
+        return lent.call(self._run, self._turn, functools.partial(function, *args))
+
     @staticmethod
     def _run(turn: int, call: Callable[[], _R]) -> _R:
         if getattr(_thread, "turn", 0) != turn:
             _thread.turn = turn
             close_old_connections()
         return call()
+
+
+async def in_thread(function: Callable[[*_Ts], _R], *args: *_Ts) -> _R:
+    """Run what ``sync_to_async(function)(*args)`` runs, where it does, by the short way if it can.
+
+    See :meth:`fairway.server.application.threads.LentThread.call`.
+    """
+    executor = lent_executor()
+    if isinstance(executor, LentThread):
+        return await executor.call(function, *args)
+    if isinstance(executor, FreshThread) and isinstance(executor.inner, LentThread):
+        return await executor.call(executor.inner, function, *args)
+    return await sync_to_async(function)(*args)
 
 
 class TimedCheck:
@@ -345,5 +386,9 @@ def connection_turns() -> Callable[[], bool]:
     if executor is None:  # asgiref makes one with the first call, such as for a worker
         return TimedCheck().begin_turn
     if not isinstance(executor, FreshThread):
-        executor = executors[context] = FreshThread(executor)
+        executor = FreshThread(executor)
+        if isinstance(context, ThreadLoan):
+            context.lend(executor)
+        else:
+            executors[context] = executor
     return executor.begin_turn

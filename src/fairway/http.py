@@ -18,7 +18,6 @@ from typing import Any, Final
 from urllib.parse import urlparse
 
 import django
-from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler, StaticFilesHandlerMixin
 from django.core import signals
@@ -33,7 +32,7 @@ from django.http import FileResponse, HttpRequest
 from django.urls import URLPattern, URLResolver, get_resolver, set_script_prefix
 
 from fairway._types import ASGIApplication, Event, Receive, Scope, Send
-from fairway.db import connection_thread, connection_turns
+from fairway.db import connection_thread, connection_turns, in_thread
 from fairway.server.application.threads import streaming
 
 #: Paths whose guess is remembered, so that most requests are resolved once only, by Django.
@@ -72,8 +71,6 @@ class ASGIHandler(asgi.ASGIHandler):
         self._async_loaded = False
         self._guesses: dict[str, bool] = {}
         self._any_async: bool | None = None
-        # Made once: asgiref looks long at a function before it adapts it.
-        self._respond_in_thread = sync_to_async(self._respond)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]  # ASGI's own types
         """Serve one HTTP request.
@@ -156,7 +153,7 @@ class ASGIHandler(asgi.ASGIHandler):
         if request is None:
             assert refusal is not None
             await self.send_response(refusal, send)
-            await sync_to_async(refusal.close)()
+            await in_thread(refusal.close)
             return
         responses = []
 
@@ -168,7 +165,7 @@ class ASGIHandler(asgi.ASGIHandler):
             await self._while_connected(answer(), receive)
         finally:
             if responses:
-                await sync_to_async(responses[0].close)()
+                await in_thread(responses[0].close)
             else:
                 await signals.request_finished.asend(sender=self.__class__)
 
@@ -197,7 +194,7 @@ class ASGIHandler(asgi.ASGIHandler):
         response = None
         try:
             # Django itself looks after the database connections where a request starts and ends.
-            response = await self._respond_in_thread(scope, body_file)
+            response = await in_thread(self._respond, scope, body_file)
             if response.streaming:
                 connection_turns()
                 await self._while_connected(self._answer(scope, response, send), receive)
@@ -207,7 +204,7 @@ class ASGIHandler(asgi.ASGIHandler):
             if response is None:
                 await signals.request_finished.asend(sender=self.__class__)
             elif not response.closed:
-                await sync_to_async(response.close)()
+                await in_thread(response.close)
 
     def _respond(self, scope: Scope, body_file: Any) -> Any:
         """Everything from request_started to the response, in one thread."""
@@ -277,7 +274,7 @@ class StaticFilesHandler(ASGIHandler, ASGIStaticFilesHandler):  # type: ignore[m
         try:
             response = await StaticFilesHandlerMixin.get_response_async(self, request)
         except SuspiciousOperation as error:
-            response = await sync_to_async(response_for_exception)(request, error)
+            response = await in_thread(response_for_exception, request, error)
         response._resource_closers.append(request.close)  # noqa: SLF001  as Django's does
         return response
 
@@ -295,11 +292,10 @@ class _InThread:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         parts = iter(self._response)
-        step = sync_to_async(lambda: next(parts, None))
         while True:
             token = streaming.set(True)
             try:
-                part = await step()
+                part = await in_thread(next, parts, None)
             finally:
                 streaming.reset(token)
             if part is None:

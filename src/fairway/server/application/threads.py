@@ -8,22 +8,26 @@ awaits anything. So the code of one connection runs in order, connections run in
 number of database connections is the number of threads.
 """
 
+import asyncio
 import functools
 import queue
+import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor, Future
 from contextvars import ContextVar
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, Protocol, TypeVar, TypeVarTuple
 
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext
 
 from fairway.delivery import Mailbox
+from fairway.server.application.crossing import Crossing, Landing, restore_context
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 _Job = Callable[[], None]
 _STOP: Final = None
@@ -66,6 +70,7 @@ class ThreadPool:
         self._streaming = 0
         self._waiting_streams: deque[_Job] = deque()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._landing: Landing | None = None
         self._threads: list[threading.Thread] = []
         self._idle = 0
         self._closed = False
@@ -133,6 +138,16 @@ class ThreadPool:
             else:
                 self._streaming -= 1
 
+    def landing(self, loop: asyncio.AbstractEventLoop) -> Landing:
+        """Where the threads leave what is for an event loop; the same one each time.
+
+        Where connections of several loops take turns there are several, which costs some wake-ups.
+        """
+        landing = self._landing
+        if landing is None or landing.loop is not loop:
+            landing = self._landing = Landing(loop)
+        return landing
+
     def close(self) -> None:
         """Let the threads end when what they were given is done; returns at once."""
         with self._lock:
@@ -156,6 +171,38 @@ class ThreadPool:
                 self._idle += 1
 
 
+class _Errand(Protocol):
+    """What a thread does for a connection."""
+
+    def run(self) -> None:
+        """Do it; must not raise."""
+
+    def refuse(self) -> None:
+        """Tell whoever waits for it that it will not be done."""
+
+
+class _Submitted:
+    """A call whose result goes into a future."""
+
+    __slots__ = ("_call", "_future")
+
+    def __init__(self, future: "Future[T]", call: Callable[[], T]) -> None:
+        self._future: Future[Any] = future
+        self._call = call
+
+    def run(self) -> None:
+        future = self._future
+        try:
+            if future.set_running_or_notify_cancel():
+                future.set_result(self._call())
+        except BaseException as error:  # noqa: BLE001  it is handed on, whatever it is
+            future.set_exception(error)
+            del future, self  # which hold the error, which holds this frame
+
+    def refuse(self) -> None:
+        self._future.cancel()
+
+
 class LentThread(Executor):
     """The executor of one connection: one call at a time, in order, on any thread of the pool.
 
@@ -166,7 +213,17 @@ class LentThread(Executor):
         began: When its work began, by the event loop's clock; 0 if that is not known.
     """
 
-    __slots__ = ("_lock", "_running", "_thread", "_waiting", "began", "label", "mailbox", "pool")
+    __slots__ = (
+        "_landing",
+        "_lock",
+        "_running",
+        "_thread",
+        "_waiting",
+        "began",
+        "label",
+        "mailbox",
+        "pool",
+    )
 
     def __init__(
         self,
@@ -182,7 +239,8 @@ class LentThread(Executor):
         self._lock = threading.Lock()
         self._running = False
         self._thread = 0
-        self._waiting: deque[tuple[_Job, Future[Any], bool]] | None = None
+        self._waiting: deque[tuple[_Errand, bool]] | None = None
+        self._landing: Landing | None = None
 
     @property
     def thread(self) -> int | None:
@@ -196,39 +254,57 @@ class LentThread(Executor):
             RuntimeError: The pool is closed.
         """
         future: Future[T] = Future()
-        job = functools.partial(self._run, future, functools.partial(fn, *args, **kwargs))
+        self._take(_Submitted(future, functools.partial(fn, *args, **kwargs)))
+        return future
+
+    def call(self, function: Callable[[*Ts], T], *args: *Ts) -> Coroutine[Any, Any, T]:
+        """Call ``function`` after everything before, as ``sync_to_async`` would; see Crossing.
+
+        Returns:
+            What to await at once.
+
+        Raises:
+            RuntimeError: The pool is closed.
+        """
+        crossing = Crossing(self.landing(asyncio.get_running_loop()), function, args)
+        self._take(crossing)
+        return crossing.outcome()
+
+    def landing(self, loop: asyncio.AbstractEventLoop) -> Landing:
+        """Where its threads leave what is for an event loop, in order."""
+        landing = self._landing
+        if landing is None or landing.loop is not loop:
+            landing = self._landing = self.pool.landing(loop)
+        return landing
+
+    def _take(self, errand: _Errand) -> None:
         stream = streaming.get()
         with self._lock:
             if self._running:
                 if self._waiting is None:
                     self._waiting = deque()
-                self._waiting.append((job, future, stream))
-                return future
-            self.pool.run(job, stream=stream)
+                self._waiting.append((errand, stream))
+                return
+            self.pool.run(functools.partial(self._run, errand), stream=stream)
             self._running = True
-        return future
 
-    def _run(self, future: "Future[T]", call: Callable[[], T]) -> None:
+    def _run(self, errand: _Errand) -> None:
         self._thread = threading.get_ident()
-        try:
-            if future.set_running_or_notify_cancel():
-                future.set_result(call())
-        except BaseException as error:  # noqa: BLE001  it is handed on, whatever it is
-            future.set_exception(error)
-            del future  # which holds the error, which holds this frame
+        errand.run()
+        del errand
         self._thread = 0
         self._next()
 
     def _next(self) -> None:
         with self._lock:
             while self._waiting:
-                job, future, stream = self._waiting.popleft()
+                errand, stream = self._waiting.popleft()
                 try:
                     # Back through the pool, so that one busy connection does not keep a thread to
                     # itself.
-                    self.pool.run(job, stream=stream)
+                    self.pool.run(functools.partial(self._run, errand), stream=stream)
                 except RuntimeError:
-                    future.cancel()
+                    errand.refuse()
                 else:
                     return
             self._running = False
@@ -244,11 +320,19 @@ class ThreadLoan(ThreadSensitiveContext):
 
     Args:
         executor: Where the sync code runs.
+
+    Attributes:
+        lent: As above; others may put their own around it by :meth:`lend`.
     """
 
     def __init__(self, executor: Executor) -> None:
         super().__init__(executor=executor)
-        self._lent = executor
+        self.lent = executor
+
+    def lend(self, executor: Executor) -> None:
+        """Let the sync code run there from now on."""
+        self.lent = executor
+        SyncToAsync.context_to_thread_executor[self] = executor
 
     def __enter__(self) -> None:
         """Enter the context in a task of its own, which has entered no other.
@@ -258,7 +342,7 @@ class ThreadLoan(ThreadSensitiveContext):
         :func:`leave_bridges`.
         """
         self._entered = SyncToAsync.thread_sensitive_context.set(self)
-        SyncToAsync.context_to_thread_executor[self] = self._lent
+        SyncToAsync.context_to_thread_executor[self] = self.lent
 
     def __exit__(self, *exception: object) -> None:
         """Leave it."""
@@ -269,7 +353,7 @@ class ThreadLoan(ThreadSensitiveContext):
         """Leave the context."""
         await super().__aexit__(*exception)  # type: ignore[no-untyped-call]  # asgiref
         self._exited = False
-        SyncToAsync.context_to_thread_executor[self] = self._lent
+        SyncToAsync.context_to_thread_executor[self] = self.lent
 
 
 def leave_bridges() -> None:
@@ -279,3 +363,21 @@ def leave_bridges() -> None:
     """
     if getattr(AsyncToSync.executors, "current", None) is not None:
         AsyncToSync.executors.current = None
+
+
+def lent_executor() -> Executor | None:
+    """Where the short way leads to from here; None if asgiref has to decide where sync code runs.
+
+    So it has where this connection's code runs in a thread that waits for it (``async_to_sync``),
+    or where no connection has been lent a thread. Nor does the short way tell sync code which
+    exception is being handled.
+    """
+    loan = SyncToAsync.thread_sensitive_context.get(None)
+    if (
+        type(loan) is ThreadLoan
+        and restore_context is not None
+        and sys.exception() is None
+        and getattr(AsyncToSync.executors, "current", None) is None
+    ):
+        return loan.lent
+    return None
