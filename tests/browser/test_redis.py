@@ -105,6 +105,20 @@ def test_room_that_is_opened_while_redis_is_away(visit: Visit, redis: RedisServe
     expect(kofi.page.locator("#rooms").get_by_text("Lighthouse")).to_be_visible()
 
 
+def test_logout_while_redis_is_away(visit: Visit, redis: RedisServer) -> None:
+    """It takes place, and the tab on the other machine asks who they are when Redis is back."""
+    ada, mei = visit("Ada"), visit("Mei")
+    enter_apart(ada, mei)
+    tab = mei.tab()
+    tab.goto("/")
+    shut_down(redis)
+    tab.get_by_role("button", name="Log out").click()
+    expect(tab.get_by_role("heading", name="Come aboard")).to_be_visible()
+    redis.start()
+    expect(mei.page.get_by_role("heading", name="Come aboard")).to_be_visible()
+    expect(ada.here).to_have_count(1)
+
+
 def shut_down(redis: RedisServer) -> None:
     """Send what `redis-cli shutdown` sends, and wait until the server has ended."""
     with pytest.raises(ConnectionError):

@@ -100,6 +100,8 @@ class SiteConsumer(AsyncJsonWebsocketConsumer):
     async def layer_gap(self, event: dict[str, Any]) -> None:
         """Bring the page up to date: other machines, or Redis, were out of reach for a while."""
         await asyncio.sleep(random.uniform(0, SPREAD))
+        if not await self.may_stay():
+            return
         await self.send_json({"type": "missed"})
         await self.send_json({"type": "unread", "unread": await unread_by(self.me)})
         rooms = [room async for room in Room.objects.values("id", "name")]
@@ -112,13 +114,21 @@ class SiteConsumer(AsyncJsonWebsocketConsumer):
 
     async def look_again(self, event: dict[str, Any]) -> None:
         """Close if what let this page in is not so any more; see signals.py."""
-        if not (await get_user(self.scope)).is_authenticated:
+        await self.may_stay()
+
+    async def may_stay(self) -> bool:
+        """Close the page of someone who has logged out or was barred, or of what is not there."""
+        session = self.scope["session"]
+        known = await session.aexists(session.session_key)
+        if not known or not (await get_user(self.scope)).is_authenticated:
             await self.close(SESSION_OVER)
-            return
+            return False
         try:
             await self.find()
         except DenyConnection:
             await self.close(GONE)
+            return False
+        return True
 
 
 class ThreadConsumer(SiteConsumer):

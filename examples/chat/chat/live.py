@@ -40,14 +40,16 @@ async def tell(group: str, event: dict[str, Any]) -> None:
     await send(group, {"type": "websocket.send", "text": text})
 
 
-# For signal receivers.
-send_from_sync = async_to_sync(send)
-
-
-def tell_from_sync(group: str, event: dict[str, Any]) -> None:
-    """Do the same from a view, which goes on if other machines are out of reach.
+def send_from_sync(group: str, message: dict[str, Any]) -> None:
+    """Do the same from a view or a signal, which goes on if other machines are out of reach.
 
     Their pages ask when they are back; see `SiteConsumer.layer_gap`.
     """
+    with contextlib.suppress(ChannelLayerUnavailable):
+        async_to_sync(send)(group, message)
+
+
+def tell_from_sync(group: str, event: dict[str, Any]) -> None:
+    """Send an event from a view likewise."""
     with contextlib.suppress(ChannelLayerUnavailable):
         async_to_sync(tell)(group, event)
