@@ -469,6 +469,29 @@ class TestDeflating:
         assert Deflater(15, options).encode_binary(noise) == encode_frame(Opcode.BINARY, noise)
         assert Deflater(15, options, takeover=True).encode_binary(noise)[0] == 0xC2
 
+    def test_again(self) -> None:
+        """What is sent once more at once, to another client say, is not compressed once more."""
+        deflater = Deflater(15, CompressionOptions(threshold=10))
+        first = deflater.encode_text("x" * 200)
+        assert deflater.encode_text("x" * 200) is first
+        assert deflater.encode_binary(b"x" * 200) == b"\xc2" + first[1:]
+        assert deflater.encode_text("y" * 200) != first
+        again = deflater.encode_text("x" * 200)
+        assert (again, again is first) == (first, False), "only the last one is remembered"
+
+    def test_again_with_takeover(self) -> None:
+        """With takeover it is: what it becomes depends on what was before."""
+        deflater = Deflater(15, CompressionOptions(threshold=10), takeover=True)
+        message = random.Random(3).randbytes(200).hex()
+        assert len(deflater.encode_text(message)) > len(deflater.encode_text(message))
+
+    def test_again_but_long(self) -> None:
+        """So is one that would cost much memory."""
+        deflater = Deflater(15, CompressionOptions(threshold=10))
+        kept, long = "x" * 65536, "x" * 65537
+        assert deflater.encode_text(kept) is deflater.encode_text(kept)
+        assert deflater.encode_text(long) is not deflater.encode_text(long)
+
     def test_surrogate(self) -> None:
         """A lone surrogate is refused as ever."""
         with pytest.raises(UnicodeEncodeError):
