@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn, TextIO
 
 import fairway
 from fairway._types import ASGIApplication
+from fairway.server import collector
 from fairway.server.application.lifespan import LifespanFailed
 from fairway.server.application.loading import (
     ApplicationNotFound,
@@ -208,7 +209,18 @@ def serve(
         else:
             server = Server(application, config, access_log=log, notify=notify)
             server.ready = lambda: announce(server.addresses)
+        server.ready = _settled(server.ready)
         server.run()
+
+
+def _settled(ready: Callable[[], None]) -> Callable[[], None]:
+    """What a process that serves and nothing else does when it is ready."""
+
+    def settle_first() -> None:
+        collector.settle()
+        ready()
+
+    return settle_first
 
 
 def _as_worker(server: Server, config: Config, line: Line) -> Callable[[], None]:

@@ -23,6 +23,7 @@ from gunicorn.config import Config as GunicornConfig
 from gunicorn.workers.base import Worker
 
 from fairway._types import ASGIApplication
+from fairway.server import collector
 from fairway.server.application.lifespan import LifespanFailed
 from fairway.server.application.loading import (
     ApplicationNotFound,
@@ -133,6 +134,7 @@ class FairwayWorker(Worker):
     # ------------------------------------------------------------------ while it serves
 
     def _begin(self) -> None:
+        collector.settle()
         self._beat(asyncio.get_running_loop())
 
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:

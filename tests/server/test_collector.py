@@ -1,0 +1,52 @@
+"""The garbage collector of a process that serves."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.server.process import connected, launched
+
+APPLICATION = """
+import gc
+{line}
+
+async def application(scope, receive, send):
+    text = f"{{gc.get_threshold()}} {{gc.get_freeze_count() > 1000}}"
+    await send({{"type": "http.response.start", "status": 200}})
+    await send({{"type": "http.response.body", "body": text.encode()}})
+"""
+
+
+def rarer() -> tuple[int, int, int]:
+    """Python's thresholds, with more turns before the oldest objects are looked at."""
+    print_thresholds = "import gc; print(*gc.get_threshold())"
+    ended = subprocess.run(
+        [sys.executable, "-c", print_thresholds], capture_output=True, text=True, check=True
+    )
+    young, middle, _ = map(int, ended.stdout.split())
+    return young, middle, 50
+
+
+async def told(directory: Path, line: str, *options: str) -> str:
+    """What an application that begins with ``line`` tells of its collector."""
+    (directory / "app.py").write_text(APPLICATION.format(line=line))
+    options = ("-p", "0", "--lifespan", "off", *options, "app:application")
+    async with (
+        launched(*options, directory=directory) as server,
+        connected(await server.address()) as client,
+    ):
+        return (await client.fetch()).body.decode()
+
+
+@pytest.mark.parametrize("options", [(), ("-w", "1")], ids=["alone", "worker"])
+async def test_settled(options: tuple[str, ...], tmp_path: Path) -> None:
+    """It leaves alone what was imported, and looks at old objects less often."""
+    assert await told(tmp_path, "", *options) == f"{rarer()} True"
+
+
+async def test_thresholds_of_the_project(tmp_path: Path) -> None:
+    """Thresholds that a project has set are kept."""
+    line = "gc.set_threshold(5000, 20, 30)"
+    assert await told(tmp_path, line) == "(5000, 20, 30) True"
