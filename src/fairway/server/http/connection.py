@@ -110,10 +110,11 @@ class Connection(Patience):
             self._backlog.extend(events)
         elif events:
             self._handle(events)
-        late = self.context.draining or self._expire == self._refuse_slow
-        if self.stream is None and self._http.started and not late:
+        if self.stream is None and self._http.started:
             # A next request has begun on a connection that was idle: its head is timed anew.
-            self._set_deadline(self.context.config.header_timeout, self._refuse_slow)
+            late = self.context.draining or self._expire == self._refuse_slow
+            if not late:
+                self._set_deadline(self.context.config.header_timeout, self._refuse_slow)
 
     def eof_received(self) -> bool:
         """The client sends no more: it has gone, or, rarely, waits for its answer half-closed."""
@@ -202,20 +203,21 @@ class Connection(Patience):
             self._watch_upload(self.stream)
 
     def _begin(self, request: Request) -> None:
-        if self.context.request_ids is not None:
-            self.context.request_ids.mark(request, self.client)
+        context = self.context
+        if context.request_ids is not None:
+            context.request_ids.mark(request, self.client)
         client, scheme = self.client, self.scheme
-        if self.context.proxies is not None:
-            client, named = self.context.proxies.resolve(request.headers, client)
+        if context.proxies is not None:
+            client, named = context.proxies.resolve(request.headers, client)
             scheme = named or scheme
         if request.upgrade == b"websocket":
             self._upgrade(request, client, scheme)
             return
-        keep_alive = request.keep_alive and not self.context.draining
+        keep_alive = request.keep_alive and not context.draining
         self._served += 1
-        if self._served == self.context.config.max_requests_per_connection:
+        if self._served == context.config.max_requests_per_connection:
             keep_alive = False
-            self.context.refusals.count("max_requests_per_connection")
+            context.refusals.count("max_requests_per_connection")
         writer = HTTP1Writer(self, request, keep_alive)
         stream = self.stream = HTTPStream(self, writer, request, client, scheme)
         self._time_application(stream)
@@ -258,7 +260,8 @@ class Connection(Patience):
             self.close(linger=self._paused)  # paused: it has sent more, which nobody will read
         else:
             self._set_deadline(self.context.config.keep_alive_timeout, self._close_idle)
-            self._resume()
+            if self._paused:
+                self._resume()
             if self._backlog:
                 events = list(self._backlog)
                 self._backlog.clear()

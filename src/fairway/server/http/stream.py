@@ -61,7 +61,7 @@ class HTTPStream(Answer):
         self._client = client
         self._scheme = scheme
         self._mailbox = Mailbox(self._context.loop, writer)
-        self._started_at = self._context.loop.time()
+        self._started_at = self._context.time()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -78,10 +78,11 @@ class HTTPStream(Answer):
 
     async def _run(self, executor: LentThread) -> None:
         connection, context = self._connection, self._context
+        request = self._request
         scope = http_scope(
-            self._request,
+            request,
             self._scheme,
-            context.root_path_of(self._request),
+            context.config.root_path if context.proxies is None else context.root_path_of(request),
             self._client,
             connection.server,
             context.state,

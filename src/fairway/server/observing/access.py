@@ -84,8 +84,10 @@ def path_of(request: Request) -> str:
     able to use it: what a parameter says whose name ends in "token" is left out.
     """
     path = request.path.decode("latin-1")
+    if not request.query_string:
+        return path
     query = _TOKEN.sub("***", request.query_string.decode("latin-1"))
-    return f"{path}?{query}" if query else path
+    return f"{path}?{query}"
 
 
 def format_common(record: AccessRecord, when: float) -> str:
