@@ -68,7 +68,8 @@ docs: $(dev) ## Build the documentation into docs/_build/html; a warning is an e
 test-matrix: ## Run the tests on every supported Python and Django that this machine offers
 	@"$$(tools/find-python)" tools/matrix.py $(ARGS)
 
-bench: $(runtime) ## Measure Fairway beside Channels on uvicorn, in one run (ARGS=--help tells more)
+bench: $(runtime) ## Measure Fairway beside its peers, in one run (ARGS=all: all of it; ARGS=--help tells more)
+	@tools/system-packages nghttp2 redis || echo "What needs these is left out."
 	@$(bin)/python benchmarks/run.py $(ARGS)
 
 bench-quick: $(runtime) ## Count the instructions of the hot paths beside the stored baseline (ARGS="echo group", ARGS=--help)
