@@ -22,9 +22,6 @@ from fairway.auth.checks import check_auth_channel_layer
 from fairway.db import check_databases
 from fairway.layers import ChannelLayer, InMemoryChannelLayer, channel_layers
 from fairway.routing.checks import check_import, check_routes
-from fairway.server.config import Config, ConfigError
-from fairway.server.listening.conflicts import conflicts
-from fairway.server.listening.proxy import TrustedNetworks
 from fairway.worker.checks import check_jobs, register_task_checks
 
 TAG: Final = "fairway"
@@ -177,13 +174,23 @@ def check_server_options(**kwargs: Any) -> list[CheckMessage]:
             )
         ]
     if "workers" in options:
-        return [_wrong_options(ConfigError("'workers' belongs on the command line."))]
+        return [_wrong_options("'workers' belongs on the command line.")]
+    # Not at the top: every process of a project would import them with this app, for 25 ms.
+    from fairway.server.config import Config, ConfigError  # noqa: PLC0415
+    from fairway.server.listening.conflicts import conflicts  # noqa: PLC0415
+    from fairway.server.listening.proxy import TrustedNetworks  # noqa: PLC0415
+
     try:
         config = Config.from_mapping(options)
         TrustedNetworks(config.trusted_proxies)
     except ConfigError as error:
-        wrong = [_wrong_option({name: value}) for name, value in options.items()]
-        return [each for each in wrong if each is not None] or [_wrong_options(error)]
+        wrong = []
+        for name, value in options.items():
+            try:
+                Config.from_mapping({name: value})
+            except ConfigError as alone:
+                wrong.append(_wrong_options(alone))
+        return wrong or [_wrong_options(error)]
     return [
         checks.Warning(
             f"FAIRWAY in your settings: {conflict}",
@@ -194,17 +201,9 @@ def check_server_options(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
-def _wrong_option(option: Mapping[str, Any]) -> CheckMessage | None:
-    try:
-        Config.from_mapping(option)
-    except ConfigError as error:
-        return _wrong_options(error)
-    return None
-
-
-def _wrong_options(error: ConfigError) -> CheckMessage:
+def _wrong_options(fault: object) -> CheckMessage:
     return checks.Error(
-        f"FAIRWAY in your settings: {error}",
+        f"FAIRWAY in your settings: {fault}",
         hint="`fairway --help` lists all options.",
         id="fairway.E012",
     )

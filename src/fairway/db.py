@@ -24,7 +24,6 @@ from fairway.server.application.threads import (
     at_thread_end,
     lent_executor,
 )
-from fairway.server.config import Config
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -228,6 +227,9 @@ def _process_pool() -> ThreadPool:
     # A process that was forked since, as Gunicorn does with a preloaded application, has none.
     pool = _pools.get(os.getpid())
     if pool is None:
+        # Not at the top: a quarter of what consumers import, and only needed under other servers.
+        from fairway.server.config import Config  # noqa: PLC0415
+
         config = Config.from_mapping(getattr(settings, "FAIRWAY", None) or {})
         pool = ThreadPool(config.threads, config.stream_threads)
         pool = _pools.setdefault(os.getpid(), pool)
