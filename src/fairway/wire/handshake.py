@@ -1,6 +1,5 @@
 """The opening handshake of a WebSocket, server side (RFC 6455 §4.2)."""
 
-import base64
 import binascii
 import hashlib
 import re
@@ -14,6 +13,9 @@ from fairway.wire.extensions import Extension, ExtensionsMalformed, parse_extens
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 #: The only version there is (§4.1, §11.6).
 VERSION: Final = b"13"
+
+#: What two fields have to say at least (§4.2.1, items 3 and 4).
+_UPGRADE: Final = ((b"connection", b"upgrade"), (b"upgrade", b"websocket"))
 
 _FIELDS: Final = frozenset(
     {
@@ -137,9 +139,11 @@ def parse_offers(
     Raises:
         HandshakeRefused: With 400; a field does not keep to its grammar.
     """
-    subprotocols = _parse_subprotocols(fields.get(b"sec-websocket-protocol", []))
+    offered = fields.get(b"sec-websocket-protocol")
+    subprotocols = _parse_subprotocols(offered) if offered else []
+    extensions = fields.get(b"sec-websocket-extensions")
     try:
-        return subprotocols, parse_extensions(fields.get(b"sec-websocket-extensions", []))
+        return subprotocols, parse_extensions(extensions) if extensions else []
     except ExtensionsMalformed:
         raise HandshakeRefused(
             400, "The Sec-WebSocket-Extensions header is not a list of extensions."
@@ -149,7 +153,7 @@ def parse_offers(
 def accept_value(key: bytes) -> bytes:
     """``Sec-WebSocket-Accept`` for a ``Sec-WebSocket-Key`` (§4.2.2, item 5.4)."""
     digest = hashlib.sha1(key + _GUID, usedforsecurity=False).digest()
-    return base64.b64encode(digest)
+    return binascii.b2a_base64(digest, newline=False)
 
 
 def is_token(value: bytes) -> bool:
@@ -158,8 +162,11 @@ def is_token(value: bytes) -> bool:
 
 
 def _check_upgrade(fields: dict[bytes, list[bytes]]) -> None:
-    for name, token in ((b"connection", b"upgrade"), (b"upgrade", b"websocket")):
-        if token not in (element.lower() for element in _elements(fields.get(name, []))):
+    for name, token in _UPGRADE:
+        values = fields.get(name, [])
+        if len(values) == 1 and values[0].lower() == token:
+            continue  # what nearly all clients say: to take a list apart takes 1.5 µs
+        if token not in (element.lower() for element in _elements(values)):
             raise HandshakeRefused(
                 400,
                 f"The {name.decode().title()} header does not say {token.decode()}.",
@@ -186,7 +193,7 @@ def _check_version(values: list[bytes]) -> None:
 def _check_key(values: list[bytes]) -> bytes:
     _check_single("Sec-WebSocket-Key", values)
     try:
-        nonce = base64.b64decode(values[0], validate=True)
+        nonce = binascii.a2b_base64(values[0], strict_mode=True)
     except binascii.Error:
         nonce = b""
     if len(nonce) != 16:
