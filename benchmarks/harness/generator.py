@@ -94,10 +94,17 @@ class Generator:
 
 
 def _flat(line: str) -> Report:
-    """The numbers of one JSON object; those of ``latency_ms`` become ``p50_ms`` and so on."""
+    """The numbers of one JSON object.
+
+    Those of ``latency_ms`` become ``p50_ms`` and so on, those of ``quiet_ms`` ``quiet_p50_ms``.
+    """
     if not line.strip():
         return {}
-    fields = json.loads(line)
-    latency = fields.pop("latency_ms", {})
-    numbers = {key: float(value) for key, value in fields.items() if key != "event"}
-    return numbers | {f"{key}_ms": float(value) for key, value in latency.items()}
+    numbers: Report = {}
+    for key, value in json.loads(line).items():
+        if isinstance(value, dict):
+            prefix = key.removesuffix("ms").removeprefix("latency_")
+            numbers |= {f"{prefix}{name}_ms": float(each) for name, each in value.items()}
+        elif key != "event":
+            numbers[key] = float(value)
+    return numbers

@@ -6,7 +6,7 @@
 static void send_next(struct load *load, struct client *client)
 {
     client->sequence++;
-    stamp(load, client->index, client->sequence);
+    stamp(load, load->expected, client->index, client->sequence);
     client->sent = now();
     load->in_flight++;
     send_frame(load, client, OPCODE_TEXT, load->expected, load->options.size);
@@ -14,7 +14,7 @@ static void send_next(struct load *load, struct client *client)
 
 static void on_echo(struct load *load, struct client *client, const uint8_t *payload, size_t length)
 {
-    stamp(load, client->index, client->sequence);
+    stamp(load, load->expected, client->index, client->sequence);
     if (length != load->options.size || memcmp(payload, load->expected, length) != 0)
         die("socket %u: message %u came back changed", client->index, client->sequence);
     if (!client->sent)

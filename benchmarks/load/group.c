@@ -8,7 +8,7 @@ enum { ROUND_TIMEOUT = 30 };
 static uint32_t current; /* number of the round; the speaker is socket `current % sockets` */
 static uint64_t spoken;  /* when its message left, in nanoseconds */
 
-static void on_delivery(struct load *load, struct client *client, const uint8_t *payload, size_t length)
+void on_delivery(struct load *load, struct client *client, const uint8_t *payload, size_t length)
 {
     if (length != load->options.size || memcmp(payload, load->expected, length) != 0)
         die("socket %u: got something else than round %u's message", client->index, current);
@@ -19,20 +19,35 @@ static void on_delivery(struct load *load, struct client *client, const uint8_t 
     histogram_add(&load->latency, now() - spoken);
 }
 
-static void one_round(struct load *load)
+void begin_round(struct load *load)
 {
     struct client *speaker = &load->clients[++current % load->options.sockets];
     for (size_t i = 0; i < load->options.sockets; i++)
         load->clients[i].answered = false;
     load->in_flight = load->options.sockets;
-    stamp(load, speaker->index, current);
+    stamp(load, load->expected, speaker->index, current);
     spoken = now();
     send_frame(load, speaker, OPCODE_TEXT, load->expected, load->options.size);
-    for (uint64_t end = spoken + ROUND_TIMEOUT * 1000000000ull; load->in_flight; poll_sockets(load, 100))
-        if (now() > end)
+}
+
+bool round_over(struct load *load)
+{
+    if (load->in_flight) {
+        if (now() > spoken + ROUND_TIMEOUT * 1000000000ull)
             die("round %u never reached %zu of %zu sockets", current, load->in_flight,
                 load->options.sockets);
+        return false;
+    }
     load->done++;
+    return true;
+}
+
+static void one_round(struct load *load)
+{
+    begin_round(load);
+    do
+        poll_sockets(load, 100);
+    while (!round_over(load));
 }
 
 void run_group(struct load *load)

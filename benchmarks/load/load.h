@@ -32,6 +32,8 @@ struct options {
     long port[MAX_SERVERS]; /* the sockets are opened at each of them in turn */
     size_t ports;
     size_t sockets;
+    size_t probes; /* latency: so many more sockets */
+    const char *probe_path;
     size_t size;        /* bytes of payload, at least STAMP */
     const char *text;   /* the payload, with STAMP zeros where it is to be stamped; NULL for letters */
     bool deflate;       /* every message is compressed, in both directions */
@@ -60,7 +62,8 @@ typedef void on_message(struct load *, struct client *, const uint8_t *payload, 
 struct load {
     struct options options;
     int epoll;
-    struct client *clients;
+    struct client *clients; /* those of `options.sockets` first, then the probes */
+    size_t count;           /* of both */
     size_t open;
     size_t pongs;
     bool stop;              /* idle: the word to stop has come */
@@ -87,14 +90,16 @@ double busy_seconds(const struct load *load, uint64_t time);
 
 /* sockets.c */
 void read_websocket(struct load *load, struct client *client);
+void open_one(struct load *load, struct client *client);
 void open_all(struct load *load);
 void poll_sockets(struct load *load, int milliseconds);
 void send_frame(struct load *load, struct client *client, enum opcode opcode, const uint8_t *payload,
                 size_t length);
 void close_all(struct load *load);
+bool is_probe(const struct load *load, const struct client *client);
 
 /* main.c */
-void stamp(struct load *load, uint32_t index, uint32_t sequence); /* writes into `expected` */
+void stamp(const struct load *load, uint8_t *payload, uint32_t index, uint32_t sequence);
 struct reading read_clocks(const struct load *load);
 bool window_open(const struct load *load, uint64_t end);
 
@@ -109,10 +114,16 @@ void report(const struct load *load, const char *counted, size_t count, struct r
 /* The window in which every socket has something in flight, then the last answers, and the report. */
 void measure(struct load *load, const char *counted);
 
+/* group.c: a round is one message to all `options.sockets`. */
+on_message on_delivery;
+void begin_round(struct load *load);
+bool round_over(struct load *load); /* true once, when all have it */
+
 /* One file per mode. */
 void run_echo(struct load *load);
 void run_group(struct load *load);
 void run_http(struct load *load);
 void run_idle(struct load *load);
+void run_latency(struct load *load);
 
 #endif

@@ -1,9 +1,10 @@
 /* The load generator: opens WebSockets (or, for http, connections) on the loopback, measures, and writes one
  * JSON object per line.
  *
- *   load echo|group|http|idle --port PORT --path /PATH/ --sockets N [--size BYTES] [--seconds S] [--warmup S]
+ *   load echo|group|http|idle|latency --port PORT --path /PATH/ --sockets N [--size BYTES] [--seconds S] [--warmup S]
  *        [--count N] [--body TEXT] [--cookie TEXT] [--origin TEXT] [--host 127.0.0.1] [--server PID]
  *        [--waits spinning|napping|sleeping] [--text TEXT] [--deflate 0|1]
+ *        [--probes N] [--probe-path /PATH/]
  *
  * Several --port share the sockets in turn; of several --server the processor times are added.
  *
@@ -18,12 +19,12 @@
 
 #include "load.h"
 
-enum { MAX_SOCKETS = 15000, MAX_SECONDS = 60, MAX_COUNT = 100000000, DEFAULT_SIZE = 128 };
+enum { MAX_SOCKETS = 15000, MAX_PROBES = 1000, MAX_SECONDS = 60, MAX_COUNT = 100000000, DEFAULT_SIZE = 128 };
 
-void stamp(struct load *load, uint32_t index, uint32_t sequence)
+void stamp(const struct load *load, uint8_t *payload, uint32_t index, uint32_t sequence)
 {
     static const char digits[] = "0123456789abcdef";
-    uint8_t *payload = load->expected + load->stamp_at;
+    payload += load->stamp_at;
     for (unsigned i = 0; i < 8; i++) {
         payload[i] = (uint8_t)digits[index >> (28 - 4 * i) & 15];
         payload[8 + i] = (uint8_t)digits[sequence >> (28 - 4 * i) & 15];
@@ -152,6 +153,10 @@ static void set_option(struct options *options, const char *name, const char *va
         options->body = value;
     else if (!strcmp(name, "--text"))
         options->text = value;
+    else if (!strcmp(name, "--probes"))
+        options->probes = (size_t)number(name, value, 1, MAX_PROBES);
+    else if (!strcmp(name, "--probe-path"))
+        options->probe_path = header_option(name, value);
     else if (!strcmp(name, "--deflate"))
         options->deflate = number(name, value, 0, 1);
     else if (!strcmp(name, "--waits"))
@@ -165,9 +170,9 @@ static void set_option(struct options *options, const char *name, const char *va
 static struct options parse_options(int argc, char **argv)
 {
     struct options options = {
-        .host = "127.0.0.1", .path = "/", .body = "", .size = DEFAULT_SIZE, .seconds = 1, .count = MAX_COUNT};
+        .host = "127.0.0.1", .path = "/", .probe_path = "/", .body = "", .size = DEFAULT_SIZE, .seconds = 1, .count = MAX_COUNT};
     if (argc < 2 || argc % 2)
-        die("usage: load echo|group|http|idle --port PORT --path /PATH/ --sockets N [--option VALUE]...");
+        die("usage: load echo|group|http|idle|latency --port PORT --path /PATH/ --sockets N [--option VALUE]...");
     options.mode = argv[1];
     for (int i = 2; i < argc; i += 2)
         set_option(&options, argv[i], argv[i + 1]);
@@ -210,19 +215,21 @@ int main(int argc, char **argv)
                                  : !strcmp(mode, "group") ? run_group
                                  : !strcmp(mode, "http")  ? run_http
                                  : !strcmp(mode, "idle")  ? run_idle
+                                 : !strcmp(mode, "latency") ? run_latency
                                                           : NULL;
-    if (!run)
-        die("unknown mode %s: use echo, group, http or idle", mode);
+    if (!run || (run == run_latency) != (load.options.probes > 0))
+        die("unknown mode %s: use echo, group, http, idle or, with --probes, latency", mode);
     loopback(load.options.host, load.options.port[0]);
     /* Opening, warm-up, window and the last answers, each with a bound of its own, and then some. */
     bound_lifetime(4 * MAX_SECONDS);
-    allow_sockets(load.options.sockets);
+    load.count = load.options.sockets + load.options.probes;
+    allow_sockets(load.count);
     load.epoll = epoll_create1(0);
-    load.clients = calloc(load.options.sockets, sizeof *load.clients);
+    load.clients = calloc(load.count, sizeof *load.clients);
     if (load.epoll < 0 || !load.clients)
         die("out of memory");
     write_payload(&load);
-    for (uint32_t i = 0; i < load.options.sockets; i++)
+    for (uint32_t i = 0; i < load.count; i++)
         load.clients[i].index = i;
     load.random = now() | 1;
     load.on_message = unasked_yet;

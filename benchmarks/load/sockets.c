@@ -17,6 +17,11 @@ static const char KEY[] = "dGhlIHNhbXBsZSBub25jZQ==", ACCEPT[] = "s3pPLMBiTxaQ9k
 /* So many opening handshakes are under way at once: fewer than any server's backlog. */
 enum { OPENING_AT_ONCE = 64, EVENTS = 512, BUFFER = 4 * FRAME_MAX, OPENING_TIMEOUT = 20 };
 
+bool is_probe(const struct load *load, const struct client *client)
+{
+    return client->index >= load->options.sockets;
+}
+
 static void request_upgrade(const struct load *load, struct client *client)
 {
     const struct options *options = &load->options;
@@ -26,7 +31,7 @@ static void request_upgrade(const struct load *load, struct client *client)
         request, sizeof request,
         "GET %s HTTP/1.1\r\nHost: %s:%ld\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n%s%s%s%s%s%s%s\r\n",
-        options->path, options->host, port, KEY, options->origin ? "Origin: " : "",
+        is_probe(load, client) ? options->probe_path : options->path, options->host, port, KEY, options->origin ? "Origin: " : "",
         options->origin ? options->origin : "", options->origin ? "\r\n" : "",
         options->cookie ? "Cookie: " : "", options->cookie ? options->cookie : "",
         options->cookie ? "\r\n" : "",
@@ -37,7 +42,7 @@ static void request_upgrade(const struct load *load, struct client *client)
         die("socket %u: cannot send the request: %s", client->index, strerror(errno));
 }
 
-static void open_one(struct load *load, struct client *client)
+void open_one(struct load *load, struct client *client)
 {
     const struct options *options = &load->options;
     long port = options->port[client->index % options->ports];
@@ -182,16 +187,15 @@ void open_all(struct load *load)
 {
     uint64_t give_up = now() + OPENING_TIMEOUT * 1000000000ull;
     size_t started = 0, before = 0;
-    while (load->open < load->options.sockets) {
-        while (started < load->options.sockets && started - load->open < OPENING_AT_ONCE)
+    while (load->open < load->count) {
+        while (started < load->count && started - load->open < OPENING_AT_ONCE)
             open_one(load, &load->clients[started++]);
         poll_sockets(load, 100);
         if (load->open > before) {
             before = load->open;
             give_up = now() + OPENING_TIMEOUT * 1000000000ull;
         } else if (now() > give_up) {
-            die("%zu of %zu sockets opened, then nothing for %d s", load->open, load->options.sockets,
-                OPENING_TIMEOUT);
+            die("%zu of %zu sockets opened, then nothing for %d s", load->open, load->count, OPENING_TIMEOUT);
         }
     }
 }
@@ -221,7 +225,7 @@ void send_frame(struct load *load, struct client *client, enum opcode opcode, co
 void close_all(struct load *load)
 {
     static const uint8_t normal[2] = {1000 >> 8, 1000 & 0xFF};
-    for (size_t i = 0; i < load->options.sockets; i++) {
+    for (size_t i = 0; i < load->count; i++) {
         if (load->read == read_websocket)
             send_frame(load, &load->clients[i], OPCODE_CLOSE, normal, sizeof normal);
         close(load->clients[i].socket);

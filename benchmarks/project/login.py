@@ -14,7 +14,7 @@ def main() -> None:
     call_command("migrate", verbosity=0)
     request = HttpRequest()
     request.session = import_module(settings.SESSION_ENGINE).SessionStore()
-    login(request, get_user_model().objects.create_user("member"))
+    login(request, get_user_model().objects.create(username="member"))
     request.session.save()
     print(f"{settings.SESSION_COOKIE_NAME}={request.session.session_key}")
 

@@ -4,7 +4,16 @@ A new one is a ``Scenario`` in the ``SCENARIOS`` of a module here. A new suite i
 ``SCENARIOS`` and a line in :data:`SUITES`.
 """
 
-from harness.scenarios import auth, compression, consumers, layers, servers
+from harness.scenarios import (
+    auth,
+    beginning,
+    compression,
+    consumers,
+    http2,
+    latency,
+    layers,
+    servers,
+)
 from harness.scenarios.model import Effort, Lane, Scenario, Target, Turn, Work
 
 __all__ = ["ALL", "SUITES", "Effort", "Lane", "Scenario", "Target", "Turn", "Work"]
@@ -14,7 +23,8 @@ SUITES = {
     "consumers": consumers.SCENARIOS,
     "compression": compression.SCENARIOS,
     "auth": auth.SCENARIOS,
-    "servers": servers.SCENARIOS,
+    "latency": latency.SCENARIOS,
+    "servers": (*servers.SCENARIOS, *http2.SCENARIOS, *beginning.SCENARIOS),
     "layers": layers.SCENARIOS,
 }
 ALL = tuple(scenario for suite in SUITES.values() for scenario in suite)
