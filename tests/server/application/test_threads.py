@@ -10,7 +10,7 @@ from concurrent.futures import CancelledError, Future
 from typing import TypeVar
 
 import pytest
-from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext, async_to_sync, sync_to_async
 
 from fairway._types import Receive, Scope, Send
 from fairway.server.application.threads import (
@@ -301,6 +301,22 @@ class TestThreadLoan:
         async with ThreadLoan(LentThread(pool)):
             name = await sync_to_async(lambda: threading.current_thread().name)()
         assert name.startswith("fairway-")
+
+    def test_known_once_it_is_asked_for(self, pool: ThreadPool) -> None:
+        """The executor is told to asgiref when it looks for it, and goes with its context."""
+        executors = SyncToAsync.context_to_thread_executor
+        first, second = LentThread(pool), LentThread(pool)
+        loan = ThreadLoan(first)
+        with loan:
+            assert first not in executors.values()
+            assert executors.get(loan) is first
+            assert first in executors.values()
+        assert executors.get(loan) is first
+        loan.lend(second)
+        assert executors.get(loan) is second
+        del loan
+        gc.collect()
+        assert second not in executors.values()
 
     async def test_tasks_that_outlive_it(self, pool: ThreadPool) -> None:
         """A task that a view left behind runs its sync code in the pool, too."""
