@@ -99,6 +99,11 @@ class OpeningHandshake:
         key = _check_key(fields.get(b"sec-websocket-key", []))
         return cls(key, *parse_offers(fields))
 
+    @property
+    def accept_value(self) -> bytes:
+        """``Sec-WebSocket-Accept`` for this request."""
+        return accept_value(self.key)
+
     def accept_headers(self, subprotocol: str | None, extensions: bytes = b"") -> Headers:
         """The fields of the 101 response that opens the WebSocket (§4.2.2).
 
@@ -113,7 +118,7 @@ class OpeningHandshake:
         headers = [
             (b"Upgrade", b"websocket"),
             (b"Connection", b"Upgrade"),
-            (b"Sec-WebSocket-Accept", accept_value(self.key)),
+            (b"Sec-WebSocket-Accept", self.accept_value),
         ]
         if subprotocol is not None:
             if subprotocol not in self.subprotocols:

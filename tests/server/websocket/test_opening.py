@@ -1,6 +1,7 @@
 """Accepting and denying a WebSocket: what the client gets, and what the application is told."""
 
 import asyncio
+import base64
 import contextlib
 import re
 from typing import Any
@@ -11,6 +12,7 @@ from websockets.asyncio.client import connect
 
 from fairway._types import ASGIApplication, Event, Receive, Scope, Send
 from fairway.server.websocket.opening import MAX_EARLY_DATA
+from fairway.wire.handshake import accept_value
 from tests.server.conftest import Serve
 from tests.server.running import ACCEPT, DEADLINE, Logs, WebSocketClient, statuses, until
 from tests.wire.client import close, text
@@ -90,6 +92,26 @@ class TestAccept:
         assert statuses(running.records) == [("connecting", 0), ("connected", 101)]
         assert {record.path for record in running.records} == {"/ws/?a"}
         await client.send(close(1000))
+
+    async def test_next_ones(self, serve: Serve) -> None:
+        """Later ones get the same, each with its own proof that the key was read."""
+        running = await serve(accepting())
+        for number, offer in enumerate(["", "permessage-deflate", "", "permessage-deflate"]):
+            key = base64.b64encode(bytes([number]) * 16)
+            client = await running.websocket()
+            await client.send(
+                b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %b\r\n"
+                b"Sec-WebSocket-Extensions: %b\r\n\r\n" % (key, offer.encode())
+            )
+            first, found = fields(await client.head())
+            assert first == b"HTTP/1.1 101 Switching Protocols"
+            assert set(found) - {b"date", b"sec-websocket-extensions"} == {
+                b"upgrade", b"connection", b"sec-websocket-accept", b"server",
+            }  # fmt: skip
+            assert found[b"sec-websocket-accept"] == accept_value(key)
+            assert (b"sec-websocket-extensions" in found) == bool(offer)
+            await client.send(close(1000))
 
     @pytest.mark.row("2.4 Compression")
     async def test_compression(self, serve: Serve) -> None:

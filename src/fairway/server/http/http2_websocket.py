@@ -209,6 +209,9 @@ class ExtendedOpening(Opening):
     def _parse(self, request: Request) -> ExtendedHandshake:
         return ExtendedHandshake.parse_connect(request.headers)
 
+    def _accept_as_usual(self, extensions: bytes) -> bytes:
+        return self._begin(self.ACCEPTED, self._handshake.accept_headers(None, extensions))
+
     def _begin(self, status: int, fields: Fields) -> bytes:
         """Send the fields of the response that accepts or denies; there is no more to write."""
         context = self._context
