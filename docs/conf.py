@@ -10,6 +10,7 @@ import fairway
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "interop"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
 # The reference is read from the modules themselves, some of which want a Django project.
 settings.configure(
@@ -34,6 +35,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "fairway_reference",
     "fairway_interop",
+    "fairway_benchmarks",
 ]
 exclude_patterns = ["_build"]
 html_theme = "furo"
