@@ -25,7 +25,7 @@ EPILOG = f"""\
 Without a word: {DEFAULT}, beside only those peers that a target names.
 The first run makes the environments and compiles the load generator.
 The exit status is {OK} if every row has its figure, {INCOMPLETE} if a peer cannot run here and was
-left out, {FAILED} if a row of Fairway has none; whether targets are met does not matter to it.
+left out, {FAILED} if Fairway did not do the work; whether targets are met does not matter to it.
 """
 
 

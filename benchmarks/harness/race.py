@@ -54,6 +54,7 @@ class Heat:
         scenario, effort, lanes: What is to be measured.
         turns: What was.
         left_out: Why some rows have no figure, by their names.
+        failed: Those of them that could run here, and did not do the work.
     """
 
     scenario: Scenario
@@ -61,6 +62,7 @@ class Heat:
     lanes: Sequence[Lane]
     turns: Turns = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    failed: set[Lane] = field(default_factory=set)
 
     @property
     def total(self) -> int:
@@ -69,11 +71,8 @@ class Heat:
 
     @property
     def lost(self) -> bool:
-        """Whether a row of ours has no figure, so that nothing was compared with it."""
-        return any(lane.contender.startswith(FAIRWAY) for lane in self.lanes if not self._has(lane))
-
-    def _has(self, lane: Lane) -> bool:
-        return lane.name not in self.left_out
+        """Whether a row of ours has failed, so that nothing was compared with it."""
+        return any(lane.contender.startswith(FAIRWAY) for lane in self.failed)
 
     def run(
         self,
@@ -92,7 +91,7 @@ class Heat:
         """
         self.turns.update({lane: [] for lane in self.lanes})
         for lane in _order(self.lanes, self.effort.turns):
-            if not self._has(lane):
+            if lane.name in self.left_out:
                 continue
             contender = contenders.find(lane.contender)
             try:
@@ -108,6 +107,8 @@ class Heat:
                 ).take_turn()
             except (BuildError, LoadError, ServerError) as error:
                 self.left_out[lane.name] = str(error)
+                if not isinstance(error, BuildError):
+                    self.failed.add(lane)
                 progress.skip(self.effort.turns - 1 - len(self.turns.pop(lane)))
                 progress.say(f"{self.scenario.name:11} {lane.name} is left out: {error}")
             else:

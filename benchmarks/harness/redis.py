@@ -8,7 +8,8 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 
-from harness.processes import Server, ServerError, serving
+from harness.build import BuildError
+from harness.processes import Server, serving
 
 PATIENCE = 20.0  #: seconds that an answer may take
 
@@ -21,11 +22,12 @@ def redis_server(processor: int) -> Iterator[Server]:
     """Runs a Redis that stores nothing on the disk, for the length of the block.
 
     Raises:
-        ServerError: There is none on this machine, or it did not start.
+        BuildError: There is none on this machine.
+        ServerError: It did not start.
     """
     program = shutil.which("redis-server") or shutil.which("valkey-server")
     if program is None:
-        raise ServerError("redis-server (or valkey-server) is needed to compare layers over Redis")
+        raise BuildError("Redis is left out: redis-server (or valkey-server) is needed.")
     with tempfile.TemporaryDirectory(prefix="fairway-bench-") as directory:
 
         def command(port: int) -> list[str]:

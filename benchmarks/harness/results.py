@@ -12,17 +12,7 @@ from statistics import median
 from typing import TypeAlias
 
 from harness.build import BENCHMARKS, BUILD, CHECKOUT, COMPILER, FLAGS
-from harness.contenders import (
-    BARE,
-    CHANNELS,
-    CORE,
-    GRANIAN,
-    GRANIAN_WSGI,
-    HYPERCORN,
-    PUBSUB,
-    UVICORN,
-    Contender,
-)
+from harness.contenders import CONTENDERS, Contender
 from harness.figures import Turns, ratio, values
 from harness.processes import Processors
 from harness.race import Heat
@@ -57,16 +47,7 @@ KEPT_VERSIONS = (
     "ws",
 )
 
-_PEERS = {
-    "channels": CHANNELS,
-    "uvicorn": UVICORN,
-    "granian": GRANIAN,
-    "granian_wsgi": GRANIAN_WSGI,
-    "hypercorn": HYPERCORN,
-    "bare": BARE,
-    "pubsub": PUBSUB,
-    "core": CORE,
-}
+_PEERS = {word.replace("-", "_"): name for word, (name, _) in CONTENDERS.items()}
 
 
 def store(path: Path, document: Mapping[str, Json]) -> None:

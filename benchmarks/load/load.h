@@ -37,6 +37,7 @@ struct options {
     size_t size;        /* bytes of payload, at least STAMP */
     const char *text;   /* the payload, with STAMP zeros where it is to be stamped; NULL for letters */
     bool deflate;       /* every message is compressed, in both directions */
+    const char *event;  /* of Socket.IO, as which every message travels; NULL without that */
     double warmup;      /* seconds before the window */
     double seconds;     /* length of the window, or the longest hold of `idle` */
     size_t count;       /* end the window early after so many messages or rounds */
@@ -95,8 +96,15 @@ void open_all(struct load *load);
 void poll_sockets(struct load *load, int milliseconds);
 void send_frame(struct load *load, struct client *client, enum opcode opcode, const uint8_t *payload,
                 size_t length);
+/* Without what --deflate and --event make of a message; `kind` is the opcode, with FRAME_COMPRESSED or not. */
+void write_frame(struct load *load, struct client *client, unsigned kind, const uint8_t *payload, size_t length);
 void close_all(struct load *load);
 bool is_probe(const struct load *load, const struct client *client);
+
+/* socketio.c */
+void use_socketio(const char *event);
+const uint8_t *socketio_event(const uint8_t *payload, size_t *length); /* to be sent at once */
+on_message read_socketio; /* calls load->on_message for events */
 
 /* main.c */
 void stamp(const struct load *load, uint8_t *payload, uint32_t index, uint32_t sequence);

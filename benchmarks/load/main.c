@@ -3,7 +3,7 @@
  *
  *   load echo|group|http|idle|latency --port PORT --path /PATH/ --sockets N [--size BYTES] [--seconds S] [--warmup S]
  *        [--count N] [--body TEXT] [--cookie TEXT] [--origin TEXT] [--host 127.0.0.1] [--server PID]
- *        [--waits spinning|napping|sleeping] [--text TEXT] [--deflate 0|1]
+ *        [--waits spinning|napping|sleeping] [--text TEXT] [--deflate 0|1] [--event NAME]
  *        [--probes N] [--probe-path /PATH/]
  *
  * Several --port share the sockets in turn; of several --server the processor times are added.
@@ -157,6 +157,8 @@ static void set_option(struct options *options, const char *name, const char *va
         options->probes = (size_t)number(name, value, 1, MAX_PROBES);
     else if (!strcmp(name, "--probe-path"))
         options->probe_path = header_option(name, value);
+    else if (!strcmp(name, "--event"))
+        use_socketio(options->event = value);
     else if (!strcmp(name, "--deflate"))
         options->deflate = number(name, value, 0, 1);
     else if (!strcmp(name, "--waits"))

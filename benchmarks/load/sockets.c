@@ -96,7 +96,7 @@ static size_t check_response(struct load *load, struct client *client, uint8_t *
     if (load->options.deflate)
         check_extensions(client, text);
     client->open = true;
-    load->open++;
+    load->open += !load->options.event; /* Socket.IO has more to agree on */
     return (size_t)(end + 4 - text);
 }
 
@@ -128,7 +128,7 @@ static void handle(struct load *load, struct client *client, const struct frame 
                 frame->compressed ? "compressed" : "uncompressed");
         if (frame->compressed)
             payload = decompressed(client, payload, &length);
-        load->on_message(load, client, payload, length);
+        (load->options.event ? read_socketio : load->on_message)(load, client, payload, length);
         break;
     case OPCODE_PING:
         send_frame(load, client, OPCODE_PONG, payload, frame->length);
@@ -203,14 +203,22 @@ void open_all(struct load *load)
 void send_frame(struct load *load, struct client *client, enum opcode opcode, const uint8_t *payload,
                 size_t length)
 {
-    static uint8_t buffer[FRAME_MAX], packed[FRAME_PAYLOAD_MAX];
+    static uint8_t packed[FRAME_PAYLOAD_MAX];
     unsigned kind = opcode;
-    uint8_t key[4];
+    if (load->options.event && opcode == OPCODE_TEXT)
+        payload = socketio_event(payload, &length);
     if (load->options.deflate && opcode == OPCODE_TEXT) {
         length = deflate_message(payload, length, packed, sizeof packed);
         payload = packed;
         kind |= FRAME_COMPRESSED;
     }
+    write_frame(load, client, kind, payload, length);
+}
+
+void write_frame(struct load *load, struct client *client, unsigned kind, const uint8_t *payload, size_t length)
+{
+    static uint8_t buffer[FRAME_MAX];
+    uint8_t key[4];
     /* xorshift: a key that differs each time (section 5.3 asks for more, no proxy is in the way here) */
     load->random ^= load->random << 13;
     load->random ^= load->random >> 7;

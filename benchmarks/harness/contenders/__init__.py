@@ -81,6 +81,7 @@ _HYPERCORN = (
 )
 _DAPHNE = "-m daphne -b 127.0.0.1 -p {port} -v 0 {application}"
 _GUNICORN = f"-m gunicorn -b 127.0.0.1:{{port}} -w 1 --log-level warning {WSGI} "
+_SOCKETIO = _UVICORN.replace("{application}", "peers.socketio_server:application")
 
 #: Programs of the peers' environment: the name and the command line.
 _PEERS = {
@@ -120,6 +121,11 @@ CONTENDERS: dict[str, tuple[str, Callable[..., Contender]]] = {
         partial(peer, UWEBSOCKETS, "-m peers.uwebsockets {port}", socketify_environment),
     ),
     "ws": (WS, partial(on_node, WS, "ws.cjs")),
+    "socketio-node": (SOCKETIO_NODE, partial(on_node, SOCKETIO_NODE, "socketio.cjs")),
+    "socketio-python": (
+        SOCKETIO_PYTHON,
+        partial(peer, SOCKETIO_PYTHON, _SOCKETIO, peer_environment),
+    ),
     "redis": (REDIS, partial(with_layer, fairway, REDIS, "redis")),
     "local": (LOCAL, partial(with_layer, fairway, LOCAL, "local")),
     "pubsub": (PUBSUB, partial(with_layer, _channels, PUBSUB, "pubsub")),

@@ -7,6 +7,8 @@ from harness.contenders import (
     CHANNELS_GRANIAN,
     CHANNELS_HYPERCORN,
     FAIRWAY,
+    SOCKETIO_NODE,
+    SOCKETIO_PYTHON,
     UWEBSOCKETS,
 )
 from harness.scenarios.model import Effort, Lane, Scenario, Target
@@ -19,6 +21,15 @@ def _lanes(path: str, *contenders: str) -> list[Lane]:
     return [Lane(contender=contender, path=path) for contender in contenders]
 
 
+def socketio(event: str) -> list[Lane]:
+    """The rows of Socket.IO, whose event of that name does the work."""
+    path = "/socket.io/?EIO=4&transport=websocket"
+    return [
+        Lane(contender=contender, path=path, event=event)
+        for contender in (SOCKETIO_NODE, SOCKETIO_PYTHON)
+    ]
+
+
 #: A group message that is encoded and framed once for all who get it.
 ENCODED_ONCE = Lane(contender=FAIRWAY, path="/broadcast/", note="websocket.send")
 
@@ -29,7 +40,11 @@ SCENARIOS = (
         unit="messages/s",
         mode="echo",
         measure=under_load,
-        lanes=_lanes("/echo/", FAIRWAY, *CHANNELS_ANYWHERE, BARE),
+        lanes=[
+            *_lanes("/echo/", FAIRWAY, *CHANNELS_ANYWHERE),
+            *socketio("echo"),
+            *_lanes("/echo/", BARE),
+        ],
         targets=(
             Target(against=CHANNELS, at_least=6),
             Target(against=BARE, at_least=0.45),
@@ -47,6 +62,7 @@ SCENARIOS = (
             Lane(contender=FAIRWAY, path="/group/"),
             ENCODED_ONCE,
             *_lanes("/group/", *CHANNELS_ANYWHERE),
+            *socketio("group"),
             Lane(contender=UWEBSOCKETS, path="/group/", note="publish"),
             Lane(contender=BARE, path="/group/"),
         ),
@@ -66,7 +82,7 @@ SCENARIOS = (
         mode="idle",
         measure=idle_memory,
         lower_is_better=True,
-        lanes=_lanes("/group/", FAIRWAY, *CHANNELS_ANYWHERE),
+        lanes=[*_lanes("/group/", FAIRWAY, *CHANNELS_ANYWHERE), *socketio("group")],
         targets=(Target(at_most=8000),),
         full=Effort(turns=3, sockets=3000),
         quick=Effort(turns=1, sockets=1000),

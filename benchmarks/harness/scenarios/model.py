@@ -17,12 +17,14 @@ class Lane:
         path: Where the sockets are opened; it picks the consumer.
         note: What is special about this row, or nothing.
         words: What the command line ends with, where the contender's own does not do.
+        event: Of Socket.IO, as which messages travel; nothing where they are messages.
     """
 
     contender: str
     path: str
     note: str = ""
     words: tuple[str, ...] = ()
+    event: str = ""
 
     @property
     def name(self) -> str:

@@ -20,7 +20,7 @@ from harness.contenders import (
     WEBSOCKETS,
     WS,
 )
-from harness.scenarios.consumers import CHANNELS_ANYWHERE
+from harness.scenarios.consumers import CHANNELS_ANYWHERE, socketio
 from harness.scenarios.model import Effort, Lane, Scenario, Target
 from harness.scenarios.turns import opening, under_load
 
@@ -104,8 +104,12 @@ SCENARIOS = (
         mode="idle",
         measure=opening,
         lanes=[
-            Lane(contender=contender, path="/echo/")
-            for contender in (FAIRWAY, *CHANNELS_ANYWHERE, BARE)
+            *(
+                Lane(contender=contender, path="/echo/")
+                for contender in (FAIRWAY, *CHANNELS_ANYWHERE)
+            ),
+            *socketio("echo"),
+            Lane(contender=BARE, path="/echo/"),
         ],
         targets=(Target(against=CHANNELS, at_least=6),),
         full=Effort(turns=5, sockets=3000),

@@ -36,6 +36,7 @@ def options_of(work: Work) -> dict[str, str]:
     return {
         "--path": work.lane.path,
         "--sockets": str(work.effort.sockets),
+        **({"--event": work.lane.event} if work.lane.event else {}),
         **work.scenario.options,
     }
 
