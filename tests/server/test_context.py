@@ -239,6 +239,30 @@ class TestTasks:
         assert context.tasks == {}
         assert context.quiet
 
+    async def test_goodbye(self, context: Context, executor: LentThread) -> None:
+        """A task may say itself that it ends."""
+        known: list[bool] = []
+
+        async def application() -> None:
+            known.append(task in context.tasks)
+            context.forget(task)
+            known.append(task in context.tasks)
+
+        task = context.spawn(application(), executor, says_goodbye=True)
+        await task
+        assert known == [True, False]
+
+    async def test_cancelled_before_it_begins(
+        self, context: Context, executor: LentThread, logs: Logs
+    ) -> None:
+        """One that could not say so any more is forgotten, too."""
+        task = context.spawn(asyncio.sleep(0), executor, says_goodbye=True)
+        context.cancel(task, "is not wanted")
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert context.tasks == {}
+        assert len(logs.take()) == 1
+
     async def test_failure(self, context: Context, executor: LentThread) -> None:
         """A task that fails is forgotten like any other; its exception is its own."""
 

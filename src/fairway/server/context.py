@@ -157,7 +157,7 @@ class Context:
         self._access_log_broken = False
         self._base = contextvars.copy_context()
         self._base.run(leave_bridges)
-        self._on_end = self._forget  # one bound method for all tasks
+        self._on_end = self.forget  # one bound method for all tasks
         self._quiet = asyncio.Event()
         self._soon: list[Callable[[], None]] = []
         self._date = b""
@@ -278,18 +278,26 @@ class Context:
         logger.error("Exception inside application for %s: %r", label, error, exc_info=error)
 
     def spawn(
-        self, coroutine: Coroutine[Any, Any, None], executor: LentThread
+        self,
+        coroutine: Coroutine[Any, Any, None],
+        executor: LentThread,
+        *,
+        says_goodbye: bool = False,
     ) -> "asyncio.Task[None]":
         """Run an application in a task of its own, known to the server until it ends.
 
         Args:
             coroutine: What the task runs.
             executor: Where the application's sync code runs.
+            says_goodbye: It calls :meth:`forget` itself, last of all, which spares a small request
+                a callback of 0.4 µs. Only :meth:`cancel` may cancel it before it has begun.
         """
         # Not in the context of whoever caused it, which may be another request of the connection.
-        task = self._base.copy().run(self.loop.create_task, coroutine)
+        task = self.loop.create_task(coroutine, context=self._base.copy())
         self.tasks[task] = executor
         self.served += 1
+        if says_goodbye:
+            return task
         # In the base itself: a copy of the caller's context and a method of its own would take 130
         # bytes for each open socket.
         task.add_done_callback(self._on_end, context=self._base)
@@ -324,6 +332,7 @@ class Context:
         if mailbox is not None and mailbox.on_overdue is not None:
             text += f"\n{mailbox.on_overdue()}"
         logger.warning("%s", text)
+        task.add_done_callback(self._on_end, context=self._base)  # it may not have begun
         task.cancel()
 
     def register(self, connection: Client) -> None:
@@ -356,7 +365,8 @@ class Context:
             self._quiet.clear()
             await self._quiet.wait()
 
-    def _forget(self, task: "asyncio.Task[None]") -> None:
+    def forget(self, task: "asyncio.Task[None]") -> None:
+        """A task has ended, or does so now."""
         self.tasks.pop(task, None)
         if self.draining and self.quiet:
             self._quiet.set()

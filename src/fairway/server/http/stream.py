@@ -74,7 +74,7 @@ class HTTPStream(Answer):
             # the client sends it (RFC 9110 §10.1.1).
             self._mailbox.on_park = self._send_continue
         executor = LentThread(self._context.threads, self._label(), self._mailbox, self._started_at)
-        self._task = self._context.spawn(self._run(executor), executor)
+        self._task = self._context.spawn(self._run(executor), executor, says_goodbye=True)
 
     async def _run(self, executor: LentThread) -> None:
         connection, context = self._connection, self._context
@@ -100,13 +100,25 @@ class HTTPStream(Answer):
             if not self._gone:
                 context.log_exception(executor.label, error)
         except GeneratorExit:  # its event loop was closed
+            self._task = None
             raise
         except BaseException as error:  # noqa: BLE001  SystemExit too ends this request only
             context.log_exception(executor.label, error)
         else:
             if not self._complete and not self._gone:
                 logger.error("The application returned without a response to %s", executor.label)
+        finally:
+            self._say_goodbye()
         self._fail(500, "The application failed.")
+
+    def _say_goodbye(self) -> None:
+        task = self._task
+        if task is None:
+            return
+        if self._complete and not self._gone:
+            self._context.forget(task)
+        else:  # whoever else waits for its end hears of it first
+            task.add_done_callback(self._context.forget)
 
     def _fail(self, status: int, detail: str) -> None:
         """Answer for an application that did not; a response that has begun can only be cut off."""
