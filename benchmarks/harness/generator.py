@@ -21,15 +21,22 @@ class Generator:
 
     Args:
         program: What was compiled.
-        processor: The number of its processor.
+        processors: The number of its processor, or the numbers of several.
         sleeps: Whether it leaves its processor to others while there is nothing to read. Without
             that it polls, as whoever wakes it is charged for the waking.
+        naps: Whether it sleeps by the clock, from which nobody has to wake it.
     """
 
-    def __init__(self, program: Path, processor: int, *, sleeps: bool = False) -> None:
+    def __init__(
+        self, program: Path, *processors: int, sleeps: bool = False, naps: bool = False
+    ) -> None:
         self._program = program
-        self._processor = processor
-        self._waits = "sleeping" if sleeps else "spinning"
+        self._processors = processors
+        self._waits = "sleeping" if sleeps else "napping" if naps else "spinning"
+
+    def among(self, processors: Sequence[int]) -> "Generator":
+        """The same on processors that servers have too, which it leaves to them where it can."""
+        return Generator(self._program, *processors, naps=True)
 
     def run(self, mode: str, servers: Sequence[Server], options: Mapping[str, str]) -> Report:
         """Measures once; blocks until the generator has ended.
@@ -71,7 +78,7 @@ class Generator:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            preexec_fn=pinned(self._processor),  # noqa: PLW1509 - there are no threads here
+            preexec_fn=pinned(*self._processors),  # noqa: PLW1509 - there are no threads here
         )
         try:
             stdin, stdout, stderr = process.stdin, process.stdout, process.stderr

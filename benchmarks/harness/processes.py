@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from harness.build import BENCHMARKS, BUILD
 START_TIMEOUT = 20.0  #: seconds until a server must accept connections
 STOP_TIMEOUT = 2.0  #: seconds between asking a process to end and ending it
 SETTLE_TIMEOUT = 5.0  #: seconds until its memory must stand still
+FILES = 200_000  #: that a process may have open, if the machine's hard limit lets it
 SETTLED = 64 * 1024  #: bytes that two readings may differ by
 
 _PR_SET_PDEATHSIG = 1
@@ -40,6 +42,11 @@ class Processors:
         return cls(server=usable[-1], generator=usable[-2] if len(usable) > 1 else usable[-1])
 
     @property
+    def both(self) -> tuple[int, ...]:
+        """All that there are."""
+        return tuple(sorted({self.server, self.generator}))
+
+    @property
     def shared(self) -> bool:
         """Both sides take turns on one processor: throughput then says little."""
         return self.server == self.generator
@@ -60,22 +67,29 @@ class Server:
     serves: bool = True
 
 
-def pinned(processor: int) -> Callable[[], None]:
-    """For ``preexec_fn``: pins the child, and ends it if this process should be killed outright."""
+def pinned(*processors: int) -> Callable[[], None]:
+    """For ``preexec_fn``: pins the child, lets it open files, and has it end with this process."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
     def prepare() -> None:
-        os.sched_setaffinity(0, {processor})
+        os.sched_setaffinity(0, processors)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most_files(), hard))
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
     return prepare
+
+
+def most_files() -> int:
+    """How many files a process may have open that is started here."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return FILES if hard == resource.RLIM_INFINITY else min(hard, FILES)
 
 
 @contextlib.contextmanager
 def serving(
     command: Callable[[int], Sequence[str]],
     environment: Mapping[str, str],
-    processor: int,
-    *,
+    *processors: int,
     serves: bool = True,
 ) -> Iterator[Server]:
     """Runs a server for the length of the block.
@@ -83,7 +97,7 @@ def serving(
     Args:
         command: Gives the command line for a port.
         environment: Variables added to those of this process.
-        processor: The number of the processor it is pinned to.
+        processors: The numbers of those that it is pinned to.
         serves: Whether it is a contender's, rather than a part of what contenders need.
 
     Raises:
@@ -101,7 +115,7 @@ def serving(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=pinned(processor),  # noqa: PLW1509 - there are no threads here
+            preexec_fn=pinned(*processors),  # noqa: PLW1509 - there are no threads here
         )
         try:
             _wait_until_open(process, port, log)

@@ -29,6 +29,8 @@ OTHERS = {
     "loaded_p50_ms": ("loaded p50 ms", 2),
     "loaded_p99_ms": ("loaded p99 ms", 2),
     "gap_p99_ms": ("generator p99 ms", 3),
+    "one_us": ("one µs", 2),
+    "two_us": ("two µs", 2),
     "server_us": ("server µs*", 2),
     "mean_ms": ("mean ms", 2),
     "clock_ms": ("by the clock", 1),

@@ -13,6 +13,7 @@ from harness.scenarios import (
     latency,
     layers,
     servers,
+    workers,
 )
 from harness.scenarios.model import Effort, Lane, Scenario, Target, Turn, Work
 
@@ -24,6 +25,7 @@ SUITES = {
     "compression": compression.SCENARIOS,
     "auth": auth.SCENARIOS,
     "latency": latency.SCENARIOS,
+    "workers": workers.SCENARIOS,
     "servers": (*servers.SCENARIOS, *http2.SCENARIOS, *beginning.SCENARIOS),
     "layers": layers.SCENARIOS,
 }
