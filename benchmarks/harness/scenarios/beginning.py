@@ -131,7 +131,7 @@ def _on(processor: int) -> Iterator[None]:
 
 
 _SITE = ("import project.asgi",)
-_FULL, _QUICK = Effort(turns=3, count=9), Effort(turns=1, count=3)
+_FULL, _QUICK = Effort(turns=3, count=5), Effort(turns=1, count=3)
 
 SCENARIOS = (
     Scenario(
