@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from fairway._types import ASGIApplication, Event, Scope
 from fairway.consumer import AsyncConsumer
+from fairway.layers.io import new_event_loop
 from fairway.server.application.threads import ThreadPool
 from fairway.worker.instances import ApplicationDetails, Instances
 from fairway.worker.jobs import FAREWELL, Jobs, briefly
@@ -103,7 +104,10 @@ class Worker:
         In a thread other than the main one no signal is noticed.
         """
         try:
-            asyncio.run(self._run())
+            # With uvloop where there is one: a worker mostly wakes up and asks its layer, which
+            # takes a third less then.
+            with asyncio.Runner(loop_factory=new_event_loop) as runner:
+                runner.run(self._run())
         except KeyboardInterrupt:
             logger.info("Exiting due to Ctrl-C/interrupt")
 
