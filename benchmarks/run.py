@@ -116,7 +116,8 @@ def _batches(contenders: Field, arguments: argparse.Namespace) -> list[Batch]:
 
 
 def _arguments() -> argparse.Namespace:
-    names = [*(scenario.name for scenario in ALL), *SUITES, EVERYTHING]
+    # A suite may be called like its only scenario.
+    names = [*dict.fromkeys((*(scenario.name for scenario in ALL), *SUITES, EVERYTHING))]
     parser = argparse.ArgumentParser(
         description="Compares Fairway with its peers and with a bare loop in C.",
         epilog=EPILOG,

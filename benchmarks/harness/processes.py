@@ -149,6 +149,12 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def processor_seconds(pids: Sequence[int]) -> float:
+    """What the processes have taken of their processor so far, all of their threads together."""
+    # The kernel's number for another process's clock, as clock_getcpuclockid(3) has it.
+    return sum(time.clock_gettime(~pid << 3 | 2) for pid in pids)
+
+
 def settled_memory(pid: int) -> int:
     """Bytes of memory of the process and its descendants, once two readings in a row agree."""
     deadline = time.monotonic() + SETTLE_TIMEOUT
@@ -169,12 +175,6 @@ def _memory(pid: int) -> int:
             if line.startswith("Pss:"):
                 total += int(line.split()[1]) * 1024
     return total
-
-
-def processor_seconds(pids: Sequence[int]) -> float:
-    """What the processes have taken of their processor so far, all of their threads together."""
-    # The kernel's number for another process's clock, as clock_getcpuclockid(3) has it.
-    return sum(time.clock_gettime(~pid << 3 | 2) for pid in pids)
 
 
 def free_port() -> int:

@@ -59,7 +59,7 @@ def store(path: Path, document: Mapping[str, Json]) -> None:
 def results_path(suite: str, *, quick: bool) -> Path:
     """``benchmarks/results/<date>-<suite>-<machine>.json``; a quick run is not worth keeping."""
     if quick:
-        return BUILD / "quick.json"
+        return BUILD / f"quick-{suite}.json"
     words = f"{datetime.now(UTC):%Y-%m-%d} {suite} {_processor_name()} {os.cpu_count()} cpus"
     name = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
     return BENCHMARKS / "results" / f"{name}.json"
