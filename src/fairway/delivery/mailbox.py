@@ -205,7 +205,8 @@ class Mailbox:
         if self._disconnect is not None:
             return
         self._disconnect = event
-        self._drop_messages()
+        if self._message_count:
+            self._drop_messages()
         self._items.append(event)
         self._event_count += 1
         if self.reader is not None:

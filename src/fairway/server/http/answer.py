@@ -192,7 +192,25 @@ class Answer:
         self._head = None
         self._head_due = False
 
+    def _put_whole(self, head: Event, body: bytes) -> None:
+        """Send the whole response: nearly always that is what there is to do."""
+        writer = self._writer
+        self._head = None
+        self._head_due = False
+        if not self.body_complete:
+            writer.last_of_connection()  # nobody will read what is left of the request
+        writer.whole(self._status, head.get("headers") or (), body)
+        self.response_started = True
+        self.size = len(body)
+        self._takes_body = False
+        self._finish()
+        writer.end()
+
     def _put_body(self, body: bytes, more: bool) -> None:
+        head = self._head
+        if head is not None and not more and self._trailers is None:
+            self._put_whole(head, body)
+            return
         writer, headers = self._writer, self._take_head()
         if headers is None:
             if writer.closing:
@@ -200,16 +218,11 @@ class Answer:
                 self._gone = True
                 raise ClientDisconnected("Cannot send 'http.response.body': the client is gone.")
             writer.body(body, more)
-        elif more or self._trailers is not None:
+        else:
             writer.start(self._status, headers, body, trailers=self._trailers is not None)
             self.response_started = True
             if not more:
                 writer.body(b"", more=False)
-        else:
-            if not self.body_complete:
-                writer.last_of_connection()  # nobody will read what is left of the request
-            writer.whole(self._status, headers, body)
-            self.response_started = True
         self.size += len(body)
         if not more:
             self._takes_body = False
