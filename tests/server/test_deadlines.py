@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from fairway.server.deadlines import HORIZON, RESOLUTION, Deadlines
+from fairway.server.deadlines import HORIZON, RESOLUTION, SLICE, Deadlines
 from tests.server.clock import Clock
 
 
@@ -155,6 +155,43 @@ def test_armed_while_asked(clock: Clock, deadlines: Deadlines) -> None:
     deadlines.arm(first, 1001)
     clock.advance(1.5)
     assert len(second.asked) == 1
+
+
+def test_many_at_one_moment(clock: Clock, deadlines: Deadlines) -> None:
+    """They are asked in slices, between which the loop has a turn; nobody is asked twice."""
+    targets = [Target() for _ in range(2 * SLICE + 1)]
+    for target in targets:
+        deadlines.arm(target, 1003)
+    clock.now = 1003 + RESOLUTION
+    rings: list[int] = []
+    while clock.timers:
+        (timer,) = clock.timers
+        assert timer.when <= clock.now
+        callback, timer.callback = timer.callback, None
+        assert callback is not None
+        callback()
+        rings.append(sum(len(target.asked) for target in targets))
+    assert rings == [SLICE, 2 * SLICE, 2 * SLICE + 1]
+    assert {len(target.asked) for target in targets} == {1}
+
+
+def test_moved_between_slices(clock: Clock, deadlines: Deadlines) -> None:
+    """Who waits for the next slice can still be disarmed, or moved to a later moment."""
+    targets = [Target() for _ in range(SLICE + 2)]
+    for target in targets:
+        deadlines.arm(target, 1003)
+    disarmed, moved = targets[-2:]
+
+    def act() -> None:
+        deadlines.disarm(disarmed)
+        deadlines.disarm(moved)
+        deadlines.arm(moved, 1010)
+
+    targets[0].action = act
+    clock.advance(4)
+    assert (disarmed.asked, moved.asked) == ([], [])
+    clock.advance(7)
+    assert (disarmed.asked, len(moved.asked)) == ([], 1)
 
 
 def test_exception(clock: Clock, deadlines: Deadlines) -> None:

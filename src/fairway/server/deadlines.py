@@ -9,6 +9,7 @@ import asyncio
 import contextvars
 import heapq
 import math
+from collections import deque
 from typing import Final, Protocol
 
 #: Seconds that are treated as one moment: a deadline may come this much late.
@@ -16,6 +17,9 @@ RESOLUTION: Final = 0.05
 #: The farthest moment, in seconds from now, that is kept. What is due later is asked earlier, too:
 #: else connections that come and go would leave a day full of moments at which nobody waits.
 HORIZON: Final = 60.0
+#: Most that are asked before the event loop gets a turn: 2 ms of Pings. After a message that all of
+#: them have answered, a hundred thousand clients are due at one moment.
+SLICE: Final = 250
 
 
 class Timed(Protocol):
@@ -46,6 +50,9 @@ class Deadlines:
         self._order: list[int] = []
         self._timer: asyncio.TimerHandle | None = None
         self._timer_slot = 0
+        # Whose moment has come, but who have not been asked yet; and the last of these moments.
+        self._due: deque[Timed] = deque()
+        self._due_slot = 0
 
     def arm(self, target: Timed, when: float) -> None:
         """Ask ``target`` at ``when``, unless it stands for an earlier moment already.
@@ -80,23 +87,30 @@ class Deadlines:
             self._timer = None
         self._slots.clear()
         self._order.clear()
+        self._due.clear()
 
     def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer_slot = self._order[0]
-        when = self._timer_slot * RESOLUTION
+        if self._due:
+            self._timer_slot, when = 0, self._loop.time()
+        else:
+            self._timer_slot = self._order[0]
+            when = self._timer_slot * RESOLUTION
         self._timer = self._loop.call_at(when, self._ring, context=self._context)
 
     def _ring(self) -> None:
+        """Ask those whose moment has come, a slice of them in each turn of the loop."""
         self._timer = None
-        now = self._loop.time()
-        while self._order and self._order[0] * RESOLUTION <= now:
-            slot = heapq.heappop(self._order)
-            for target in self._slots.pop(slot):
-                if target.slot == slot:  # not disarmed by one that was asked before it
-                    self._ask(target, now)
-        if self._order:
+        now, due = self._loop.time(), self._due
+        while len(due) < SLICE and self._order and self._order[0] * RESOLUTION <= now:
+            self._due_slot = heapq.heappop(self._order)
+            due.extend(self._slots.pop(self._due_slot))
+        for _ in range(min(len(due), SLICE)):
+            target = due.popleft()
+            if 0 < target.slot <= self._due_slot:  # else disarmed or moved in the meantime
+                self._ask(target, now)
+        if due or self._order:
             self._set_timer()
 
     def _ask(self, target: Timed, now: float) -> None:
