@@ -4,7 +4,6 @@ import asyncio
 import contextvars
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from email.utils import formatdate
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -20,6 +19,7 @@ from fairway.server.config import ConfigError
 from fairway.server.context import Context
 from fairway.server.deadlines import RESOLUTION
 from fairway.server.http.connection import Connection
+from fairway.wire.dates import http_date
 from fairway.wire.http1 import HTTP1Connection, Request
 from tests.server import applications
 from tests.server.application.test_threads import Gate
@@ -150,13 +150,13 @@ class TestDate:
         self, context: Context, times: list[float], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """It is made once a second, also when the clock is put back."""
-        made: list[float] = []
+        made: list[int] = []
 
-        def count(when: float, usegmt: bool) -> str:
+        def count(when: int) -> bytes:
             made.append(when)
-            return formatdate(when, usegmt=usegmt)
+            return http_date(when)
 
-        monkeypatch.setattr(context_module, "formatdate", count)
+        monkeypatch.setattr(context_module, "http_date", count)
         times += [1000.0, 1000.0, 1000.99, 1001.0, 1001.5, 1000.5]
         dates = [context.date()[-6:-4] for _ in range(6)]
         assert dates == [b"40", b"40", b"40", b"41", b"41", b"40"]

@@ -26,12 +26,10 @@ from fairway.server.config import Config, ConfigError, Option, options
 from fairway.server.listening.listener import adopt_listeners
 from fairway.server.observing.access import AccessLogStream
 from fairway.server.observing.logs import JSONFormatter
-from fairway.server.observing.merged import to_json
 from fairway.server.server import Server
 from fairway.server.workers.assignment import Assignment, Line, Pulse
 from fairway.server.workers.notify import Notify
 from fairway.server.workers.recycling import Recycling
-from fairway.server.workers.supervisor import Supervisor
 
 logger = logging.getLogger("fairway.server")
 
@@ -139,6 +137,9 @@ def supervise(argv: Sequence[str], config: Config, notify: Notify) -> int:
     """Keep workers serving that are given the same command line; returns the exit code."""
     if not hasattr(signal, "SIGHUP"):  # Windows, where no process inherits a socket by its number
         return _complain("This system cannot run workers on one port (-w); start without.")
+    # Not at the top: a server without workers starts without what keeps them.
+    from fairway.server.workers.supervisor import Supervisor  # noqa: PLC0415
+
     supervisor = Supervisor(argv, config, config.workers, notify)
     return _complain_if(supervisor.run)
 
@@ -205,7 +206,7 @@ def serve(
             server.worker = assignment.place
             line = Line(assignment.line, server.stop)
             server.ready = _as_worker(server, config, line)
-            stack.callback(lambda: line.report(to_json(server.figures())))
+            stack.callback(lambda: _report(server, line))
         else:
             server = Server(application, config, access_log=log, notify=notify)
             server.ready = lambda: announce(server.addresses)
@@ -225,7 +226,7 @@ def _settled(ready: Callable[[], None]) -> Callable[[], None]:
 
 def _as_worker(server: Server, config: Config, line: Line) -> Callable[[], None]:
     """What a worker does when it serves."""
-    line.on_question = lambda: server.call(lambda: line.report(to_json(server.figures())))
+    line.on_question = lambda: server.call(lambda: _report(server, line))
     part = random.random()  # noqa: S311  no secret: it parts the ends of workers
     pulse = Pulse(line, config, Recycling(config, part), lambda: server.served)
 
@@ -234,6 +235,13 @@ def _as_worker(server: Server, config: Config, line: Line) -> Callable[[], None]
         pulse.start()
 
     return ready
+
+
+def _report(server: Server, line: Line) -> None:
+    """Tell the supervisor what a worker has counted."""
+    from fairway.server.observing.merged import to_json  # noqa: PLC0415  only workers need it
+
+    line.report(to_json(server.figures()))
 
 
 def announce(addresses: Sequence[str]) -> None:

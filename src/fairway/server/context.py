@@ -6,7 +6,6 @@ import logging
 import random
 import time
 from collections.abc import Callable, Coroutine
-from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from fairway._types import ASGIApplication
@@ -25,6 +24,7 @@ from fairway.server.observing.lag import Lag
 from fairway.server.observing.pages import Health
 from fairway.server.observing.refusals import Refusals
 from fairway.server.websocket.pace import Pace
+from fairway.wire.dates import http_date
 from fairway.wire.deflate import Compression, CompressionOptions
 from fairway.wire.frames import with_retry
 from fairway.wire.http1 import HTTP1Limits, Request
@@ -169,7 +169,7 @@ class Context:
         now = time.time()
         if not self._date_second <= now < self._date_second + 1:  # a clock may be set back
             self._date_second = int(now)
-            self._date = formatdate(self._date_second, usegmt=True).encode("ascii")
+            self._date = http_date(self._date_second)
         return self._date
 
     def soon(self, callback: Callable[[], None]) -> None:

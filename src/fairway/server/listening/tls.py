@@ -6,7 +6,6 @@ import dataclasses
 import os
 import re
 import ssl
-import tempfile
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Self
@@ -241,6 +240,8 @@ def _one_file(files: Certificate) -> Iterator[str]:
     if files.chain is None:
         yield files.certificate
         return
+    import tempfile  # noqa: PLC0415  it brings 3 ms of modules, which few servers need
+
     with tempfile.TemporaryDirectory() as directory:
         joined = os.path.join(directory, "chain.pem")
         with open(joined, "wb") as whole:

@@ -1,6 +1,5 @@
 """The figures of one server, taken from its registers when somebody looks."""
 
-import platform
 import sys
 import time
 from collections import defaultdict
@@ -187,6 +186,8 @@ def _of_loop(context: Context) -> list[Family]:
 
 
 def _of_process(context: Context) -> list[Family]:
+    import platform  # noqa: PLC0415  a server that nobody asks for its figures starts without
+
     about = (fairway.__version__, platform.python_version(), type(context.loop).__module__)
     found = [
         single(
