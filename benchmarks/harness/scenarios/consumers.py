@@ -49,7 +49,7 @@ SCENARIOS = (
             Target(against=CHANNELS, at_least=6),
             Target(against=BARE, at_least=0.45),
         ),
-        full=Effort(turns=5, sockets=50, seconds=2.5, warmup=0.5),
+        full=Effort(turns=5, sockets=50, seconds=2.0, warmup=0.5),
         quick=Effort(turns=2, sockets=50, seconds=1.0, warmup=0.3),
     ),
     Scenario(
@@ -72,7 +72,7 @@ SCENARIOS = (
             Target(lane=ENCODED_ONCE.name, against=BARE, at_least=0.85),
             Target(lane=ENCODED_ONCE.name, against=UWEBSOCKETS, at_least=0.85),
         ),
-        full=Effort(turns=5, sockets=1000, seconds=2.5, warmup=0.5),
+        full=Effort(turns=5, sockets=1000, seconds=2.0, warmup=0.5),
         quick=Effort(turns=2, sockets=1000, seconds=1.0, warmup=0.2),
     ),
     Scenario(

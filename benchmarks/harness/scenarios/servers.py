@@ -43,7 +43,7 @@ def _pages(
         application=application,
         targets=[Target(against=peer, at_least=ratio) for peer, ratio in targets.items()],
         lanes=[Lane(contender=contender, path=path) for contender in contenders],
-        full=Effort(turns=5, sockets=50, seconds=2.0, warmup=0.5),
+        full=Effort(turns=5, sockets=50, seconds=1.5, warmup=0.5),
         quick=Effort(turns=1, sockets=50, seconds=1.0, warmup=0.3),
     )
 
@@ -80,7 +80,7 @@ SCENARIOS = (
             )
         ],
         targets=(Target(against=UVICORN, at_least=1.7), Target(against=GRANIAN, at_least=3)),
-        full=Effort(turns=5, sockets=50, seconds=2.0, warmup=0.5),
+        full=Effort(turns=5, sockets=50, seconds=1.5, warmup=0.5),
         quick=Effort(turns=1, sockets=50, seconds=1.0, warmup=0.3),
     ),
     Scenario(
@@ -94,7 +94,7 @@ SCENARIOS = (
             Lane(contender=CHANNELS, path="/sync-echo/"),
         ),
         targets=(Target(against=CHANNELS, at_least=3),),
-        full=Effort(turns=5, sockets=20, seconds=2.0, warmup=0.5),
+        full=Effort(turns=5, sockets=20, seconds=1.5, warmup=0.5),
         quick=Effort(turns=1, sockets=20, seconds=1.0, warmup=0.3),
     ),
     Scenario(
