@@ -5,13 +5,10 @@ The table of states is in `test_websocket_states`; what clients send in `test_we
 `test_websocket_fuzz`; a second opinion on them in `test_websocket_reference`.
 """
 
-import importlib.util
-import sys
 from collections.abc import Callable
 
 import pytest
 
-from fairway.wire import websocket
 from fairway.wire.prepared import PreparedMessage
 from fairway.wire.websocket import Closed, Event, Ping, Pong, WebSocketConnection
 from tests.wire.client import (
@@ -157,33 +154,3 @@ class TestEvents:
     def test_shown(self, event: Event, shown: str) -> None:
         """An event is shown as the expression that makes it."""
         assert repr(event) == shown
-
-
-class TestUnmasking:
-    """The routine that takes the mask off, §5.3."""
-
-    def test_without_compiler(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Where `websockets` has no part in C, its Python routine does the same work."""
-        monkeypatch.setitem(sys.modules, "websockets.speedups", None)
-        assert websocket.__spec__ is not None
-        spec = importlib.util.spec_from_file_location("slow_websocket", websocket.__file__)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        assert module.apply_mask.__module__ == "websockets.utils"
-        assert module.WebSocketConnection().receive_data(text("Hello")) == ["Hello"]
-
-
-class TestShortWay:
-    """Short messages are received without the general reader of headers, which takes longer."""
-
-    @pytest.mark.parametrize("limit", [0, 125, 126])
-    def test_taken(self, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        """They are, to the last one of a chunk, where no limit could be exceeded."""
-        monkeypatch.delattr(WebSocketConnection, "_receive_header")
-        connection = WebSocketConnection(limit, limit)
-        messages = ["", "a", "x" * 125, "🛶", ""]
-        data = b"".join(text(message) for message in messages)
-        assert connection.receive_data(data) == messages
-        assert connection.receive_data(frame(BINARY, b"x" * 125)) == [b"x" * 125]

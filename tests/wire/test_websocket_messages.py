@@ -5,7 +5,7 @@ from typing import Final
 import pytest
 from websockets.utils import apply_mask
 
-from fairway.wire import websocket
+from fairway.wire import websocket_reader
 from fairway.wire.websocket import Closed, Event, Ping, Pong, State, WebSocketConnection
 from tests.wire import utf8
 from tests.wire.client import (
@@ -258,7 +258,7 @@ class TestLongMessages:
             sizes.append(len(data))
             return apply_mask(data, key)
 
-        monkeypatch.setattr(websocket, "apply_mask", unmask)
+        monkeypatch.setattr(websocket_reader, "apply_mask", unmask)
         payload = ("κόσμε, world! " * (self.SIZE // 19 + 1)).encode()[: self.SIZE - 2] + b"!!"
         assert utf8.is_text(payload)
         if kind == "fragments":

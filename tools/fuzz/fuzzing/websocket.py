@@ -115,5 +115,5 @@ TARGET = Target(
         *(b"\x88\x82", b"\x89\x80", b"\x8a\x80", b"\x82\xfe", b"\x82\xff", b"\0\0\0\0"),
         *(b"\x03\xe8", b"\x03\xed", b"\x0f\xa0", b"\xed\xa0\x80", b"\xf4\x90", b"\xe2\x82\xac"),
     ),
-    modules=("fairway.wire.websocket", "fairway.wire.violations"),
+    modules=("fairway.wire.websocket", "fairway.wire.websocket_reader", "fairway.wire.violations"),
 )

@@ -1,11 +1,15 @@
 """What takes the short way is taken as the long way takes it."""
 
+import importlib.util
+import sys
+
 import pytest
 from hypothesis import given
 
+from fairway.wire import websocket_reader
 from fairway.wire.deflate import Inflater
 from fairway.wire.websocket import WebSocketConnection
-from tests.wire.client import PING, TEXT, binary, close, continuation, frame, text, unmasked
+from tests.wire.client import BINARY, PING, TEXT, binary, close, continuation, frame, text, unmasked
 from tests.wire.streams import FUZZ, noises
 
 LIMIT = 1000
@@ -39,6 +43,35 @@ OTHERS = {
     "a length of 64 bits": text("x" * 65536),
     "five bytes whose length takes sixteen bits": b"\x81\xfe\x00\x05abcd" + b"hello",
 }
+
+
+class TestUnmasking:
+    """The routine that takes the mask off, §5.3."""
+
+    def test_without_compiler(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where `websockets` has no part in C, its Python routine does the same work."""
+        monkeypatch.setitem(sys.modules, "websockets.speedups", None)
+        spec = importlib.util.spec_from_file_location("slow_reader", websocket_reader.__file__)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        assert module.apply_mask.__module__ == "websockets.utils"
+        assert module.FrameReader(0, 0, 0).receive_message(text("Hello")) == "Hello"
+
+
+class TestShortWay:
+    """Short messages are received without the general reader of headers, which takes longer."""
+
+    @pytest.mark.parametrize("limit", [0, 125, 126])
+    def test_taken(self, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        """They are, to the last one of a chunk, where no limit could be exceeded."""
+        monkeypatch.delattr(websocket_reader.FrameReader, "_receive_header")
+        connection = WebSocketConnection(limit, limit)
+        messages = ["", "a", "x" * 125, "🛶", ""]
+        data = b"".join(text(message) for message in messages)
+        assert connection.receive_data(data) == messages
+        assert connection.receive_data(frame(BINARY, b"x" * 125)) == [b"x" * 125]
 
 
 class TestWhole:
