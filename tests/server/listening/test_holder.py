@@ -77,6 +77,6 @@ class TestPath:
 
 def test_other_systems(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A system that does not tell is asked for nothing more."""
-    monkeypatch.setattr(holder, "_PROC", tmp_path)
+    monkeypatch.setattr(holder, "_PROC", str(tmp_path))
     assert port_holder("127.0.0.1", 80) == ""
     assert path_holder("s") == ""

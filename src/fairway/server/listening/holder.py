@@ -7,10 +7,10 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
-_PROC: Final = Path("/proc")
+# No Path: every server imports this module, and with pathlib starts 2 ms later.
+_PROC: Final = "/proc"
 #: The state of a socket that listens, in /proc/net/tcp.
 _LISTENING: Final = "0A"
 _EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared, not bound
@@ -52,7 +52,7 @@ def _inodes_of_path(path: str) -> Iterator[str]:
 
 def _table(name: str) -> list[list[str]]:
     try:
-        text = (_PROC / "net" / name).read_text()
+        text = _read("net", name)
     except OSError:  # no Linux, or no such family
         return []
     return [line.split() for line in text.splitlines()[1:]]
@@ -73,9 +73,9 @@ def _describe(inodes: set[str]) -> str:
     found: list[tuple[int, str]] = []
     for number in (entry for entry in os.listdir(_PROC) if entry.isdecimal()):
         try:
-            with os.scandir(_PROC / number / "fd") as descriptors:
+            with os.scandir(os.path.join(_PROC, number, "fd")) as descriptors:
                 if any(os.readlink(entry.path) in wanted for entry in descriptors):
-                    name = (_PROC / number / "comm").read_text().strip()
+                    name = _read(number, "comm").strip()
                     found.append((_started(number), f"process {number}, {name}"))
         except OSError:  # it has ended, or is none of ours
             continue
@@ -87,5 +87,10 @@ def _started(number: str) -> int:
 
     Numbers begin anew when they are used up, so a child's may be smaller than its parent's.
     """
-    behind_name = (_PROC / number / "stat").read_text().rpartition(")")[2]
+    behind_name = _read(number, "stat").rpartition(")")[2]
     return int(behind_name.split()[19])
+
+
+def _read(*parts: str) -> str:
+    with open(os.path.join(_PROC, *parts)) as file:
+        return file.read()
