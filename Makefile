@@ -23,7 +23,7 @@ runtime := $(VENV)/.installed-runtime
 dev := $(VENV)/.installed-dev
 sources := src tests examples benchmarks interop docs tools
 
-.PHONY: help chat test pytest lint style types imports format docs test-matrix bench bench-quick interop audit system clean
+.PHONY: help chat test pytest lint style types imports format docs test-matrix bench bench-quick profile interop audit system clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -75,6 +75,9 @@ bench: $(runtime) ## Measure Fairway beside its peers, in one run (ARGS=all: all
 bench-quick: $(runtime) ## Count the instructions of the hot paths beside the stored baseline (ARGS="echo group", ARGS=--help)
 	@tools/system-packages valgrind
 	@$(bin)/python benchmarks/count.py $(ARGS)
+
+profile: $(runtime) ## Show where the time goes in a scenario: a table and a flame graph (ARGS="group", ARGS=--help)
+	@$(bin)/python benchmarks/flame.py $(ARGS)
 
 audit: $(dev) ## Ask whether what Fairway requires has known vulnerabilities (ARGS=--strict: no answer is an error)
 	@echo "== audit: pip-audit"

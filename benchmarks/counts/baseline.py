@@ -107,7 +107,7 @@ def table(comparisons: list[Comparison], units: Mapping[str, str], against: str)
     for each in comparisons:
         before = "-" if each.before is None else f"{each.before:,}"
         ratio = "-" if each.ratio is None else f"{each.ratio:.3f}"
-        mark = "  <- more than allowed" if each.regressed else ""
+        mark = f"  <- beyond {100 * (LIMIT - 1):.0f} %" if each.regressed else ""
         now = f"{each.now:,}"
         lines.append(widths.format(each.name, now, units[each.name], before, ratio, mark))
     return "\n".join(lines)

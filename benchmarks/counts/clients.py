@@ -9,7 +9,16 @@ import socket
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["CLOSE", "CLOSED", "Client", "frame", "http_request", "masked", "upgrade_request"]
+__all__ = [
+    "CLOSE",
+    "CLOSED",
+    "Client",
+    "Crowd",
+    "frame",
+    "http_request",
+    "masked",
+    "upgrade_request",
+]
 
 HOST: Final = "127.0.0.1"
 MASK: Final = b"\x25\x50\x6f\x91"
@@ -31,7 +40,7 @@ class Client:
         self._socket = socket.create_connection((HOST, port), timeout=10)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.setblocking(False)
-        #: Sends a few bytes, which the kernel takes at once.
+        #: Sends a few bytes, which the kernel takes at once; no method of ours, to cost little.
         self.send = self._socket.send
 
     async def expect(self, answer: bytes) -> None:
@@ -84,6 +93,28 @@ class Client:
             await waiting
         finally:
             self._loop.remove_reader(self._socket)
+
+
+class Crowd:
+    """The clients that stay for as long as the work is done.
+
+    Args:
+        port: Where the server listens.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._clients: list[Client] = []
+
+    def connect(self) -> Client:
+        """Another one."""
+        self._clients.append(client := Client(self.port))
+        return client
+
+    def close(self) -> None:
+        """Close all connections without a word."""
+        for client in self._clients:
+            client.close()
 
 
 def http_request(path: str, headers: Sequence[str] = ()) -> bytes:

@@ -15,10 +15,11 @@ from typing import Any, Final
 import django
 import uvloop
 
+from counts.clients import Crowd
 from counts.paths import PATHS, Path
 from fairway.server import Config, Server
 
-#: How often the work is done and counted; the first time is to warm up.
+#: How often the work is done and counted.
 SETS: Final = 4
 
 
@@ -55,7 +56,7 @@ async def _serve_and_work(path: Path, marks: Any) -> None:
 
 
 async def _work(path: Path, port: int, marks: Any) -> None:
-    turn = await path.prepare(port)
+    turn = await path.prepare(Crowd(port))
     await turn()
     # What lives on is not looked at again; what the path itself leaves behind is collected.
     gc.collect()
@@ -76,7 +77,7 @@ def _log_in() -> None:
 
     call_command("migrate", verbosity=0)
     client = Client()
-    client.force_login(get_user_model().objects.create_user("someone"))
+    client.force_login(get_user_model().objects.create(username="someone"))
     os.environ["COUNTS_SESSION"] = client.cookies["sessionid"].value
     connection.close()
 

@@ -10,6 +10,7 @@ from counts.clients import (
     CLOSE,
     CLOSED,
     Client,
+    Crowd,
     frame,
     http_request,
     masked,
@@ -24,6 +25,8 @@ MASKED: Final = masked(TEXT)
 
 #: One step that is done again and again.
 Turn = Callable[[], Awaitable[None]]
+#: Makes a turn; the clients are of this crowd.
+Prepare = Callable[[Crowd], Awaitable[Turn]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +40,7 @@ class Path:
         units: How many of them a turn makes.
         turns: How many turns are taken between two marks.
         application: ``module:name`` of what is served; empty where there is no server.
-        prepare: Makes the turn, given the port of the server.
+        prepare: Makes the turn.
     """
 
     name: str
@@ -45,25 +48,25 @@ class Path:
     unit: str
     units: int
     turns: int
-    prepare: Callable[[int], Awaitable[Turn]]
+    prepare: Prepare
     application: str = "project.asgi:application"
 
 
-async def opened(port: int, path: str, count: int) -> list[Client]:
+async def opened(crowd: Crowd, path: str, count: int) -> list[Client]:
     """So many clients whose WebSockets are open."""
     clients = []
     for _ in range(count):
-        clients.append(client := Client(port))
+        clients.append(client := crowd.connect())
         client.send(upgrade_request(path))
         await client.receive_head()
     return clients
 
 
-def echo(path: str, sockets: int) -> Callable[[int], Awaitable[Turn]]:
+def echo(path: str, sockets: int) -> Prepare:
     """Every socket sends a message, then every socket gets it back."""
 
-    async def prepare(port: int) -> Turn:
-        clients = await opened(port, path, sockets)
+    async def prepare(crowd: Crowd) -> Turn:
+        clients = await opened(crowd, path, sockets)
 
         async def turn() -> None:
             for client in clients:
@@ -76,11 +79,11 @@ def echo(path: str, sockets: int) -> Callable[[int], Awaitable[Turn]]:
     return prepare
 
 
-def group(path: str, members: int) -> Callable[[int], Awaitable[Turn]]:
+def group(path: str, members: int) -> Prepare:
     """One socket sends a message, then all sockets get it."""
 
-    async def prepare(port: int) -> Turn:
-        clients = await opened(port, path, members)
+    async def prepare(crowd: Crowd) -> Turn:
+        clients = await opened(crowd, path, members)
 
         async def turn() -> None:
             clients.append(clients.pop(0))  # another one sends each time
@@ -93,11 +96,11 @@ def group(path: str, members: int) -> Callable[[int], Awaitable[Turn]]:
     return prepare
 
 
-def request(path: str, connections: int) -> Callable[[int], Awaitable[Turn]]:
+def request(path: str, connections: int) -> Prepare:
     """Every connection sends a request, then every connection gets the response."""
 
-    async def prepare(port: int) -> Turn:
-        clients = [Client(port) for _ in range(connections)]
+    async def prepare(crowd: Crowd) -> Turn:
+        clients = [crowd.connect() for _ in range(connections)]
         question = http_request(path)
         clients[0].send(question)
         size = len(await clients[0].receive_head())
@@ -116,18 +119,18 @@ def request(path: str, connections: int) -> Callable[[int], Awaitable[Turn]]:
     return prepare
 
 
-def visit(path: str, sockets: int) -> Callable[[int], Awaitable[Turn]]:
+def visit(path: str, sockets: int) -> Prepare:
     """Clients come, open a WebSocket each, close it, and are gone."""
 
-    async def prepare(port: int) -> Turn:
+    async def prepare(crowd: Crowd) -> Turn:
         key = os.environ.get("COUNTS_SESSION", "")
         handshake = upgrade_request(path, [f"Cookie: sessionid={key}"])
-        first = Client(port)
+        first = crowd.connect()
         first.send(handshake)
         size = len(await first.receive_head())
 
         async def turn() -> None:
-            clients = [Client(port) for _ in range(sockets)]
+            clients = [Client(crowd.port) for _ in range(sockets)]
             for client in clients:
                 client.send(handshake)
             for client in clients:
@@ -142,7 +145,7 @@ def visit(path: str, sockets: int) -> Callable[[int], Awaitable[Turn]]:
     return prepare
 
 
-async def send_and_receive(port: int) -> Turn:
+async def send_and_receive(crowd: Crowd) -> Turn:
     """A message to a channel of this process, and out of it again."""
     from fairway.layers import get_channel_layer  # noqa: PLC0415  Django is set up by now
 
@@ -158,12 +161,12 @@ async def send_and_receive(port: int) -> Turn:
     return turn
 
 
-async def least(port: int) -> Turn:
+async def least(crowd: Crowd) -> Turn:
     """What is no part of the server: the clients, and the event loop's way in and out."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(_Echo, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    clients = [Client(port) for _ in range(50)]
+    crowd.port = server.sockets[0].getsockname()[1]
+    clients = [crowd.connect() for _ in range(50)]
 
     async def turn() -> None:
         for client in clients:

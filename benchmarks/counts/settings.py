@@ -13,6 +13,6 @@ INSTALLED_APPS = [
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
-        "NAME": Path(os.environ["COUNTS_PLACE"]) / "database.sqlite3",
+        "NAME": str(Path(os.environ["COUNTS_PLACE"]) / "database.sqlite3"),
     }
 }

@@ -99,9 +99,13 @@ def _result(scenario: Scenario, stored: Mapping[str, Any], run: Mapping[str, Any
 
 
 def table(results: Sequence[Result]) -> str:
-    """Every target beside what was measured, as Markdown."""
+    """Every target beside what was measured, as Markdown; a title stands with the first of several.
+
+    What was judged by processor time has an asterisk.
+    """
     by_name = {result.scenario.name: result for result in results}
-    lines = ["| Work | Target | Measured | |", "|---|---|---:|---|"]
+    lines = ["| Work | Target | Measured |", "|---|---|---|"]
+    above = ""
     for scenario in ALL:
         result = by_name.get(scenario.name)
         judged = result.verdicts if result else [Verdict(target=each) for each in scenario.targets]
@@ -109,8 +113,13 @@ def table(results: Sequence[Result]) -> str:
             title = (result.scenario if result else scenario).title
             if verdict.target.lane != FAIRWAY:
                 title += f": {verdict.target.lane.removeprefix(f'{FAIRWAY}, ')}"
-            measured = _measured(verdict, scenario.unit)
-            lines.append(f"| {title} | {goal(verdict.target, scenario)} | {measured} |")
+            words = title if title != above else ""
+            above = title
+            measured = _measured(verdict)
+            if verdict.met is not None:
+                measured += ", reached" if verdict.met else ", **missed**"
+                measured += r" \*" * (verdict.by == PROCESSOR)
+            lines.append(f"| {words} | {goal(verdict.target, scenario)} | {measured} |")
     return "\n".join(lines)
 
 
@@ -121,14 +130,11 @@ def goal(target: Target, scenario: Scenario) -> str:
     return f"{sign} {limit:,g} {what}"
 
 
-def _measured(verdict: Verdict, unit: str) -> str:
-    """The two last cells of a row."""
+def _measured(verdict: Verdict) -> str:
     if verdict.measured is None:
-        return "– | not measured yet"
+        return "not yet"
     value = f"{verdict.measured:,.0f}" if verdict.measured >= 100 else f"{verdict.measured:.3g}"
-    times = " ×" if verdict.target.against else ""
-    sign = "reached" if verdict.met else "**missed**"
-    return f"{value}{times} | {sign}{', by processor time' * (verdict.by == PROCESSOR)}"
+    return f"{value} ×" if verdict.target.against else value
 
 
 def missed(results: Iterable[Result]) -> list[tuple[Result, Verdict]]:
@@ -147,8 +153,7 @@ def remarks(results: Sequence[Result], path: Path = REMARKS) -> str:
     parts = []
     for result, verdict in missed(results):
         key = _place(result.scenario, verdict.target)
-        value = _measured(verdict, result.scenario.unit).partition(" |")[0]
-        heading = f"**{result.scenario.title}: {value}, where it should be "
+        heading = f"**{result.scenario.title}: {_measured(verdict)}, where it should be "
         heading += f"{goal(verdict.target, result.scenario)}.**"
         parts.append(f"{heading}\n\n{written.get(key, 'Nothing is known about it yet.')}")
     return "\n\n".join(parts) or "Every target that was measured is reached."
