@@ -129,3 +129,20 @@ async def test_counted() -> None:
     outbox.ready = False
     await outbox({"type": "websocket.send", "text": "d"})
     assert outbox.tally.messages_sent == 2
+
+
+@pytest.mark.parametrize("compresses", [False, True])
+async def test_late(*, compresses: bool) -> None:
+    """What was taken in time is written as ever, into a full buffer too, but after no Close."""
+    outbox, written, handled = open_outbox()
+    outbox.tally = Counters()
+    outbox.deflater = Deflater(15, CompressionOptions(threshold=1)) if compresses else None
+    outbox.write_late("x" * 100)
+    outbox.ready, outbox.full = False, True
+    outbox.write_late(b"x" * 100)
+    outbox.full = False
+    outbox.write_late("lost")
+    assert [frame[0] for frame in written] == ([0xC1, 0xC2] if compresses else [0x81, 0x82])
+    assert outbox.sent == sum(map(len, written))
+    assert outbox.tally.messages_sent == 2
+    assert handled == []

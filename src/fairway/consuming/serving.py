@@ -15,6 +15,7 @@ from fairway.consuming.budget import Budget
 from fairway.consuming.grace import Grace, Job, describe
 from fairway.consuming.handlers import MalformedType, NoHandler
 from fairway.consuming.lanes import Lanes
+from fairway.consuming.sending import ThreadSend
 from fairway.consuming.threads import current_executor, needs_thread
 from fairway.db import connection_thread, connection_turns
 from fairway.delivery import Mailbox, Outbox, Overflow
@@ -23,6 +24,7 @@ from fairway.delivery.pump import LayerMessage, pump_client, pump_layer
 from fairway.exceptions import StopConsumer
 from fairway.layers.base import ChannelLayer
 from fairway.layers.codec import decode
+from fairway.server.application.threads import LentThread
 from fairway.utils import name_that_thing
 from fairway.wire.frames import RETRY_WINDOW, CloseCode, with_retry
 
@@ -191,7 +193,7 @@ class Serving:
     def _fw_open(self, mailbox: Mailbox, send: Send, *, foreign: bool) -> None:
         """Let everything for this connection come into one mailbox, and out the shortest way."""
         self._fw_mailbox = mailbox
-        self._fw_send = async_to_sync(send) if self._sync else send
+        self._fw_send = self._fw_send_from_threads(mailbox, send) if self._sync else send
         if isinstance(send, Outbox) and self._fw_writes_direct and not self._fw_in_lanes:
             mailbox.direct = send
         if self.scope.get("type") == "websocket":
@@ -208,6 +210,13 @@ class Serving:
         if seconds is not None:
             self._fw_grace = Grace(self, seconds, current_executor())
             mailbox.on_disconnect = self._fw_client_left
+
+    @staticmethod
+    def _fw_send_from_threads(mailbox: Mailbox, send: Send) -> Any:
+        thread = current_executor()
+        if isinstance(send, Outbox) and isinstance(thread, LentThread):
+            return ThreadSend(send, thread, mailbox.loop)
+        return async_to_sync(send)
 
     async def _fw_close(self, mailbox: Mailbox, pumps: list["asyncio.Task[None]"]) -> None:
         for pump in pumps:

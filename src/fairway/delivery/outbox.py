@@ -44,13 +44,14 @@ class Outbox:
 
     Attributes:
         deflater: What compresses messages for this client; None for a client that reads none.
+        full: The connection is open, not closing, and its buffer is above the high-water mark.
         tally: What it was given.
         ready: The connection is open, not closing, and its buffer is below the high-water mark. The
             server keeps it true to the facts; while it is set, a message needs no other check.
         sent: Bytes that messages to this client were, frames and all.
     """
 
-    __slots__ = ("_handle", "deflater", "leave", "ready", "sent", "tally", "write")
+    __slots__ = ("_handle", "deflater", "full", "leave", "ready", "sent", "tally", "write")
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class Outbox:
         tally: Tally = _UNCOUNTED,
     ) -> None:
         self.ready = False
+        self.full = False
         self.sent = 0
         self.deflater: Deflater | None = None
         self.tally = tally
@@ -100,3 +102,24 @@ class Outbox:
             self.tally.messages_sent += 1
             return True
         return False
+
+    def write_late(self, message: str | bytes) -> None:
+        """Write a message that was taken while :attr:`ready`, though it may be no longer.
+
+        A buffer that is full by now takes it nonetheless; of a connection that ends it is lost, as
+        if it had been written just before. Whoever calls this bounds how many there are.
+
+        Args:
+            message: Text that UTF-8 can carry, or bytes.
+        """
+        if self.ready or self.full:
+            deflater = self.deflater
+            if isinstance(message, str):
+                frame = encode_text(message) if deflater is None else deflater.encode_text(message)
+            elif deflater is None:
+                frame = encode_binary(message)
+            else:
+                frame = deflater.encode_binary(message)
+            self.write(frame)
+            self.sent += len(frame)
+            self.tally.messages_sent += 1

@@ -14,7 +14,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 
 from fairway.server.application.crossing import Crossing, Landing
 from fairway.server.application.threads import LentThread, ThreadLoan, ThreadPool, lent_executor
-from tests.server.running import DEADLINE, until
+from tests.server.running import DEADLINE, Logs, until
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 local = Local()
@@ -298,6 +298,18 @@ class TestLanding:
         for _ in range(2):
             with pytest.raises(RuntimeError, match=r"^Event loop is closed$"):
                 landing.leave(int)
+
+    async def test_failure(self, logs: Logs) -> None:
+        """What a step raises is logged by the event loop, and stops none behind it."""
+        landing, done = Landing(asyncio.get_running_loop()), [0]
+        landing.leave(lambda: done[5])
+        landing.leave(lambda: done.append(1))
+        await until(lambda: done == [0, 1])
+        landing.leave(lambda: done.append(2))
+        await until(lambda: done == [0, 1, 2])
+        [(message, error)] = logs.take_exceptions()
+        assert message.startswith("ERROR Exception in callback Landing._land()")
+        assert error is IndexError
 
     async def test_one_for_a_pool(self, pool: ThreadPool) -> None:
         """All connections of a loop use the same one; another loop has its own."""

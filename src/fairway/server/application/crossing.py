@@ -40,7 +40,7 @@ class Landing:
         self._woken = False
 
     def leave(self, step: Callable[[], object]) -> None:
-        """Let the event loop call ``step``, which must not raise. To be called by any thread.
+        """Let the event loop call ``step``, and log what it raises. To be called by any thread.
 
         Raises:
             RuntimeError: The event loop is closed.
@@ -58,8 +58,13 @@ class Landing:
     def _land(self) -> None:
         self._woken = False  # before looking: what comes after the last look wakes the loop again
         steps = self._steps
-        while steps:
-            steps.popleft()()
+        try:
+            while steps:
+                steps.popleft()()
+        finally:
+            if steps:  # one has raised, which the loop logs; others wait behind it
+                self._woken = True
+                self.loop.call_soon(self._land)
 
 
 class Crossing(Generic[T]):

@@ -213,6 +213,7 @@ class WebSocketStream(Intake):
     def pause_writing(self) -> None:
         """The client reads too slowly: the application's sends wait."""
         self._outbox.ready = False
+        self._outbox.full = self._phase is _OPEN
         if self._drained is None:
             self._drained = asyncio.Event()
             self._clock.block()
@@ -220,6 +221,7 @@ class WebSocketStream(Intake):
     def resume_writing(self) -> None:
         """The client has caught up."""
         self._outbox.ready = self._phase is _OPEN
+        self._outbox.full = False
         self._clock.unblock()
         self._release_senders()
         self._flooded = False
@@ -270,6 +272,7 @@ class WebSocketStream(Intake):
             self._outbox.deflater = compression.deflater(agreement)
         self._phase = _OPEN
         self._outbox.ready = self._drained is None
+        self._outbox.full = not self._outbox.ready
         self.heard_at = self._context.loop.time()
         self._clock.open()
         self._log("connected", status)
@@ -292,7 +295,7 @@ class WebSocketStream(Intake):
     def _close(self, code: int, reason: str, phase: Phase) -> None:
         """Begin the closing handshake; the client has a while to answer."""
         frame = self._frames.send_close(code, reason)
-        self._outbox.ready = False
+        self._outbox.ready = self._outbox.full = False
         self._phase = phase
         self._transport.write(frame)
         self._flooded = False
@@ -316,7 +319,7 @@ class WebSocketStream(Intake):
             status: What the client was told instead, if it was not let in.
         """
         phase, self._phase = self._phase, _CLOSED
-        self._outbox.ready = False
+        self._outbox.ready = self._outbox.full = False
         # The application may have been told already, by who ended the connection for it.
         if phase in ALIVE:
             counters, (received, sent) = self._context.counters, self.other_frames
