@@ -1,6 +1,7 @@
 """Before the first request: what is imported, and how soon there is an answer."""
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from harness.contenders import (
     PLAIN,
     UVICORN,
 )
-from harness.generator import LoadError
+from harness.generator import LoadError, Report
 from harness.processes import (
     START_TIMEOUT,
     ServerError,
@@ -33,41 +34,46 @@ from harness.scenarios.model import Effort, Lane, Scenario, Target, Turn, Work
 
 #: What a site without WebSockets has before it imports anything else.
 DJANGO = "from django.core.asgi import get_asgi_application; get_asgi_application()"
+#: Says what comes behind that takes.
+CODE = """\
+import json, time
+{}
+django, began = time.process_time(), time.perf_counter()
+{}
+used, clock = time.process_time() - django, time.perf_counter() - began
+times = {{"processor_ms": used, "clock_ms": clock, "django_ms": django}}
+print(json.dumps({{name: 1e3 * seconds for name, seconds in times.items()}}))
+"""
 POLL = 0.001  #: seconds between asking whether a server listens
 
 
 def importing(work: Work) -> Turn:
-    """Milliseconds of processor time that a process takes more if it imports more than Django.
+    """Milliseconds of processor time that an import takes in a process that has set up Django.
 
-    ``effort.count`` pairs of processes, one with and one without; the median of the differences. By
-    the clock it is the same on a quiet machine, as nothing waits but for the disk.
+    The median of ``effort.count`` fresh processes. By the clock it is the same on a quiet machine,
+    as nothing waits but for the disk.
     """
-    pairs = [
-        (_process(work, f"{DJANGO}; {' '.join(work.lane.words)}"), _process(work, DJANGO))
-        for _ in range(work.effort.count)
-    ]
-    clock, processor = (
-        median(1e3 * (more[kind] - less[kind]) for more, less in pairs) for kind in (0, 1)
-    )
-    alone = median(1e3 * less[1] for _, less in pairs)
-    return Turn(value=processor, report={"clock_ms": clock, "django_ms": alone})
+    code = CODE.format(DJANGO, "; ".join(work.lane.words))
+    reports = [_process(work, code) for _ in range(work.effort.count)]
+    report = {name: median(each[name] for each in reports) for name in reports[0]}
+    return Turn(value=report.pop("processor_ms"), report=report)
 
 
-def _process(work: Work, code: str) -> tuple[float, float]:
-    """Runs the code in a fresh process: seconds by the clock, and of its processor."""
-    began = time.perf_counter()
-    process = subprocess.Popen(
+def _process(work: Work, code: str) -> Report:
+    """Runs the code in a fresh process, and returns what it says."""
+    finished = subprocess.run(
         [str(work.contender.python), "-c", code],
         cwd=BENCHMARKS,
         env={**os.environ, **work.contender.environment},
-        preexec_fn=pinned(work.processors.server),  # noqa: PLW1509 - no threads here
+        check=False,
+        capture_output=True,
+        text=True,
+        preexec_fn=pinned(work.processors.server),
     )
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise LoadError(f"A process that imports ended with {process.returncode}; see above.")
-    return seconds, usage.ru_utime + usage.ru_stime
+    if finished.returncode:
+        raise LoadError(f"A process that imports failed: {finished.stderr.strip()}")
+    report: Report = json.loads(finished.stdout)
+    return report
 
 
 def starting(work: Work) -> Turn:
