@@ -248,7 +248,7 @@ class TestTasks:
             context.forget(task)
             known.append(task in context.tasks)
 
-        task = context.spawn(application(), executor, says_goodbye=True)
+        task = context.spawn(application(), executor, request=True)
         await task
         assert known == [True, False]
 
@@ -256,7 +256,7 @@ class TestTasks:
         self, context: Context, executor: LentThread, logs: Logs
     ) -> None:
         """One that could not say so any more is forgotten, too."""
-        task = context.spawn(asyncio.sleep(0), executor, says_goodbye=True)
+        task = context.spawn(asyncio.sleep(0), executor, request=True)
         context.cancel(task, "is not wanted")
         await asyncio.wait([task])
         assert task.cancelled()

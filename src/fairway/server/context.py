@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from fairway._types import ASGIApplication
 from fairway.server.application.stacks import format_stack, format_thread
-from fairway.server.application.threads import LentThread, ThreadPool, leave_bridges
+from fairway.server.application.threads import (
+    LentThread,
+    ThreadPool,
+    leave_bridges,
+    lend_for_good,
+)
 from fairway.server.config import Config
 from fairway.server.deadlines import Deadlines
 from fairway.server.http.files import FileThreads
@@ -282,21 +287,25 @@ class Context:
         coroutine: Coroutine[Any, Any, None],
         executor: LentThread,
         *,
-        says_goodbye: bool = False,
+        request: bool = False,
     ) -> "asyncio.Task[None]":
         """Run an application in a task of its own, known to the server until it ends.
 
         Args:
             coroutine: What the task runs.
             executor: Where the application's sync code runs.
-            says_goodbye: It calls :meth:`forget` itself, last of all, which spares a small request
-                a callback of 0.4 µs. Only :meth:`cancel` may cancel it before it has begun.
+            request: It serves a request, for which callbacks and calls would take their time: it
+                calls :meth:`forget` itself, last of all, and has its thread lent from the start.
+                Only :meth:`cancel` may cancel it before it has begun.
         """
         # Not in the context of whoever caused it, which may be another request of the connection.
-        task = self.loop.create_task(coroutine, context=self._base.copy())
+        own = self._base.copy()
+        if request:
+            lend_for_good(own, executor)
+        task = self.loop.create_task(coroutine, context=own)
         self.tasks[task] = executor
         self.served += 1
-        if says_goodbye:
+        if request:
             return task
         # In the base itself: a copy of the caller's context and a method of its own would take 130
         # bytes for each open socket.

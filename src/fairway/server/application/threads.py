@@ -9,6 +9,7 @@ number of database connections is the number of threads.
 """
 
 import asyncio
+import contextvars
 import functools
 import queue
 import sys
@@ -365,6 +366,17 @@ class ThreadLoan(ThreadSensitiveContext):
         await super().__aexit__(*exception)  # type: ignore[no-untyped-call]  # asgiref
         self._exited = False
         SyncToAsync.context_to_thread_executor[self] = self.lent
+
+
+def lend_for_good(context: contextvars.Context, executor: Executor) -> None:
+    """Let the sync code of a context run there, as in a :class:`ThreadLoan` that is never left.
+
+    Args:
+        context: One that was made for a task, and ends with it; as that of ``with ThreadLoan()``.
+            Nothing that ``executor`` leads to may hold the task once it is done.
+        executor: Where the sync code runs.
+    """
+    context.run(SyncToAsync.thread_sensitive_context.set, ThreadLoan(executor))
 
 
 def leave_bridges() -> None:

@@ -192,9 +192,12 @@ class Answer:
         self._head = None
         self._head_due = False
 
-    def _put_whole(self, head: Event, body: bytes) -> None:
-        """Send the whole response: nearly always that is what there is to do."""
-        writer = self._writer
+    def _put_body(self, body: bytes, more: bool) -> None:
+        """Send a part of the body; nearly always that is all of it, and the head with it."""
+        head, writer = self._head, self._writer
+        if head is None or more or self._trailers is not None:
+            self._put_piece(body, more)
+            return
         self._head = None
         self._head_due = False
         if not self.body_complete:
@@ -206,11 +209,7 @@ class Answer:
         self._finish()
         writer.end()
 
-    def _put_body(self, body: bytes, more: bool) -> None:
-        head = self._head
-        if head is not None and not more and self._trailers is None:
-            self._put_whole(head, body)
-            return
+    def _put_piece(self, body: bytes, more: bool) -> None:
         writer, headers = self._writer, self._take_head()
         if headers is None:
             if writer.closing:

@@ -11,7 +11,7 @@ from fairway._types import Event
 from fairway.delivery import Mailbox
 from fairway.exceptions import ClientDisconnected
 from fairway.server.application.scope import http_scope
-from fairway.server.application.threads import LentThread, ThreadLoan
+from fairway.server.application.threads import LentThread
 from fairway.server.http.answer import Answer
 from fairway.server.http.writer import Carrier, Writer
 from fairway.server.listening.proxy import Address
@@ -74,7 +74,7 @@ class HTTPStream(Answer):
             # the client sends it (RFC 9110 §10.1.1).
             self._mailbox.on_park = self._send_continue
         executor = LentThread(self._context.threads, self._label(), self._mailbox, self._started_at)
-        self._task = self._context.spawn(self._run(executor), executor, says_goodbye=True)
+        self._task = self._context.spawn(self._run(executor), executor, request=True)
 
     async def _run(self, executor: LentThread) -> None:
         connection, context = self._connection, self._context
@@ -89,8 +89,7 @@ class HTTPStream(Answer):
             connection.tls,
         )
         try:
-            with ThreadLoan(executor):
-                await context.application(scope, self._mailbox, self._send)
+            await context.application(scope, self._mailbox, self._send)
         except asyncio.CancelledError as error:
             if self._gone or context.draining:
                 self._fail(503, "The server is shutting down.")
@@ -108,17 +107,14 @@ class HTTPStream(Answer):
             if not self._complete and not self._gone:
                 logger.error("The application returned without a response to %s", executor.label)
         finally:
-            self._say_goodbye()
-        self._fail(500, "The application failed.")
-
-    def _say_goodbye(self) -> None:
-        task = self._task
-        if task is None:
-            return
-        if self._complete and not self._gone:
-            self._context.forget(task)
-        else:  # whoever else waits for its end hears of it first
-            task.add_done_callback(self._context.forget)
+            task, self._task = self._task, None  # which holds by its context what may hold this
+            if task is not None:
+                if self._complete and not self._gone:
+                    context.forget(task)
+                else:  # whoever else waits for its end hears of it first
+                    task.add_done_callback(context.forget)
+        if not self._complete:
+            self._fail(500, "The application failed.")
 
     def _fail(self, status: int, detail: str) -> None:
         """Answer for an application that did not; a response that has begun can only be cut off."""
