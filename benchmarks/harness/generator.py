@@ -64,6 +64,17 @@ class Generator:
         Raises:
             LoadError: The proof of correctness failed.
         """
+        with self.start(mode, servers, options) as running:
+            opened = running.hear()
+            report = {f"opened_{key}": value for key, value in opened.items()}
+            yield report
+            report |= running.finish()
+
+    @contextlib.contextmanager
+    def start(
+        self, mode: str, servers: Sequence[Server], options: Mapping[str, str]
+    ) -> Iterator["Running"]:
+        """Runs the generator for the length of the block, at most; what it does is up to both."""
         command = [str(self._program), mode, "--waits", self._waits]
         for server in servers:
             for pid in descendants(server.pid):
@@ -81,23 +92,59 @@ class Generator:
             preexec_fn=pinned(*self._processors),  # noqa: PLW1509 - there are no threads here
         )
         try:
-            stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
-            assert stdin is not None
-            assert stdout is not None
-            assert stderr is not None
-            report: Report = {}
-            opened = _flat(stdout.readline())
-            if opened:
-                report |= {f"opened_{key}": value for key, value in opened.items()}
-                yield report
-            stdin.close()
-            # Not communicate(), which would miss what readline() has already buffered.
-            result, complaint = stdout.readline(), stderr.read().strip()
-            if process.wait() or not opened:
-                raise LoadError(complaint or f"the generator ended with {process.returncode}")
-            report.update(_flat(result))
+            yield Running(process)
         finally:
             end(process)
+
+
+class Running:
+    """A load generator at work."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._process = process
+        self._input, self._output, self._complaint = process.stdin, process.stdout, process.stderr
+
+    def hear(self) -> Report:
+        """What it says next; blocks for it.
+
+        Raises:
+            LoadError: It has ended instead.
+        """
+        line = self._output.readline()
+        if not line:
+            raise self._error()
+        return _flat(line)
+
+    def say(self, line: str) -> None:
+        """Tells it something; if it has ended, the next that one wants to hear raises."""
+        with contextlib.suppress(BrokenPipeError):
+            self._input.write(f"{line}\n")
+            self._input.flush()
+
+    def stop(self) -> None:
+        """Says the last word: its standard input ends."""
+        with contextlib.suppress(BrokenPipeError):
+            self._input.close()
+
+    def finish(self) -> Report:
+        """Stops it; what it says last, once it has ended well.
+
+        Raises:
+            LoadError: The proof of correctness failed.
+        """
+        self.stop()
+        # Not communicate(), which would miss what readline() has already buffered.
+        report = self.hear()
+        if self._process.wait():
+            raise self._error()
+        return report
+
+    def _error(self) -> LoadError:
+        complaint = self._complaint.read().strip()
+        return LoadError(complaint or f"the generator ended with {self._process.wait()}")
 
 
 def _flat(line: str) -> Report:
@@ -105,8 +152,6 @@ def _flat(line: str) -> Report:
 
     Those of ``latency_ms`` become ``p50_ms`` and so on, those of ``quiet_ms`` ``quiet_p50_ms``.
     """
-    if not line.strip():
-        return {}
     numbers: Report = {}
     for key, value in json.loads(line).items():
         if isinstance(value, dict):

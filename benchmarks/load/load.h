@@ -16,7 +16,7 @@
 /* Every message holds 8 hexadecimal digits for the sender and 8 for its sequence number. */
 enum { STAMP = 16 };
 
-enum { MAX_SERVERS = 8 };
+enum { MAX_SERVERS = 64 };
 
 /* How it waits when there is nothing to read.
  *
@@ -28,6 +28,7 @@ enum waiting { SPINNING, NAPPING, SLEEPING };
 
 struct options {
     const char *mode, *host, *path, *cookie, *origin;
+    const char *source; /* the first address that sockets are opened from; NULL for any */
     const char *body; /* http: what every answer must hold */
     long port[MAX_SERVERS]; /* the sockets are opened at each of them in turn */
     size_t ports;
@@ -66,7 +67,7 @@ struct load {
     struct client *clients; /* those of `options.sockets` first, then the probes */
     size_t count;           /* of both */
     size_t open;
-    size_t pongs;
+    size_t pongs, pinged; /* that came, and pings that were answered */
     bool stop;              /* idle: the word to stop has come */
     on_readable *read;       /* called for every socket that can be read */
     on_message *on_message; /* called for every text message that arrives */
@@ -88,6 +89,9 @@ struct reading {
 /* waiting.c */
 int wait_for_events(struct load *load, struct epoll_event *events, int most, int milliseconds);
 double busy_seconds(const struct load *load, uint64_t time);
+
+/* options.c */
+struct options parse_options(int argc, char **argv);
 
 /* sockets.c */
 void read_websocket(struct load *load, struct client *client);
@@ -127,11 +131,12 @@ on_message on_delivery;
 void begin_round(struct load *load);
 bool round_over(struct load *load); /* true once, when all have it */
 
+/* idle.c: has the standard input polled: a line or its end sets load->stop. */
+void listen_to_input(struct load *load);
+void prove_alive(struct load *load); /* by a ping to each socket */
+
 /* One file per mode. */
-void run_echo(struct load *load);
-void run_group(struct load *load);
-void run_http(struct load *load);
-void run_idle(struct load *load);
-void run_latency(struct load *load);
+typedef void run_mode(struct load *load);
+run_mode run_echo, run_group, run_http, run_idle, run_latency, run_many;
 
 #endif

@@ -1,10 +1,11 @@
 /* The load generator: opens WebSockets (or, for http, connections) on the loopback, measures, and writes one
  * JSON object per line.
  *
- *   load echo|group|http|idle|latency --port PORT --path /PATH/ --sockets N [--size BYTES] [--seconds S] [--warmup S]
- *        [--count N] [--body TEXT] [--cookie TEXT] [--origin TEXT] [--host 127.0.0.1] [--server PID]
- *        [--waits spinning|napping|sleeping] [--text TEXT] [--deflate 0|1] [--event NAME]
- *        [--probes N] [--probe-path /PATH/]
+ *   load echo|group|http|idle|latency|many --port PORT --path /PATH/ --sockets N
+ *        [--size BYTES] [--seconds S] [--warmup S] [--count N] [--body TEXT] [--cookie TEXT]
+ *        [--origin TEXT] [--host 127.0.0.1] [--server PID] [--text TEXT] [--deflate 0|1]
+ *        [--event NAME] [--probes N] [--probe-path /PATH/] [--source 127.0.0.1]
+ *        [--waits spinning|napping|sleeping]
  *
  * Several --port share the sockets in turn; of several --server the processor times are added.
  *
@@ -19,7 +20,7 @@
 
 #include "load.h"
 
-enum { MAX_SOCKETS = 15000, MAX_PROBES = 1000, MAX_SECONDS = 60, MAX_COUNT = 100000000, DEFAULT_SIZE = 128 };
+enum { SPARE_SECONDS = 240 };
 
 void stamp(const struct load *load, uint8_t *payload, uint32_t index, uint32_t sequence)
 {
@@ -94,97 +95,6 @@ void measure(struct load *load, const char *counted)
     report(load, counted, done, from, until);
 }
 
-static double seconds_option(const char *option, const char *text)
-{
-    char *end;
-    double value = strtod(text, &end);
-    if (end == text || *end || !(value >= 0 && value <= MAX_SECONDS))
-        die("%s must be seconds from 0 to %d, not \"%s\"", option, MAX_SECONDS, text);
-    return value;
-}
-
-static enum waiting waiting_option(const char *option, const char *text)
-{
-    static const char *const ways[] = {[SPINNING] = "spinning", [NAPPING] = "napping", [SLEEPING] = "sleeping"};
-    for (enum waiting way = SPINNING; way <= SLEEPING; way++)
-        if (!strcmp(text, ways[way]))
-            return way;
-    die("%s must be spinning, napping or sleeping, not \"%s\"", option, text);
-}
-
-static const char *header_option(const char *option, const char *text)
-{
-    if (strpbrk(text, "\r\n"))
-        die("%s must be one line", option);
-    return text;
-}
-
-/* Counts one more of an option that may be given several times. */
-static size_t another(const char *option, size_t *count)
-{
-    if (*count == MAX_SERVERS)
-        die("%s may be given %d times", option, MAX_SERVERS);
-    return (*count)++;
-}
-
-static void set_option(struct options *options, const char *name, const char *value)
-{
-    if (!strcmp(name, "--port"))
-        options->port[another(name, &options->ports)] = number(name, value, 1, 65535);
-    else if (!strcmp(name, "--sockets"))
-        options->sockets = (size_t)number(name, value, 1, MAX_SOCKETS);
-    else if (!strcmp(name, "--size"))
-        options->size = (size_t)number(name, value, STAMP, FRAME_PAYLOAD_MAX);
-    else if (!strcmp(name, "--count"))
-        options->count = (size_t)number(name, value, 1, MAX_COUNT);
-    else if (!strcmp(name, "--server"))
-        options->server[another(name, &options->servers)] = (pid_t)number(name, value, 1, 1L << 22);
-    else if (!strcmp(name, "--seconds"))
-        options->seconds = seconds_option(name, value);
-    else if (!strcmp(name, "--warmup"))
-        options->warmup = seconds_option(name, value);
-    else if (!strcmp(name, "--path"))
-        options->path = header_option(name, value);
-    else if (!strcmp(name, "--cookie"))
-        options->cookie = header_option(name, value);
-    else if (!strcmp(name, "--origin"))
-        options->origin = header_option(name, value);
-    else if (!strcmp(name, "--body"))
-        options->body = value;
-    else if (!strcmp(name, "--text"))
-        options->text = value;
-    else if (!strcmp(name, "--probes"))
-        options->probes = (size_t)number(name, value, 1, MAX_PROBES);
-    else if (!strcmp(name, "--probe-path"))
-        options->probe_path = header_option(name, value);
-    else if (!strcmp(name, "--event"))
-        use_socketio(options->event = value);
-    else if (!strcmp(name, "--deflate"))
-        options->deflate = number(name, value, 0, 1);
-    else if (!strcmp(name, "--waits"))
-        options->waiting = waiting_option(name, value);
-    else if (!strcmp(name, "--host"))
-        options->host = value;
-    else
-        die("unknown option %s", name);
-}
-
-static struct options parse_options(int argc, char **argv)
-{
-    struct options options = {
-        .host = "127.0.0.1", .path = "/", .probe_path = "/", .body = "", .size = DEFAULT_SIZE, .seconds = 1, .count = MAX_COUNT};
-    if (argc < 2 || argc % 2)
-        die("usage: load echo|group|http|idle|latency --port PORT --path /PATH/ --sockets N [--option VALUE]...");
-    options.mode = argv[1];
-    for (int i = 2; i < argc; i += 2)
-        set_option(&options, argv[i], argv[i + 1]);
-    if (!options.ports || !options.sockets)
-        die("--port and --sockets are required");
-    if (options.text)
-        options.size = strlen(options.text);
-    return options;
-}
-
 /* What all messages have in common. */
 static void write_payload(struct load *load)
 {
@@ -208,22 +118,28 @@ static void unasked_yet(struct load *load, struct client *client, const uint8_t 
     die("socket %u: a message of %zu bytes came before anything was sent", client->index, length);
 }
 
+static const struct {
+    const char *name;
+    run_mode *run;
+} modes[] = {{"echo", run_echo}, {"group", run_group},     {"http", run_http},
+             {"idle", run_idle}, {"latency", run_latency}, {"many", run_many}};
+
+static run_mode *find_mode(const struct options *options)
+{
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
+        if (!strcmp(options->mode, modes[i].name) && (modes[i].run == run_latency) == (options->probes > 0))
+            return modes[i].run;
+    die("unknown mode %s: use echo, group, http, idle, many or, with --probes, latency", options->mode);
+}
+
 int main(int argc, char **argv)
 {
     static struct load load;
     load.options = parse_options(argc, argv);
-    const char *mode = load.options.mode;
-    void (*run)(struct load *) = !strcmp(mode, "echo")    ? run_echo
-                                 : !strcmp(mode, "group") ? run_group
-                                 : !strcmp(mode, "http")  ? run_http
-                                 : !strcmp(mode, "idle")  ? run_idle
-                                 : !strcmp(mode, "latency") ? run_latency
-                                                          : NULL;
-    if (!run || (run == run_latency) != (load.options.probes > 0))
-        die("unknown mode %s: use echo, group, http, idle or, with --probes, latency", mode);
+    run_mode *run = find_mode(&load.options);
     loopback(load.options.host, load.options.port[0]);
-    /* Opening, warm-up, window and the last answers, each with a bound of its own, and then some. */
-    bound_lifetime(4 * MAX_SECONDS);
+    /* Warm-up and window, and what has a bound of its own: opening, the last answers. And then some. */
+    bound_lifetime((unsigned)(load.options.warmup + load.options.seconds) + SPARE_SECONDS);
     load.count = load.options.sockets + load.options.probes;
     allow_sockets(load.count);
     load.epoll = epoll_create1(0);

@@ -1,4 +1,5 @@
 /* Opens, reads and writes the WebSockets (RFC 6455, the client's side). */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,8 @@
 static const char KEY[] = "dGhlIHNhbXBsZSBub25jZQ==", ACCEPT[] = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /* So many opening handshakes are under way at once: fewer than any server's backlog. */
-enum { OPENING_AT_ONCE = 64, EVENTS = 512, BUFFER = 4 * FRAME_MAX, OPENING_TIMEOUT = 20 };
+enum { OPENING_AT_ONCE = 64, EVENTS = 512, BUFFER = 4 * FRAME_MAX };
+enum { OPENING_TIMEOUT = 20 /* seconds */, SOCKETS_OF_ADDRESS = 20000 };
 
 bool is_probe(const struct load *load, const struct client *client)
 {
@@ -31,8 +33,8 @@ static void request_upgrade(const struct load *load, struct client *client)
         request, sizeof request,
         "GET %s HTTP/1.1\r\nHost: %s:%ld\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n%s%s%s%s%s%s%s\r\n",
-        is_probe(load, client) ? options->probe_path : options->path, options->host, port, KEY, options->origin ? "Origin: " : "",
-        options->origin ? options->origin : "", options->origin ? "\r\n" : "",
+        is_probe(load, client) ? options->probe_path : options->path, options->host, port, KEY,
+        options->origin ? "Origin: " : "", options->origin ? options->origin : "", options->origin ? "\r\n" : "",
         options->cookie ? "Cookie: " : "", options->cookie ? options->cookie : "",
         options->cookie ? "\r\n" : "",
         options->deflate ? "Sec-WebSocket-Extensions: " DEFLATE_EXTENSION "\r\n" : "");
@@ -40,6 +42,18 @@ static void request_upgrade(const struct load *load, struct client *client)
         die("the request does not fit into %zu bytes", sizeof request);
     if (send(client->socket, request, (size_t)size, MSG_NOSIGNAL) != size)
         die("socket %u: cannot send the request: %s", client->index, strerror(errno));
+}
+
+/* An address has a port for each of so many sockets to one server, whatever the system's range of ports. */
+static void choose_source(const struct load *load, const struct client *client)
+{
+    int late = 1; /* a port is chosen when the server's is known, so that it need not be free everywhere */
+    struct sockaddr_in source = loopback(load->options.source, 0);
+    uint32_t address = ntohl(source.sin_addr.s_addr) + client->index / SOCKETS_OF_ADDRESS;
+    source.sin_addr.s_addr = htonl(address);
+    if (setsockopt(client->socket, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &late, sizeof late) ||
+        bind(client->socket, (struct sockaddr *)&source, sizeof source))
+        die("socket %u: cannot be opened from another address: %s", client->index, strerror(errno));
 }
 
 void open_one(struct load *load, struct client *client)
@@ -50,6 +64,8 @@ void open_one(struct load *load, struct client *client)
     struct timeval patience = {.tv_sec = OPENING_TIMEOUT};
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
     client->socket = socket(AF_INET, SOCK_STREAM, 0);
+    if (client->socket >= 0 && options->source)
+        choose_source(load, client);
     /* On the loopback connect() returns at once unless the server's backlog is full. */
     if (client->socket < 0 ||
         setsockopt(client->socket, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) ||
@@ -131,6 +147,7 @@ static void handle(struct load *load, struct client *client, const struct frame 
         (load->options.event ? read_socketio : load->on_message)(load, client, payload, length);
         break;
     case OPCODE_PING:
+        load->pinged++;
         send_frame(load, client, OPCODE_PONG, payload, frame->length);
         break;
     case OPCODE_PONG:

@@ -12,6 +12,7 @@ from harness.scenarios import (
     http2,
     latency,
     layers,
+    many,
     servers,
     workers,
 )
@@ -26,6 +27,7 @@ SUITES = {
     "auth": auth.SCENARIOS,
     "latency": latency.SCENARIOS,
     "workers": workers.SCENARIOS,
+    "many": many.SCENARIOS,
     "servers": (*servers.SCENARIOS, *http2.SCENARIOS, *beginning.SCENARIOS),
     "layers": layers.SCENARIOS,
 }
