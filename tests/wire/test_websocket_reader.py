@@ -56,8 +56,8 @@ class TestUnmasking:
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        assert module.apply_mask.__module__ == "websockets.utils"
         assert module.FrameReader(0, 0, 0).receive_message(text("Hello")) == "Hello"
+        assert module.apply_mask.__module__ == "websockets.utils"
 
 
 class TestShortWay:
