@@ -14,10 +14,10 @@ from harness.contenders.model import DJANGO, Contender
 from harness.contenders.names import BARE, FAIRWAY
 
 
-def fairway(*, options: str = "", refresh: bool) -> Contender:
+def fairway(*, refresh: bool) -> Contender:
     """This checkout with its defaults, but for the access log, which the peers do without too."""
     environment = fairway_environment(refresh=refresh)
-    words = f"{environment.python} -m fairway {{application}} --port {{port}} -v 0 {options}"
+    words = f"{environment.python} -m fairway {{application}} --port {{port}} -v 0"
     return Contender(
         name=FAIRWAY,
         words=words.split(),
