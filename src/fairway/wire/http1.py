@@ -156,34 +156,25 @@ class HTTP1Connection:
         Returns:
             What is complete now, in order. A Refusal is the last event that the connection gives.
         """
-        end = len(data)
         if (
-            self._state is _HEAD
-            and self._partial is None
-            and data.find(_HEAD_END) + 4 == end > 3
-            and data[0] != _CR
+            self._state is not _HEAD
+            or self._partial is not None
+            or not data.find(_HEAD_END) + 4 == len(data) > 3
+            or data[0] == _CR
         ):
-            # Nearly always that is what arrives: a whole head and nothing else.
-            return self._receive_request(data)
+            return self._receive(data)
+        # Nearly always that is what arrives: a whole head and nothing else, of a request without a
+        # body. It takes 0.5 µs less than by the long way.
+        head = self._reader.read(data)
+        if isinstance(head, Request) and not head.has_body and head.upgrade is None:
+            self._keep_alive = head.keep_alive
+            if not head.keep_alive:
+                self._state = _CLOSED
+            return [head, END_OF_MESSAGE]
+        if isinstance(head, Refusal):
+            self.refused_head = data.startswith(b"HEAD ")
         events: list[Event] = []
-        position = 0
-        while position < end:
-            state = self._state
-            if state is _HEAD:
-                position = self._receive_head(data, position, events)
-            elif state is _BODY:
-                chunk = data[position : position + self._left]
-                events.append(chunk)
-                position += len(chunk)
-                self._left -= len(chunk)
-                if not self._left:
-                    self._end_message(events)
-            elif state is _CHUNKED:
-                position = self._receive_chunked(data, position, events)
-            else:
-                if state is _UPGRADE:
-                    self._keep_aside(data[position:], events)
-                break
+        self._begin_message(head, events)
         return events
 
     def receive_eof(self) -> list[Event]:
@@ -217,18 +208,26 @@ class HTTP1Connection:
         data, self.upgraded_data = self.upgraded_data, b""
         return events + self.receive_data(data)
 
-    def _receive_request(self, data: bytes) -> list[Event]:
-        """What :meth:`_receive_head` does, in short, for all that came at once: 0.4 µs less."""
-        head = self._reader.read(data)
-        if isinstance(head, Request) and not head.has_body and head.upgrade is None:
-            self._keep_alive = head.keep_alive
-            if not head.keep_alive:
-                self._state = _CLOSED
-            return [head, END_OF_MESSAGE]
-        if isinstance(head, Refusal):
-            self.refused_head = data.startswith(b"HEAD ")
+    def _receive(self, data: bytes) -> list[Event]:
         events: list[Event] = []
-        self._begin_message(head, events)
+        position, end = 0, len(data)
+        while position < end:
+            state = self._state
+            if state is _HEAD:
+                position = self._receive_head(data, position, events)
+            elif state is _BODY:
+                chunk = data[position : position + self._left]
+                events.append(chunk)
+                position += len(chunk)
+                self._left -= len(chunk)
+                if not self._left:
+                    self._end_message(events)
+            elif state is _CHUNKED:
+                position = self._receive_chunked(data, position, events)
+            else:
+                if state is _UPGRADE:
+                    self._keep_aside(data[position:], events)
+                break
         return events
 
     def _receive_head(self, data: bytes, position: int, events: list[Event]) -> int:

@@ -73,8 +73,7 @@ class Response:
         self.complete = False
         self._to_head = request_method == "HEAD"
         self._http10 = http_version == "1.0"
-        self._started = False
-        self._body_complete = False
+        self._started = self._body_complete = False
         # What _head() finds out, and nobody asks for before: not set here, as that takes time.
         self._without_body: bool
         self._chunked: bool

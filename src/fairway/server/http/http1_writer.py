@@ -60,11 +60,10 @@ class HTTP1Writer:
         keep_alive: Whether client and server want to use the connection again.
     """
 
-    __slots__ = ("_connection", "_context", "_copier", "_request", "_response", "_transport")
+    __slots__ = ("_connection", "_copier", "_request", "_response", "_transport")
 
     def __init__(self, connection: HTTP1Carrier, request: Request, keep_alive: bool) -> None:
         self._connection = connection
-        self._context = connection.context
         self._transport = connection.transport
         self._request = request
         self._response = Response(request.method, request.http_version, keep_alive)
@@ -93,7 +92,7 @@ class HTTP1Writer:
         trailers: bool = False,
     ) -> None:
         """Send the head, in one write with what is there of the body."""
-        context, response = self._context, self._response
+        context, response = self._connection.context, self._response
         head = response.start(
             status,
             headers,
@@ -106,7 +105,7 @@ class HTTP1Writer:
 
     def whole(self, status: int, headers: Iterable[tuple[bytes, bytes]], data: bytes) -> None:
         """Send head and body in one write."""
-        context = self._context
+        context = self._connection.context
         self._transport.write(
             self._response.start_and_body(
                 status, headers, data, server=context.server_header, date=context.date()
@@ -145,7 +144,7 @@ class HTTP1Writer:
         if framing is None:
             return
         before, behind = framing
-        transport, context = self._transport, self._context
+        transport, context = self._transport, self._connection.context
         if transport.is_closing():
             raise ClientDisconnected("The client went before a file was sent.")
         if before:
@@ -176,7 +175,7 @@ class HTTP1Writer:
 
     def error(self, status: int, detail: str) -> None:
         """Send a response that ends the connection."""
-        context = self._context
+        context = self._connection.context
         answer = error_response(status, detail, server=context.server_header, date=context.date())
         if self._request.method == "HEAD":
             answer = without_body(answer)
