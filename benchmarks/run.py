@@ -84,12 +84,12 @@ def _measure(
         document = results.document(batch.heats, contenders.made, processors, quick=arguments.quick)
         results.store(path, document)
         print(f"Stored in {path}\n")
-    left_out = {lane: why for heat in run for lane, why in heat.left_out.items()}
-    for lane, why in left_out.items():
-        print(f"{lane} was left out: {why}", file=sys.stderr)
+    for heat in run:
+        for lane, why in heat.left_out.items():
+            print(f"{heat.scenario.name}: {lane} was left out: {why}", file=sys.stderr)
     if any(heat.lost for heat in run):
         return FAILED
-    return INCOMPLETE if left_out else OK
+    return INCOMPLETE if any(heat.left_out for heat in run) else OK
 
 
 def _batches(contenders: Field, arguments: argparse.Namespace) -> list[Batch]:

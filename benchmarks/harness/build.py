@@ -90,9 +90,8 @@ def socketify_environment(*, refresh: bool = False) -> Environment:
         _run([str(environment.python), "-c", "import socketify"])
     except BuildError as error:
         raise BuildError(
-            "uWebSockets is left out: the library in socketify's package is for Linux on x86-64 and"
-            " needs libuv.so.1 (Debian: libuv1) and libz.so.1; here it does not load:"
-            f"\n{str(error).splitlines()[-1]}"
+            "the library in the package socketify is for Linux on x86-64, needs libuv.so.1 (Debian:"
+            f" libuv1) and libz.so.1, and does not load here: {str(error).splitlines()[-1]}"
         ) from error
     return environment
 
@@ -123,7 +122,7 @@ def node_environment(*, refresh: bool = False) -> NodeEnvironment:
         BuildError: There is no Node, or no npm.
     """
     if not shutil.which("node") or not shutil.which("npm"):
-        raise BuildError("The peers on Node are left out: node and npm are needed.")
+        raise BuildError("node and npm are needed")
     folder = BUILD / "env-node"
     modules = folder / "node_modules"
     wanted = (BENCHMARKS / "requirements-node.txt").read_text().split()

@@ -27,7 +27,7 @@ def redis_server(processor: int) -> Iterator[Server]:
     """
     program = shutil.which("redis-server") or shutil.which("valkey-server")
     if program is None:
-        raise BuildError("Redis is left out: redis-server (or valkey-server) is needed.")
+        raise BuildError("redis-server (or valkey-server) is needed")
     with tempfile.TemporaryDirectory(prefix="fairway-bench-") as directory:
 
         def command(port: int) -> list[str]:

@@ -46,7 +46,7 @@ def _h2load(work: Work, port: int, count: int) -> Report:
     """So many requests, as fast as they go."""
     program = shutil.which("h2load")
     if program is None:
-        raise BuildError("HTTP/2 is left out: h2load is needed (Debian: nghttp2-client).")
+        raise BuildError("h2load is needed (Debian: nghttp2-client)")
     clients = work.effort.sockets // STREAMS
     url = f"http://127.0.0.1:{port}{work.lane.path}"
     finished = subprocess.run(
