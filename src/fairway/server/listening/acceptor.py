@@ -15,7 +15,7 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fairway.server.context import Context
 from fairway.server.listening.admission import RETRY_AFTER, Admission, Rejection
@@ -44,6 +44,14 @@ _STARVED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EN
 _GONE: Final = frozenset({errno.ECONNABORTED, errno.EINTR, errno.EPERM, errno.EPROTO})
 
 
+class Kind(NamedTuple):
+    """What a listening socket is, and all that come from it."""
+
+    family: socket.AddressFamily
+    type: socket.SocketKind
+    proto: int
+
+
 class Visitor(socket.socket):
     """The socket of a client that was let in: says when it is closed, whoever does that.
 
@@ -51,15 +59,26 @@ class Visitor(socket.socket):
         taken: A transport has it now, which will close it.
     """
 
-    __slots__ = ("_admission", "_host", "taken")
+    __slots__ = ("_admission", "_host", "_kind", "taken")
 
-    def __init__(
-        self, kind: tuple[int, int, int], descriptor: int, admission: Admission, host: str
-    ) -> None:
+    def __init__(self, kind: Kind, descriptor: int, admission: Admission, host: str) -> None:
         super().__init__(*kind, fileno=descriptor)
         self.taken = False
+        self._kind = kind
         self._admission: Admission | None = admission
         self._host = host
+
+    # Event loops ask three times, and each time a socket makes an enumeration of a number: 0.6 µs.
+
+    @property
+    def family(self) -> socket.AddressFamily:
+        """The family of its addresses."""
+        return self._kind.family
+
+    @property
+    def type(self) -> socket.SocketKind:
+        """Its type, which is a stream."""
+        return self._kind.type
 
     def close(self) -> None:
         """Close the socket, as asyncio's transports do when they are done."""
@@ -96,8 +115,7 @@ class Acceptor:
         self._listener = listener
         self.factory = factory
         self._encrypted = listener.tls is not None
-        sock = listener.sock  # whose attributes make enumerations whenever they are asked for
-        self._kind = (int(sock.family), int(sock.type), sock.proto)
+        self._kind = Kind(listener.sock.family, listener.sock.type, listener.sock.proto)
         self._batch = 1
         self._greeting: set[asyncio.Task[Any]] = set()
         self._farewells: deque[socket.socket] = deque()
