@@ -283,8 +283,8 @@ class Hub:
             return
         written = 0
         tally: Tally | None = None
-        # What is asked for each member is asked here, as a call of its own takes 30 ns of 60. And
-        # `outbox.write(frame)` would look for a method, which takes as long as all the rest.
+        # What is asked for each member is asked here: a call of its own takes 30 ns of 150, and to
+        # look for a method in `outbox.write(frame)` 7.
         deflater, frame = None, prepared.plain
         for member in members:
             outbox = member.direct
