@@ -1,5 +1,6 @@
 """Has the contenders take their turns, and goes on without those that cannot."""
 
+import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,10 @@ from harness.figures import Turns
 from harness.generator import Generator, LoadError
 from harness.processes import Processors, ServerError
 from harness.scenarios import Effort, Lane, Scenario, Work
+
+#: What one row can do wrong without a loss for the others. Of a server that has died in a turn there
+#: is nothing to read in /proc, or nobody who accepts: that is an OSError.
+FAILURES = (BuildError, LoadError, ServerError, OSError, subprocess.SubprocessError)
 
 
 class Field:
@@ -105,7 +110,7 @@ class Heat:
                     generator=generator,
                     processors=processors,
                 ).take_turn()
-            except (BuildError, LoadError, ServerError) as error:
+            except FAILURES as error:
                 self.left_out[lane.name] = str(error)
                 if not isinstance(error, BuildError):
                     self.failed.add(lane)

@@ -10,7 +10,7 @@ from harness import race
 from harness.build import BuildError
 from harness.contenders import CONTENDERS, Contender
 from harness.generator import Generator, LoadError
-from harness.processes import Processors
+from harness.processes import Processors, ServerError
 from harness.race import Field, Heat, Progress, heats
 from harness.scenarios import ALL, SUITES, Effort, Lane, Scenario, Target, Turn, Work
 
@@ -74,15 +74,16 @@ def test_order(field: Field, capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[-1].startswith("[ 7/7]")
 
 
+@pytest.mark.parametrize("error", [LoadError, ServerError, ProcessLookupError])
 @pytest.mark.parametrize(("name", "lost"), [("Fairway", True), ("a peer", False)])
-def test_failure(field: Field, name: str, lost: bool) -> None:
+def test_failure(field: Field, name: str, lost: bool, error: type[Exception]) -> None:
     """Who did not do the work has no figure at all, and the others go on."""
     order: list[str] = []
 
     def measure(work: Work) -> Turn:
         order.append(work.contender.name)
         if work.contender.name == name and len(order) > 3:
-            raise LoadError("socket 1: message 2 came back changed")
+            raise error("socket 1: message 2 came back changed")
         return Turn(value=1000, report={})
 
     heat = run(scenario(measure), field)
