@@ -13,8 +13,8 @@ from harness.generator import Generator, LoadError
 from harness.processes import Processors, ServerError
 from harness.scenarios import Effort, Lane, Scenario, Work
 
-#: What one row can do wrong without a loss for the others. Of a server that has died in a turn there
-#: is nothing to read in /proc, or nobody who accepts: that is an OSError.
+#: What one row can do wrong without a loss for the others. Of a server that has died in a turn
+#: there is nothing to read in /proc, or nobody who accepts: that is an OSError.
 FAILURES = (BuildError, LoadError, ServerError, OSError, subprocess.SubprocessError)
 
 
