@@ -2,6 +2,8 @@
 
 import asyncio
 import datetime
+import gc
+import weakref
 from collections.abc import Callable, Mapping
 from types import MappingProxyType, SimpleNamespace
 from typing import NoReturn
@@ -555,6 +557,23 @@ class TestHttpSession:
 @pytest.mark.row("1.6 InstanceSessionWrapper")
 class TestWebSocketSession:
     """The session of a WebSocket is saved when a consumer accepts it."""
+
+    @pytest.mark.parametrize("scope_type", ["http", "websocket"])
+    async def test_without_collector(self, scope_type: str) -> None:
+        """Nothing of the session waits for the garbage collector when its connection is over."""
+        sessions: list[weakref.ref[object]] = []
+        gc.collect()
+        gc.disable()
+        try:
+            await run(
+                SessionMiddlewareStack,
+                lambda scope, _: sessions.append(weakref.ref(scope["session"])),
+                scope_type,
+            )
+            (session,) = sessions
+            assert session() is None
+        finally:
+            gc.enable()
 
     @staticmethod
     async def connect(

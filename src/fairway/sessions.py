@@ -297,8 +297,14 @@ class SessionMiddleware:
         wrapper = InstanceSessionWrapper(scope, send)
         await wrapper.resolve_session()
         if scope.get("type") != "websocket":
-            send = wrapper.send
-        return await self.inner(wrapper.scope, receive, send)
+            return await self.inner(wrapper.scope, receive, wrapper.send)
+        try:
+            return await self.inner(wrapper.scope, receive, send)
+        finally:
+            # The hook refers to the wrapper, and so to the scope: no circle, which would hold all
+            # that belonged to the connection until the collector's longest turn.
+            if wrapper.activated:
+                wrapper.scope[ACCEPT_HOOKS] = ()
 
 
 def SessionMiddlewareStack(inner: ASGIApplication) -> CookieMiddleware:  # noqa: N802  # Channels' name
