@@ -27,6 +27,8 @@ Instructions in user space, of server and client in one process: what the kernel
 them, nor what waiting for memory or for another thread costs. They tell two commits apart, not two
 servers."""
 
+RATES = "By the clock, beside Channels; on a machine that does other work too, this is a guess:"
+
 #: What callgrind wrote, for each path.
 KEPT = BUILD / "counts"
 
@@ -38,7 +40,8 @@ def main() -> int:
     """Counts what was asked for; the exit status is 1 if something is wrong with it."""
     arguments = _arguments()
     try:
-        return asyncio.run(_run(arguments))
+        status = asyncio.run(_run(arguments))
+        return (status or _rates()) if arguments.rates else status
     except BuildError as error:
         print(error, file=sys.stderr)
         return 1
@@ -65,13 +68,19 @@ async def _run(arguments: argparse.Namespace) -> int:
         print(f"\nNot counted, for the work failed: {', '.join(missing)}.", file=sys.stderr)
         return 1
     if arguments.store:
-        kept = before.counts if before and not arguments.against and arguments.paths else {}
-        now.with_counts({**kept, **now.counts}).store(path)
+        now.store(path)
         print(f"\nStored in {path.relative_to(CHECKOUT)}")
         return 0
     if before is None:
         print(f"\nThere is no baseline for {now.kind}: --store makes one of these counts.")
     return _verdict(now, before)
+
+
+def _rates() -> int:
+    """The ordinary comparison, in little more than a minute."""
+    print(f"\n{RATES}\n", flush=True)
+    command = [sys.executable, "benchmarks/run.py", "--quick", "--only", "fairway,channels"]
+    return subprocess.run([*command, "echo", "group"], cwd=CHECKOUT, check=False).returncode
 
 
 async def _count(names: Sequence[str], wanted: str) -> Baseline:
@@ -179,8 +188,11 @@ def _arguments() -> argparse.Namespace:
         default="",
         help="count that one; default: the files as they are",
     )
+    add("--rates", action="store_true", help="a rough comparison by the clock with Channels, too")
     add("--against", metavar="COMMIT", help="count that commit too and compare with it instead")
     arguments = parser.parse_args()
+    if arguments.store and arguments.paths:
+        parser.error("--store is for all paths: one baseline is of one commit")
     if unknown := [name for name in arguments.paths if name not in PATHS]:
         parser.error(f"unknown: {', '.join(unknown)}; choose from {', '.join(PATHS)}")
     return arguments

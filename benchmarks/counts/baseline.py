@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -48,10 +48,6 @@ class Baseline:
             for name in sorted({*ours, *theirs})
             if ours.get(name) != theirs.get(name)
         ]
-
-    def with_counts(self, counts: Mapping[str, int]) -> "Baseline":
-        """The same with other counts."""
-        return replace(self, counts=counts)
 
     def store(self, path: Path) -> None:
         """Write it, for :meth:`load`."""
@@ -102,7 +98,7 @@ def table(comparisons: list[Comparison], units: Mapping[str, str], against: str)
         units: What each path counts for.
         against: What they are compared with, as the head of a column.
     """
-    widths = "  {:12} {:>13}   {:10} {:>18} {:>7}{}"
+    widths = "  {:17} {:>13}   {:10} {:>18} {:>7}{}"
     lines = [widths.format("path", "instructions", "for each", against, "ratio", "")]
     for each in comparisons:
         before = "-" if each.before is None else f"{each.before:,}"

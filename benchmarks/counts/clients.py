@@ -69,16 +69,25 @@ class Client:
             data += await self.receive(1)
         return data
 
-    async def end(self) -> None:
-        """Wait until the server has closed the connection, then close it here."""
+    async def receive_some(self, size: int) -> bytes:
+        """Wait for something, at most so many bytes; nothing is the end of the connection."""
         while True:
             try:
-                piece = self._socket.recv(1)
+                return self._socket.recv(size)
             except BlockingIOError:
                 await self._readable()
-                continue
-            assert not piece, f"{piece!r} came before the end"
-            break
+
+    async def receive_frame(self) -> bytes:
+        """Wait for a frame of fewer than 64 KiB; all of it."""
+        head = await self.receive(2)
+        if head[1] == 126:
+            head += await self.receive(2)
+        return head + await self.receive(int.from_bytes(head[2:]) or head[1])
+
+    async def end(self) -> None:
+        """Wait until the server has closed the connection, then close it here."""
+        rest = await self.receive_some(1)
+        assert not rest, f"{rest!r} came before the end"
         self.close()
 
     def close(self) -> None:

@@ -45,7 +45,8 @@ async def _serve_and_work(path: Path, marks: Any) -> None:
     module, _, attribute = path.application.partition(":")
     application = getattr(importlib.import_module(module), attribute)
     ready = asyncio.Event()
-    config = Config(host="127.0.0.1", port=0, verbosity=0)
+    listening = {"host": "127.0.0.1", "port": 0, "verbosity": 0}
+    config = Config.from_mapping({**listening, **path.options})
     server = Server(application, config, ready=ready.set, signals=False)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(server.serve())

@@ -2,8 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from counts.clients import (
@@ -16,12 +16,17 @@ from counts.clients import (
     masked,
     upgrade_request,
 )
+from counts.http2 import HTTP2Client
 
 __all__ = ["PATHS", "Path", "Turn"]
 
 TEXT: Final = b"x" * 128
 FRAME: Final = frame(TEXT)
 MASKED: Final = masked(TEXT)
+#: Of a length from which on it is compressed by default, and no worse to compress than others.
+LONG: Final = masked(bytes(range(0x20, 0x60)) * 20)
+COMPRESSED: Final = 0x40  # RSV1, RFC 7692 §7.2.1
+DEFLATE: Final = "Sec-WebSocket-Extensions: permessage-deflate"
 
 #: One step that is done again and again.
 Turn = Callable[[], Awaitable[None]]
@@ -40,6 +45,7 @@ class Path:
         units: How many of them a turn makes.
         turns: How many turns are taken between two marks.
         application: ``module:name`` of what is served; empty where there is no server.
+        options: Of the server, where its defaults do not do.
         prepare: Makes the turn.
     """
 
@@ -50,14 +56,15 @@ class Path:
     turns: int
     prepare: Prepare
     application: str = "project.asgi:application"
+    options: Mapping[str, object] = field(default_factory=dict)
 
 
-async def opened(crowd: Crowd, path: str, count: int) -> list[Client]:
+async def opened(crowd: Crowd, path: str, count: int, *headers: str) -> list[Client]:
     """So many clients whose WebSockets are open."""
     clients = []
     for _ in range(count):
         clients.append(client := crowd.connect())
-        client.send(upgrade_request(path))
+        client.send(upgrade_request(path, headers))
         await client.receive_head()
     return clients
 
@@ -79,17 +86,23 @@ def echo(path: str, sockets: int) -> Prepare:
     return prepare
 
 
-def group(path: str, members: int) -> Prepare:
+def group(path: str, members: int, message: bytes, *headers: str) -> Prepare:
     """One socket sends a message, then all sockets get it."""
 
     async def prepare(crowd: Crowd) -> Turn:
-        clients = await opened(crowd, path, members)
+        clients = await opened(crowd, path, members, *headers)
+        clients[0].send(message)
+        # What it looks like compressed is the server's business, but the same for all.
+        answer = await clients[0].receive_frame()
+        assert bool(answer[0] & COMPRESSED) == bool(headers)
+        for client in clients[1:]:
+            await client.expect(answer)
 
         async def turn() -> None:
             clients.append(clients.pop(0))  # another one sends each time
-            clients[0].send(MASKED)
+            clients[0].send(message)
             for client in clients:
-                await client.expect(FRAME)
+                await client.expect(answer)
 
         return turn
 
@@ -113,6 +126,25 @@ def request(path: str, connections: int) -> Prepare:
                 # The date changes, so only the end is compared.
                 answer = await client.receive(size)
                 assert answer.endswith(b"\r\n\r\nHello, world!"), answer
+
+        return turn
+
+    return prepare
+
+
+def http2(connections: int, streams: int) -> Prepare:
+    """Every connection sends several requests at once, then every one gets the responses."""
+
+    async def prepare(crowd: Crowd) -> Turn:
+        clients = [HTTP2Client(crowd.connect()) for _ in range(connections)]
+        for client in clients:
+            await client.begin()
+
+        async def turn() -> None:
+            for client in clients:
+                client.ask(streams)
+            for client in clients:
+                await client.answers(streams)
 
         return turn
 
@@ -232,7 +264,7 @@ PATHS: Final = {
             unit="delivery",
             units=200,
             turns=5,
-            prepare=group("/group/", 200),
+            prepare=group("/group/", 200, MASKED),
         ),
         Path(
             name="broadcast",
@@ -240,7 +272,23 @@ PATHS: Final = {
             unit="delivery",
             units=200,
             turns=10,
-            prepare=group("/broadcast/", 200),
+            prepare=group("/broadcast/", 200, MASKED),
+        ),
+        Path(
+            name="group-deflate",
+            title="The same two with permessage-deflate: a handler in each member",
+            unit="delivery",
+            units=200,
+            turns=5,
+            prepare=group("/group/", 200, LONG, DEFLATE),
+        ),
+        Path(
+            name="broadcast-deflate",
+            title="… of type websocket.send",
+            unit="delivery",
+            units=200,
+            turns=10,
+            prepare=group("/broadcast/", 200, LONG, DEFLATE),
         ),
         Path(
             name="hello",
@@ -250,6 +298,16 @@ PATHS: Final = {
             turns=10,
             prepare=request("/", 50),
             application=PLAIN,
+        ),
+        Path(
+            name="http2",
+            title="Request to a bare ASGI application over HTTP/2",
+            unit="request",
+            units=50,
+            turns=3,
+            prepare=http2(5, 10),
+            application=PLAIN,
+            options={"http2_cleartext": True},
         ),
         Path(
             name="view",

@@ -67,8 +67,8 @@ def test_table() -> None:
     units = {"echo": "message", "group": "delivery", "new": "socket"}
     counts = {"echo": 9_000, "group": 4_000, "new": 7}
     assert table(compare(counts, BASELINE), units, "abc1234").splitlines() == [
-        "  path          instructions   for each              abc1234   ratio",
-        "  echo                 9,000   message                10,000   0.900",
-        "  group                4,000   delivery                2,000   2.000  <- beyond 15 %",
-        "  new                      7   socket                      -       -",
+        "  path               instructions   for each              abc1234   ratio",
+        "  echo                      9,000   message                10,000   0.900",
+        "  group                     4,000   delivery                2,000   2.000  <- beyond 15 %",
+        "  new                           7   socket                      -       -",
     ]

@@ -16,11 +16,11 @@ from fairway.server import Config, Server
 
 
 @contextlib.asynccontextmanager
-async def port_of(application: str) -> AsyncIterator[int]:
+async def port_of(path: Path) -> AsyncIterator[int]:
     """A server on the loop of the test."""
-    module, _, name = application.partition(":")
+    module, _, name = path.application.partition(":")
     ready = asyncio.Event()
-    config = Config(host="127.0.0.1", port=0)
+    config = Config.from_mapping({"host": "127.0.0.1", "port": 0, **path.options})
     served = getattr(importlib.import_module(module), name)
     server = Server(served, config, ready=ready.set, signals=False)
     serving = asyncio.ensure_future(server.serve())
@@ -38,11 +38,11 @@ def test_names() -> None:
         assert path.units * path.turns > 0
 
 
-@pytest.mark.parametrize("name", ["asgi-echo", "hello"])
+@pytest.mark.parametrize("name", ["asgi-echo", "hello", "http2"])
 async def test_turns(name: str) -> None:
     """A turn can be taken again and again, and each time everything comes back."""
-    path: Path = PATHS[name]
-    async with port_of(path.application) as port:
+    path = PATHS[name]
+    async with port_of(path) as port:
         crowd = Crowd(port)
         try:
             turn = await path.prepare(crowd)
