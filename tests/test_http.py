@@ -20,6 +20,7 @@ from django.core import signals
 from django.core.exceptions import MiddlewareNotUsed, PermissionDenied, SuspiciousOperation
 from django.core.files import File
 from django.core.handlers.asgi import ASGIHandler as StockHandler
+from django.dispatch import Signal
 from django.http import (
     FileResponse,
     Http404,
@@ -41,7 +42,7 @@ from pytest_django.fixtures import Settings
 
 from fairway._types import ASGIApplication, Event, Scope
 from fairway.http import ASGIHandler, get_asgi_application
-from fairway.server.application.threads import LentThread, ThreadPool
+from fairway.server.application.threads import LentThread, ThreadLoan, ThreadPool
 
 # ---------------------------------------------------------------------- views
 
@@ -613,6 +614,74 @@ async def test_one_hop(settings: Settings) -> None:
         assert summary(await ask(ASGIHandler(), {"path": "/"}))[0] == 200
     pool.close()
     assert hops == 1
+
+
+@pytest.fixture
+def lent() -> Iterator[LentThread]:
+    """A thread that Fairway's server lends to a request, for tests that make it one."""
+    pool = ThreadPool(4)
+    lent = LentThread(pool)
+    with ThreadLoan(lent):
+        yield lent
+    pool.close()
+
+
+async def test_no_hop(settings: Settings, lent: LentThread) -> None:
+    """An async view that calls no sync code takes no thread, from its beginning to its end."""
+    settings.ROOT_URLCONF, settings.MIDDLEWARE = __name__, []
+    requests: list[Any] = []
+
+    async def asynchronous(request: HttpRequest) -> HttpResponse:
+        requests.append(request)
+        return HttpResponse("without a thread")
+
+    settings.ROOT_URLCONF = (path("", asynchronous),)
+    assert summary(await ask(ASGIHandler(), {"path": "/"}))[2] == b"without a thread"
+    assert requests[0]._stream.closed
+    assert not lent.used
+
+
+@pytest.mark.parametrize("signal", [signals.request_started, signals.request_finished])
+async def test_listeners_of_an_async_view(
+    settings: Settings, lent: LentThread, signal: Signal
+) -> None:
+    """Who listens to Django's signals is called in a thread: it may be sync code of any kind."""
+    settings.ROOT_URLCONF, settings.MIDDLEWARE = __name__, []
+    called: list[int] = []
+
+    def listen(**kwargs: Any) -> None:
+        called.append(threading.get_ident())
+
+    signal.connect(listen)
+    try:
+        assert summary(await ask(ASGIHandler(), {"path": "/async/"}))[0] == 200
+    finally:
+        signal.disconnect(listen)
+    assert len(called) == 1
+    assert called != [threading.get_ident()]
+
+
+async def test_closers_of_an_async_view(settings: Settings, lent: LentThread) -> None:
+    """What is to be closed with the response is closed in a thread, as it may wait for a disk."""
+    settings.MIDDLEWARE = []
+    closed: list[int] = []
+
+    async def asynchronous(request: HttpRequest) -> HttpResponse:
+        response: Any = HttpResponse()
+        response._resource_closers.append(lambda: closed.append(threading.get_ident()))
+        return response  # type: ignore[no-any-return]  # Any, since the stubs know no closers
+
+    settings.ROOT_URLCONF = (path("", asynchronous),)
+    assert summary(await ask(ASGIHandler(), {"path": "/"}))[0] == 200
+    assert len(closed) == 1
+    assert closed != [threading.get_ident()]
+
+
+async def test_queries_of_an_async_view(settings: Settings, lent: LentThread) -> None:
+    """While debugging, Django forgets in a thread what queries the request before has made."""
+    settings.ROOT_URLCONF, settings.MIDDLEWARE, settings.DEBUG = __name__, [], True
+    assert summary(await ask(ASGIHandler(), {"path": "/async/"}))[0] == 200
+    assert lent.used
 
 
 async def test_nothing_is_left_behind(settings: Settings) -> None:

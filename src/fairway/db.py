@@ -332,6 +332,17 @@ async def in_thread(function: Callable[[*_Ts], _R], *args: *_Ts) -> _R:
     return await sync_to_async(function)(*args)
 
 
+def lent_turns() -> LentThread | None:
+    """What this connection has been lent, if whatever it calls there finds no old connection.
+
+    So it is after :func:`connection_turns`, where nobody else decides about threads.
+    """
+    executor = lent_executor()
+    if isinstance(executor, FreshThread) and isinstance(executor.inner, LentThread):
+        return executor.inner
+    return None
+
+
 class TimedCheck:
     """Sends ``close_old_connections`` to the thread of sync code, but not too often.
 

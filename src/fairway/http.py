@@ -6,13 +6,12 @@ sync chain runs in one hop to a warm thread. What a request means, and what is a
 Django's.
 """
 
-import asyncio
 import contextlib
 import inspect
 import io
 import logging
 import tempfile
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Iterator
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlparse
@@ -27,13 +26,15 @@ from django.core.files import File
 from django.core.handlers import asgi
 from django.core.handlers.base import BaseHandler, reset_urlconf
 from django.core.handlers.exception import response_for_exception
-from django.db import close_old_connections
+from django.db import close_old_connections, reset_queries
+from django.dispatch import Signal
 from django.http import FileResponse, HttpRequest
 from django.urls import URLPattern, URLResolver, get_resolver, set_script_prefix
 
 from fairway._types import ASGIApplication, Event, Receive, Scope, Send
-from fairway.db import connection_thread, connection_turns, in_thread
-from fairway.server.application.threads import streaming
+from fairway.db import connection_thread, connection_turns, in_thread, lent_turns
+from fairway.server.application.threads import LentThread, streaming
+from fairway.server.application.watching import while_connected
 
 #: Paths whose guess is remembered, so that most requests are resolved once only, by Django.
 _MAX_GUESSES: Final = 4096
@@ -41,10 +42,11 @@ _MAX_GUESSES: Final = 4096
 #: ASGI's extension by which a server sends a file that is open.
 _SEND_FILE: Final = "http.response.zerocopysend"
 
-#: What Django itself does when a request has finished. If nobody else listens, it is done in the
-#: thread of the view, before the response is sent; anybody else may want to run after that.
-_DJANGO_FINISHES: Final = frozenset(
-    id(receiver) for receiver in (close_old_connections, close_caches, reset_urlconf)
+#: What Django itself does when a request begins and when it has finished. If nobody else listens,
+#: it is done in the thread of the view, before the response is sent; anybody else may want to run
+#: after that. An async view that calls nothing in a thread needs none of it.
+_DJANGO_LISTENS: Final = frozenset(
+    id(receiver) for receiver in (close_old_connections, close_caches, reset_queries, reset_urlconf)
 )
 
 
@@ -148,7 +150,9 @@ class ASGIHandler(asgi.ASGIHandler):
             self._async_loaded = True
         connection_turns()  # the thread of each hop looks after its database connections
         set_script_prefix(asgi.get_script_prefix(scope))
-        await signals.request_started.asend(sender=self.__class__, scope=scope)
+        thread = lent_turns()
+        if thread is None or settings.DEBUG or not _only_django(signals.request_started):
+            await signals.request_started.asend(sender=self.__class__, scope=scope)
         request, refusal = self.create_request(scope, body_file)
         if request is None:
             assert refusal is not None
@@ -162,31 +166,33 @@ class ASGIHandler(asgi.ASGIHandler):
             await self._answer(scope, responses[0], send)
 
         try:
-            await self._while_connected(answer(), receive)
+            await while_connected(answer(), receive, self._until_gone)
         finally:
-            if responses:
+            if responses and self._ends_in_thread(thread, request, responses[0]):
                 await in_thread(responses[0].close)
+            elif responses:
+                responses[0].close()
             else:
                 await signals.request_finished.asend(sender=self.__class__)
 
-    async def _while_connected(self, answer: Coroutine[Any, Any, None], receive: Receive) -> None:
-        """Run ``answer``, and cancel it when the client goes: nobody is left to hear it.
+    async def _until_gone(self, receive: Receive) -> None:
+        with contextlib.suppress(RequestAborted):
+            await self.listen_for_disconnect(receive)
 
-        Both it and the task that watches the client have ended when this returns or is cancelled.
+    @staticmethod
+    def _ends_in_thread(thread: LentThread | None, request: Any, response: Any) -> bool:
+        """Whether the end of a request is for a thread: it was in one, or others have a say in it.
+
+        Else there is nothing to close but the request, which takes no time.
         """
-        answering = asyncio.ensure_future(answer)
-        listening = asyncio.ensure_future(self.listen_for_disconnect(receive))
-        tasks = (listening, answering)
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-        for outcome in outcomes:
-            # That the client has gone is no error; nor is it that the answer was interrupted.
-            if isinstance(outcome, Exception) and not isinstance(outcome, RequestAborted):
-                raise outcome
+        return (
+            thread is None
+            or thread.used
+            or response.closed
+            or response._resource_closers != [request.close]  # noqa: SLF001  such as a file's
+            or bool(getattr(request, "_files", None))
+            or not _only_django(signals.request_finished)
+        )
 
     # ------------------------------------------------------------------ the sync chain
 
@@ -197,7 +203,8 @@ class ASGIHandler(asgi.ASGIHandler):
             response = await in_thread(self._respond, scope, body_file)
             if response.streaming:
                 connection_turns()
-                await self._while_connected(self._answer(scope, response, send), receive)
+                answering = self._answer(scope, response, send)
+                await while_connected(answering, receive, self._until_gone)
             else:
                 await self.send_response(response, send)
         finally:
@@ -217,9 +224,7 @@ class ASGIHandler(asgi.ASGIHandler):
             response._handler_class = self.__class__  # noqa: SLF001  Django's signals name it
             if isinstance(response, FileResponse):
                 response.block_size = self.chunk_size
-        if not response.streaming and all(
-            receiver[0][0] in _DJANGO_FINISHES for receiver in signals.request_finished.receivers
-        ):
+        if not response.streaming and _only_django(signals.request_finished):
             response.close()
         return response
 
@@ -349,6 +354,11 @@ def _views(resolver: Any) -> Iterator[Any]:
             yield from _views(pattern)
         elif isinstance(pattern, URLPattern):
             yield pattern.callback
+
+
+def _only_django(signal: Signal) -> bool:
+    """Whether nobody but Django listens to one of its signals."""
+    return all(receiver[0][0] in _DJANGO_LISTENS for receiver in signal.receivers)
 
 
 def _is_async(view: Any) -> bool:

@@ -211,6 +211,7 @@ class LentThread(Executor):
         label: Whom the thread is lent to, such as ``"GET /"``.
         mailbox: What the connection's application reads, if it is known.
         pool: Whose threads they are.
+        used: Whether anything was ever called in one of them.
         began: When its work began, by the event loop's clock; 0 if that is not known.
     """
 
@@ -224,6 +225,7 @@ class LentThread(Executor):
         "label",
         "mailbox",
         "pool",
+        "used",
     )
 
     def __init__(
@@ -237,6 +239,7 @@ class LentThread(Executor):
         self.label = label
         self.mailbox = mailbox
         self.pool = pool
+        self.used = False
         self._lock = threading.Lock()
         self._running = False
         self._thread = 0
@@ -280,6 +283,7 @@ class LentThread(Executor):
 
     def _take(self, errand: _Errand) -> None:
         stream = streaming.get()
+        self.used = True
         with self._lock:
             if self._running:
                 if self._waiting is None:
