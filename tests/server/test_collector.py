@@ -20,13 +20,13 @@ async def application(scope, receive, send):
 
 
 def rarer() -> tuple[int, int, int]:
-    """Python's thresholds, with more turns before the oldest objects are looked at."""
+    """Python's thresholds, but that old objects are looked at when 350,000 more have come."""
     print_thresholds = "import gc; print(*gc.get_threshold())"
     ended = subprocess.run(
         [sys.executable, "-c", print_thresholds], capture_output=True, text=True, check=True
     )
     young, middle, _ = map(int, ended.stdout.split())
-    return young, middle, 50
+    return young, middle, 350_000 // (young * middle)
 
 
 async def told(directory: Path, line: str, *options: str) -> str:

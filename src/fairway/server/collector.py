@@ -3,8 +3,8 @@
 import gc
 from typing import Final
 
-#: Turns of the middle generation after which the oldest may have one.
-FULL_TURNS: Final = 50
+#: More objects than before, about, with which the oldest may be looked at again.
+NEW_OBJECTS: Final = 350_000
 
 _DEFAULT: Final = gc.get_threshold()
 
@@ -16,11 +16,12 @@ def settle() -> None:
     through all that is alive, the project's own 60,000 objects and what each socket has, for each
     1,200 that have come. That was 30 % of the processor time while 5,000 were opened, in pauses
     of a tenth of a second. What was made before the server was ready is not looked at again, and
-    old objects only when there are 350,000 more of them, if that is a quarter of those alive. A
-    closed socket leaves nothing to collect, and what a handler leaves dies young.
+    old objects only when :data:`NEW_OBJECTS` have come and stayed, if that is a quarter of those
+    alive. A closed socket leaves nothing to collect, and what a handler leaves dies young.
 
     To be called once, when all is imported. Thresholds that the project has set stay as they are.
     """
     gc.freeze()
     if gc.get_threshold() == _DEFAULT:
-        gc.set_threshold(*_DEFAULT[:2], FULL_TURNS)
+        young, middle, old = _DEFAULT
+        gc.set_threshold(young, middle, max(old, NEW_OBJECTS // (young * middle)))
