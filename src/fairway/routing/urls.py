@@ -146,14 +146,14 @@ class URLRouter:
                 continue
         else:
             return await _not_found(scope, receive, send, path, inner=inner)
-        # Lets go of the scope without the route: 600 bytes less for each open socket.
-        application, scope, _ = match
-        del match
         try:
-            return await application(scope, receive, send)
-        except _NoRoute:
+            running = match.application(match.scope, receive, send)
+            # An open socket keeps the innermost scope: 600 bytes less, or 1,000 with middleware.
+            del scope, match
+            return await running
+        except _NoRoute as error:
             # From a router inside an application that does not look like leading to one.
-            return await _not_found(scope, receive, send, path, inner=inner)
+            return await _not_found(error.scope, receive, send, path, inner=inner)
         except Resolver404 as error:
             # Its own failure, maybe hours after it began: no router above starts another one.
             setattr(error, _OF_ENDPOINT, True)
@@ -172,7 +172,15 @@ class URLRouter:
 
 
 class _NoRoute(Resolver404):
-    """An inner router has no route for the rest of the path."""
+    """An inner router has no route for the rest of the path.
+
+    Attributes:
+        scope: What it was given.
+    """
+
+    def __init__(self, text: str, scope: Scope) -> None:
+        super().__init__(text)
+        self.scope = scope
 
 
 class _Match(NamedTuple):
@@ -376,7 +384,7 @@ async def _not_found(scope: Scope, receive: Receive, send: Send, path: str, *, i
         ValueError: Neither a router nor a server asked.
     """
     if inner:
-        raise _NoRoute(f"No route found for path {path!r}.")
+        raise _NoRoute(f"No route found for path {path!r}.", scope)
     if "asgi" not in scope or scope["type"] not in {"http", "websocket"}:
         raise ValueError(f"No route found for path {path!r}.")
     logger.warning("Not Found: no route for the %s path %r", scope["type"], scope["path"])
