@@ -46,8 +46,8 @@ class Environment:
     versions: dict[str, str]
 
 
-def compile_program(name: str) -> Path:
-    """Compiles ``benchmarks/<name>/*.c`` with what both programs share.
+def compile_program(name: str, folder: Path = BUILD) -> Path:
+    """Compiles ``benchmarks/<name>/*.c``, with what both programs share, into the folder.
 
     Raises:
         BuildError: There is no compiler, or it refuses: such as where zlib has no headers.
@@ -58,8 +58,8 @@ def compile_program(name: str) -> Path:
         *sorted((BENCHMARKS / name).glob("*.c")),
         *sorted((BENCHMARKS / "shared").glob("*.c")),
     ]
-    program = BUILD / name
-    BUILD.mkdir(exist_ok=True)
+    program = folder / name
+    folder.mkdir(exist_ok=True)
     _run([COMPILER, *FLAGS, "-o", str(program), *map(str, sources), *LIBRARIES])
     return program
 

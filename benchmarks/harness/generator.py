@@ -91,10 +91,12 @@ class Generator:
             start_new_session=True,
             preexec_fn=pinned(*self._processors),  # noqa: PLW1509 - there are no threads here
         )
+        running = Running(process)
         try:
-            yield Running(process)
+            yield running
         finally:
             end(process)
+            running.close()
 
 
 class Running:
@@ -114,7 +116,7 @@ class Running:
             LoadError: It has ended instead.
         """
         line = self._output.readline()
-        if not line:
+        if not line.endswith("\n"):  # whatever it has begun to say
             raise self._error()
         return _flat(line)
 
@@ -141,6 +143,12 @@ class Running:
         if self._process.wait():
             raise self._error()
         return report
+
+    def close(self) -> None:
+        """Closes what connects it with this process."""
+        self.stop()
+        self._output.close()
+        self._complaint.close()
 
     def _error(self) -> LoadError:
         complaint = self._complaint.read().strip()

@@ -77,12 +77,13 @@ static void poll_few(struct load *load)
         read_websocket(load, events[i].data.ptr);
 }
 
-/* Lets the probes speak for so long, with the group or without; then all echoes come back. */
+/* Lets the probes speak for so long, with the group or without. Then all echoes come back, and at least one round
+ * has to be over. */
 static void run_phase(struct load *load, struct phase *now_in, double seconds, bool with_group)
 {
     phase = now_in;
     due = looked = now();
-    for (uint64_t end = due + (uint64_t)(seconds * 1e9); looked < end || waiting;) {
+    for (uint64_t end = due + (uint64_t)(seconds * 1e9); looked < end || waiting || (with_group && !load->done);) {
         look_after_probes(load, looked < end);
         poll_few(load);
         if (with_group && round_over(load))
@@ -114,6 +115,7 @@ void run_latency(struct load *load)
     run_phase(load, &warm, options->warmup, false);
     run_phase(load, &quiet, options->seconds, false);
 
+    load->done = 0;
     begin_round(load);
     run_phase(load, &warm, options->warmup, true);
     load->done = 0;

@@ -58,6 +58,8 @@ void report_latency(const char *name, const struct histogram *latency)
 void report_rate(size_t count, struct reading from, struct reading until)
 {
     double seconds = (double)(until.time - from.time) / 1e9;
+    if (!count)
+        die("nothing came back in the %.1f s that were measured", seconds);
     printf("\"seconds\": %.6f, \"per_second\": %.1f, ", seconds, (double)count / seconds);
     printf("\"generator_busy\": %.4f, \"server_busy\": %.4f, \"server_us\": %.4f}\n",
            (until.busy - from.busy) / seconds, (until.server - from.server) / seconds,

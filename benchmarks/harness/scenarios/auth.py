@@ -24,7 +24,7 @@ def signed_in(measure: Callable[[Work], Turn]) -> Callable[[Work], Turn]:
             database = {"BENCH_DATABASE": str(Path(folder) / "database.sqlite3")}
             environment = {**work.contender.environment, **database}
             contender = replace(work.contender, environment=environment)
-            cookie = {"--cookie": _log_in(replace(work, contender=contender))}
+            cookie = {"--cookie": log_in(replace(work, contender=contender))}
             options = {**work.scenario.options, **cookie}
             scenario = replace(work.scenario, options=options)
             return measure(replace(work, contender=contender, scenario=scenario))
@@ -32,7 +32,7 @@ def signed_in(measure: Callable[[Work], Turn]) -> Callable[[Work], Turn]:
     return take
 
 
-def _log_in(work: Work) -> str:
+def log_in(work: Work) -> str:
     """Makes the database; returns the cookie.
 
     Raises:

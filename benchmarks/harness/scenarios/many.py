@@ -30,7 +30,7 @@ def holding(work: Work) -> Turn:
 
     Then one message goes to all sockets, and each proves that it lives.
     """
-    parts = _parts(work.effort.sockets)
+    parts = parts_of(work.effort.sockets)
     options = options_of(work) | {
         "--size": str(work.scenario.size),
         "--seconds": HOLD,
@@ -83,7 +83,7 @@ def holding(work: Work) -> Turn:
     )
 
 
-def _parts(sockets: int) -> int:
+def parts_of(sockets: int) -> int:
     """How many workers share the sockets, and how many load generators.
 
     Raises:
