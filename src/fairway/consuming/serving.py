@@ -85,8 +85,8 @@ class Serving:
     #: The ``send`` of a WebSocket as the server gave it, whatever stands in its place now.
     _fw_given_send: Send
     _fw_mailbox: Mailbox | None = None
-    #: Where the mailbox is bound; the public names beside it may be changed by anyone.
-    _fw_bound: tuple[ChannelLayer, str] | None = None
+    #: The layer that the mailbox is bound to; the public name for it may be changed by anyone.
+    _fw_bound: ChannelLayer | None = None
     #: Whether the current event came from a layer; None if several are current.
     _fw_from_layer: bool | None = False
     _fw_event: Event | None = None
@@ -242,7 +242,7 @@ class Serving:
             return
         if isinstance(layer, ChannelLayer):
             self.channel_name = layer.bind(mailbox, gaps=self._fw_wants_gaps)
-            self._fw_bound = (layer, self.channel_name)
+            self._fw_bound = layer
         else:
             self.channel_name = await layer.new_channel()
             pumps.append(pump_layer(functools.partial(layer.receive, self.channel_name), mailbox))
@@ -341,8 +341,9 @@ class Serving:
 
     async def _fw_leave_layer(self) -> None:
         if self._fw_bound is not None:
-            layer, name = self._fw_bound
-            await layer.unbind(name)
+            assert self._fw_mailbox is not None
+            assert self._fw_mailbox.channel is not None
+            await self._fw_bound.unbind(self._fw_mailbox.channel)
 
     async def _fw_leave_early(self) -> None:
         """Leave the groups while a handler still runs, which may go on for ever in a thread."""

@@ -46,7 +46,8 @@ class Deadlines:
         self._loop = loop
         # Not that of whoever arms it: an application's would be kept alive by the timer.
         self._context = contextvars.copy_context()
-        self._slots: dict[int, dict[Timed, None]] = {}
+        # By the number of the moment: that number, which all who stand there share, and those.
+        self._slots: dict[int, tuple[int, dict[Timed, None]]] = {}
         self._order: list[int] = []
         self._timer: asyncio.TimerHandle | None = None
         self._timer_slot = 0
@@ -64,20 +65,21 @@ class Deadlines:
             if target.slot <= slot:
                 return
             self.disarm(target)
-        target.slot = slot = min(slot, math.ceil((self._loop.time() + HORIZON) / RESOLUTION))
-        entries = self._slots.get(slot)
-        if entries is None:
-            entries = self._slots[slot] = {}
+        slot = min(slot, math.ceil((self._loop.time() + HORIZON) / RESOLUTION))
+        moment = self._slots.get(slot)
+        if moment is None:
+            moment = self._slots[slot] = slot, {}
             heapq.heappush(self._order, slot)
             if self._timer is None or slot < self._timer_slot:
                 self._set_timer()
-        entries[target] = None
+        target.slot, targets = moment
+        targets[target] = None
 
     def disarm(self, target: Timed) -> None:
         """Ask ``target`` no more."""
-        entries = self._slots.get(target.slot)
-        if entries is not None:
-            entries.pop(target, None)
+        moment = self._slots.get(target.slot)
+        if moment is not None:
+            moment[1].pop(target, None)
         target.slot = 0
 
     def close(self) -> None:
@@ -105,7 +107,7 @@ class Deadlines:
         now, due = self._loop.time(), self._due
         while len(due) < SLICE and self._order and self._order[0] * RESOLUTION <= now:
             self._due_slot = heapq.heappop(self._order)
-            due.extend(self._slots.pop(self._due_slot))
+            due.extend(self._slots.pop(self._due_slot)[1])
         for _ in range(min(len(due), SLICE)):
             target = due.popleft()
             if 0 < target.slot <= self._due_slot:  # else disarmed or moved in the meantime
