@@ -63,6 +63,7 @@ def holding(work: Work) -> Turn:
         time.sleep(work.effort.seconds)
         seconds, used = time.monotonic() - began, processor_seconds(workers) - before
         started[0].say("speak")
+        heard = [running.hear() for running in started]
         for running in started:
             running.stop()
         reports = [running.finish() for running in started]
@@ -76,7 +77,7 @@ def holding(work: Work) -> Turn:
             "held": sum(report["alive"] for report in reports),
             "workers": parts,
             "pinged": pinged,
-            "broadcast_seconds": max(report["last"] for report in reports) - reports[0]["spoken"],
+            "broadcast_seconds": max(report["last"] for report in heard) - heard[0]["spoken"],
             "memory_per_socket": memory / work.effort.sockets,
             "opening_seconds": max(report["seconds"] for report in opened),
         },
