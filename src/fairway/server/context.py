@@ -294,14 +294,13 @@ class Context:
         Args:
             coroutine: What the task runs.
             executor: Where the application's sync code runs.
-            request: It serves a request, for which callbacks and calls would take their time: it
-                calls :meth:`forget` itself, last of all, and has its thread lent from the start.
-                Only :meth:`cancel` may cancel it before it has begun.
+            request: It serves a request, for which a callback would take its time: it calls
+                :meth:`forget` itself, last of all. Only :meth:`cancel` may cancel it before it has
+                begun.
         """
         # Not in the context of whoever caused it, which may be another request of the connection.
         own = self._base.copy()
-        if request:
-            lend_for_good(own, executor)
+        lend_for_good(own, executor)
         task = self.loop.create_task(coroutine, context=own)
         self.tasks[task] = executor
         self.served += 1

@@ -12,7 +12,7 @@ from fairway.delivery import Outbox
 from fairway.exceptions import ClientDisconnected
 from fairway.server.application.encryption import tls_extension
 from fairway.server.application.scope import websocket_scope
-from fairway.server.application.threads import LentThread, ThreadLoan
+from fairway.server.application.threads import LentThread
 from fairway.server.context import LINGER, Context, end_writing
 from fairway.server.http.events import kind_of
 from fairway.server.listening.proxy import Address
@@ -124,10 +124,9 @@ class WebSocketStream(Intake):
         context = self._context
         code = CloseCode.INTERNAL_ERROR
         try:
-            with ThreadLoan(executor):
-                serving = context.application(scope, self._mailbox, self._outbox)
-                del scope  # a router has put another in its place: 460 bytes less for each socket
-                await serving
+            serving = context.application(scope, self._mailbox, self._outbox)
+            del scope  # a router has put another in its place: 460 bytes less for each socket
+            await serving
         except asyncio.CancelledError as error:
             if self._mailbox.disconnected or context.draining:
                 self._end(503, CloseCode.SERVICE_RESTART)
