@@ -617,7 +617,7 @@ async def test_one_hop(settings: Settings) -> None:
 
 
 @pytest.fixture
-def lent() -> Iterator[LentThread]:
+async def lent() -> AsyncIterator[LentThread]:
     """A thread that Fairway's server lends to a request, for tests that make it one."""
     pool = ThreadPool(4)
     lent = LentThread(pool)

@@ -394,14 +394,16 @@ def connection_turns() -> Callable[[], bool]:
     context = SyncToAsync.thread_sensitive_context.get(None)
     if context is None:
         return _shared_thread.begin_turn
+    if isinstance(context, ThreadLoan):
+        executor = context.lent
+        if not isinstance(executor, FreshThread):
+            executor = FreshThread(executor)
+            context.lend(executor)
+        return executor.begin_turn
     executors = SyncToAsync.context_to_thread_executor
     executor = executors.get(context)
     if executor is None:  # asgiref makes one with the first call, such as for a worker
         return TimedCheck().begin_turn
     if not isinstance(executor, FreshThread):
-        executor = FreshThread(executor)
-        if isinstance(context, ThreadLoan):
-            context.lend(executor)
-        else:
-            executors[context] = executor
+        executor = executors[context] = FreshThread(executor)
     return executor.begin_turn

@@ -5,7 +5,7 @@ import contextvars
 import gc
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -32,7 +32,7 @@ def pool() -> Iterator[ThreadPool]:
 
 
 @pytest.fixture
-def lent(pool: ThreadPool) -> Iterator[LentThread]:
+async def lent(pool: ThreadPool) -> AsyncIterator[LentThread]:
     """A thread that is lent to the test."""
     lent = LentThread(pool)
     loan = ThreadLoan(lent)

@@ -349,7 +349,8 @@ class ThreadLoan(ThreadSensitiveContext):
     def lend(self, executor: Executor) -> None:
         """Let the sync code run there from now on."""
         self.lent = executor
-        SyncToAsync.context_to_thread_executor[self] = executor
+        if self._announced:
+            SyncToAsync.context_to_thread_executor[self] = executor
 
     def __enter__(self) -> None:
         """Enter the context in a task of its own, which has entered no other.
