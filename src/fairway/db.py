@@ -395,11 +395,11 @@ def connection_turns() -> Callable[[], bool]:
     if context is None:
         return _shared_thread.begin_turn
     if isinstance(context, ThreadLoan):
-        executor = context.lent
-        if not isinstance(executor, FreshThread):
-            executor = FreshThread(executor)
-            context.lend(executor)
-        return executor.begin_turn
+        lent = context.lent
+        if not isinstance(lent, FreshThread):
+            lent = FreshThread(lent)
+            context.lend(lent)
+        return lent.begin_turn
     executors = SyncToAsync.context_to_thread_executor
     executor = executors.get(context)
     if executor is None:  # asgiref makes one with the first call, such as for a worker
