@@ -785,7 +785,7 @@ class TestDisconnect:
         await app.left.acquire()
         await until(lambda: not running.context.tasks)
         slots = running.context.deadlines._slots
-        assert [target for targets in slots.values() for target in targets] == []
+        assert [target for _, targets in slots.values() for target in targets] == []
 
     async def test_background_work(self, serve: Serve) -> None:
         """Work after a complete response goes on, although the client is gone."""
