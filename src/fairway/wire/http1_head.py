@@ -82,8 +82,9 @@ class HeadReader:
     """Reads the heads of the requests on one connection.
 
     A client that keeps its connection mostly repeats its fields from one request to the next. The
-    same bytes mean the same, so they are not parsed again: a request takes 0.6 µs instead of 2.9
-    with the three fields of a load generator, 0.7 instead of 7 with the sixteen of a browser.
+    same bytes mean the same, so they are not parsed again: a request takes 0.4 µs instead of 3.0
+    with the three fields of a load generator, 0.5 instead of 6.3 with the sixteen of a browser, and
+    0.6 more with a query.
 
     Args:
         limits: ``body_size`` is held against ``Content-Length``.
