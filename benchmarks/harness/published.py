@@ -30,6 +30,7 @@ from harness.targets import PROCESSOR, Verdict, verdicts
 __all__ = [
     "Result",
     "claims",
+    "goal",
     "load",
     "missed",
     "plots",
@@ -126,8 +127,10 @@ def table(results: Sequence[Result]) -> str:
 def goal(target: Target, scenario: Scenario) -> str:
     """A target in words, such as ``"≥ 6 × Channels on uvicorn"``."""
     sign, limit = ("≥", target.at_least) if target.at_least is not None else ("≤", target.at_most)
-    what = f"× {target.against}" if target.against else target.figure or scenario.unit
-    return f"{sign} {limit:,g} {what}"
+    if target.against:
+        return f"{sign} {limit:,g} × {target.against}"
+    unit = target.figure.replace("_", " ") or scenario.unit
+    return f"{sign} {limit:,g} {unit.replace('x ', '× ', 1) if unit.startswith('x ') else unit}"
 
 
 def _measured(verdict: Verdict) -> str:
@@ -185,7 +188,8 @@ def _place(scenario: Scenario, target: Target) -> str:
 
 
 def _names(scenario: str, target: Target) -> str:
-    return f'scenario = "{scenario}", lane = "{target.lane}", against = "{target.against}"'
+    figure = f', figure = "{target.figure}"' if target.figure else ""
+    return f'scenario = "{scenario}", lane = "{target.lane}", against = "{target.against}"{figure}'
 
 
 # ---------------------------------------------------------------------- pictures

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 import publish
 from harness import published
-from harness.published import claims, load, missed, plots, remarks, runs, table, unexplained
+from harness.published import claims, goal, load, missed, plots, remarks, runs, table, unexplained
 from harness.scenarios import ALL, Target
 
 
@@ -81,6 +82,20 @@ def test_table(folder: Path) -> None:
     lines = table(load(folder)).splitlines()
     at = lines.index("| Title of echo | ≥ 6 × Channels on uvicorn | 7 ×, reached |")
     assert lines[at + 1] == r"|  | ≥ 0.45 × bare C | 0.35 ×, **missed** \* |"
+
+
+@pytest.mark.parametrize(
+    ("target", "unit", "words"),
+    [
+        (Target(against="bare C", at_least=0.45), "messages/s", "≥ 0.45 × bare C"),
+        (Target(at_most=8000), "bytes/socket", "≤ 8,000 bytes/socket"),
+        (Target(at_most=3), "x quiet", "≤ 3 × quiet"),
+        (Target(figure="broadcast_seconds", at_most=2), "cores", "≤ 2 broadcast seconds"),
+    ],
+)
+def test_goal(target: Target, unit: str, words: str) -> None:
+    """A target is said in words: beside whom, or in which unit."""
+    assert goal(target, replace(ALL[0], unit=unit)) == words
 
 
 def test_table_of_nothing(tmp_path: Path) -> None:
