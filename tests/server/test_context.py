@@ -17,9 +17,9 @@ from fairway.server.application.stacks import format_stack
 from fairway.server.application.threads import LentThread
 from fairway.server.config import ConfigError
 from fairway.server.context import Context
+from fairway.server.dates import http_date
 from fairway.server.deadlines import RESOLUTION
 from fairway.server.http.connection import Connection
-from fairway.wire.dates import http_date
 from fairway.wire.http1 import HTTP1Connection, Request
 from tests.server import applications
 from tests.server.application.test_threads import Gate

@@ -17,6 +17,7 @@ from fairway.server.application.threads import (
     lend_for_good,
 )
 from fairway.server.config import Config
+from fairway.server.dates import http_date
 from fairway.server.deadlines import Deadlines
 from fairway.server.http.files import FileThreads
 from fairway.server.listening.admission import Admission
@@ -29,7 +30,6 @@ from fairway.server.observing.lag import Lag
 from fairway.server.observing.pages import Health
 from fairway.server.observing.refusals import Refusals
 from fairway.server.websocket.pace import Pace
-from fairway.wire.dates import http_date
 from fairway.wire.deflate import Compression, CompressionOptions
 from fairway.wire.frames import with_retry
 from fairway.wire.http1 import HTTP1Limits, Request

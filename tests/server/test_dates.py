@@ -4,7 +4,7 @@ from email.utils import formatdate
 
 import pytest
 
-from fairway.wire.dates import http_date
+from fairway.server.dates import http_date
 
 
 def test_example_of_the_standard() -> None:
