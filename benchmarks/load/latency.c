@@ -1,9 +1,9 @@
 /* latency: how long an echo takes in a server that has nothing else to do, and in the same while a group is
  * being sent to, again and again, the next message when all have the last one.
  *
- * The probes speak in turn, by the clock, and an echo is timed from the moment at which it was due: one that is
- * late does not hide those that wait behind it. Probes come first and are looked after between any few messages
- * of the group. The gaps between these looks are reported: so much of a latency may be the generator's own.
+ * The probes speak in turn, by the clock, and an echo is timed from the moment at which it was due: one that
+ * is late does not hide those that wait behind it. Probes come first and are looked after between any few
+ * messages of the group. The gaps between these looks are reported: so much of a latency may be the generator's own.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -77,13 +77,14 @@ static void poll_few(struct load *load)
         read_websocket(load, events[i].data.ptr);
 }
 
-/* Lets the probes speak for so long, with the group or without. Then all echoes come back, and at least one round
- * has to be over. */
+/* Lets the probes speak for so long, with the group or without. Then all echoes come back, and at least one
+ * round has to be over. */
 static void run_phase(struct load *load, struct phase *now_in, double seconds, bool with_group)
 {
     phase = now_in;
     due = looked = now();
-    for (uint64_t end = due + (uint64_t)(seconds * 1e9); looked < end || waiting || (with_group && !load->done);) {
+    uint64_t end = due + (uint64_t)(seconds * 1e9);
+    while (looked < end || waiting || (with_group && !load->done)) {
         look_after_probes(load, looked < end);
         poll_few(load);
         if (with_group && round_over(load))

@@ -22,8 +22,8 @@ enum { MAX_SERVERS = 64 };
  *
  * To wake a receiver that sleeps in epoll_wait costs the sender an interrupt to the other processor, 1.5 to
  * 4 us for each message, the more the slower the server is: it would be charged for how the generator waits.
- * So it never sleeps while it measures. Where the servers need its processor too it sleeps by the clock, which
- * nobody has to wake it from. Only if both have the same single processor does it sleep until something comes. */
+ * So it never sleeps while it measures. Where the servers need its processor too it naps by the clock, which
+ * nobody has to wake it from. Only if all have the same single processor does it sleep until something comes. */
 enum waiting { SPINNING, NAPPING, SLEEPING };
 
 struct options {

@@ -1,6 +1,6 @@
-/* many: holds more sockets than one address has ports for, one of several such programs at one server. A line on
- * its standard input is the word to say something that all sockets of all of them must hear; each program tells
- * when its own have heard it. When the input ends, each socket proves that it still lives.
+/* many: holds more sockets than one address has ports for, one of several such programs at one server. A line
+ * on its standard input is the word to say something that all sockets of all of them must hear; each program
+ * tells when its own have heard it. When the input ends, each socket proves that it still lives.
  */
 #include <stdio.h>
 #include <string.h>

@@ -34,7 +34,8 @@ static void request_upgrade(const struct load *load, struct client *client)
         "GET %s HTTP/1.1\r\nHost: %s:%ld\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n%s%s%s%s%s%s%s\r\n",
         is_probe(load, client) ? options->probe_path : options->path, options->host, port, KEY,
-        options->origin ? "Origin: " : "", options->origin ? options->origin : "", options->origin ? "\r\n" : "",
+        options->origin ? "Origin: " : "", options->origin ? options->origin : "",
+        options->origin ? "\r\n" : "",
         options->cookie ? "Cookie: " : "", options->cookie ? options->cookie : "",
         options->cookie ? "\r\n" : "",
         options->deflate ? "Sec-WebSocket-Extensions: " DEFLATE_EXTENSION "\r\n" : "");
