@@ -236,7 +236,7 @@ class HTTP2Connection(Engine):
 
     def _begin(self, stream_id: int, fields: Headers, complete: bool, events: list[Event]) -> None:
         self._highest = stream_id
-        self._show_fields(stream_id, complete)
+        self._h2.begin(stream_id, complete=complete)
         stream = Stream(receiving=not complete)
         limits = self._limits
         running = len(self._streams)

@@ -8,17 +8,15 @@ the standard lets running requests end (§6.8): so those frames are written here
 import contextlib
 from typing import Final
 
-from h2.config import H2Configuration
-from h2.connection import H2Connection
 from h2.exceptions import StreamClosedError
 from h2.settings import SettingCodes, Settings
-from hpack import NeverIndexedHeaderTuple
 
 from fairway._types import Headers
 from fairway.wire import http2_frames as frames
 from fairway.wire.http2_budget import Budget
 from fairway.wire.http2_events import ErrorCode, HTTP2Limits
-from fairway.wire.http2_frames import Setting
+from fairway.wire.http2_frames import FrameType, Setting
+from fairway.wire.http2_table import StreamTable
 
 #: The window of a connection before anybody opens it (§6.9.2).
 _FIRST_WINDOW: Final = 65_535
@@ -57,12 +55,6 @@ class Stream:
         self.tunnel = False
 
 
-class _H2(H2Connection):
-    """h2, with less memory for streams that have ended: 65,536 of them would be 10 MB."""
-
-    MAX_CLOSED_STREAMS = 256
-
-
 class Engine:
     """What the server says on one connection.
 
@@ -80,16 +72,7 @@ class Engine:
         self.last_stream_id = 0
         self._limits = limits
         self._websockets = websockets
-        self._h2 = _H2(
-            H2Configuration(
-                client_side=False,
-                header_encoding=None,
-                validate_outbound_headers=False,
-                normalize_outbound_headers=False,
-                validate_inbound_headers=False,
-                normalize_inbound_headers=False,
-            )
-        )
+        self._h2 = StreamTable()
         self._out = bytearray()
         self._streams: dict[int, Stream] = {}
         self._closing = False  # no more streams are taken
@@ -174,16 +157,10 @@ class Engine:
             fields: ``:status`` first, but for trailers; names in lower case. They are not checked.
             end: Whether the response ends with them.
         """
-        self._h2.send_headers(
-            stream_id,
-            # A cookie is a secret, and in no other response: neither in the table nor guessable by
-            # the size of what follows (RFC 7541 §7.1.3).
-            [
-                NeverIndexedHeaderTuple(*field) if field[0] == b"set-cookie" else field
-                for field in fields
-            ],
-            end_stream=end,
-        )
+        interim = fields[0][0] == b":status" and fields[0][1][:1] == b"1"
+        self._h2.fields_sent(stream_id, interim=interim, end=end)
+        block = self._h2.writer.encode(fields)
+        self._write(frames.fields(stream_id, block, end=end))
         if end:
             self._control.refund(_EXPLAINED)
             self._sent_all(stream_id)
@@ -196,7 +173,8 @@ class Engine:
             data: No more than both windows and ``MAX_FRAME_SIZE`` allow.
             end: Whether the response ends with it.
         """
-        self._h2.send_data(stream_id, data, end_stream=end)
+        self._h2.data_sent(stream_id, len(data), end=end)
+        self._write(frames.frame(FrameType.DATA, frames.END_STREAM if end else 0, stream_id, data))
         self._control.refund(_EXPLAINED)
         if end:
             self._sent_all(stream_id)

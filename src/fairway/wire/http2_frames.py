@@ -162,6 +162,25 @@ def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
     return _HEADER.pack(size >> 16, size & 0xFFFF, kind, flags, stream_id) + payload
 
 
+def fields(stream_id: int, block: bytes, *, end: bool) -> bytes:
+    """A HEADERS frame, with CONTINUATION frames where one is too small (§6.2, §6.10).
+
+    Args:
+        stream_id: More than 0.
+        block: The fields, encoded.
+        end: Whether the stream ends with them.
+    """
+    flags = END_STREAM if end else 0
+    if len(block) <= MAX_FRAME_SIZE:
+        return frame(FrameType.HEADERS, flags | END_HEADERS, stream_id, block)
+    parts = [frame(FrameType.HEADERS, flags, stream_id, block[:MAX_FRAME_SIZE])]
+    for start in range(MAX_FRAME_SIZE, len(block), MAX_FRAME_SIZE):
+        part = block[start : start + MAX_FRAME_SIZE]
+        last = END_HEADERS if start + MAX_FRAME_SIZE >= len(block) else 0
+        parts.append(frame(FrameType.CONTINUATION, last, stream_id, part))
+    return b"".join(parts)
+
+
 def settings(values: Mapping[int, int]) -> bytes:
     """A SETTINGS frame (§6.5)."""
     payload = b"".join(_SETTING.pack(*item) for item in values.items())
