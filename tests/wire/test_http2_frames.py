@@ -81,3 +81,23 @@ class TestPadding:
     def test_left(self, kind: int, flags: int, payload: bytes, left: bytes) -> None:
         """Padding goes, and the priority of HEADERS."""
         assert frames.without_padding(Frame(kind, flags, 1, payload)) == left
+
+
+class TestFields:
+    """Frames of fields."""
+
+    @pytest.mark.parametrize("size", [0, 1, 16_384, 16_385, 32_768, 40_000])
+    @pytest.mark.parametrize("end", [False, True])
+    def test_size(self, size: int, end: bool) -> None:
+        """A block that is too large for one frame is continued, and its last frame says so."""
+        block = bytes(index % 251 for index in range(size))
+        reader = FrameReader()
+        sent = reader.receive(PREFACE + frames.fields(3, block, end=end))
+        assert b"".join(each.payload for each in sent) == block
+        types = [each.type for each in sent]
+        assert types == [FrameType.HEADERS] + [FrameType.CONTINUATION] * (len(sent) - 1)
+        first, *following = [each.flags for each in sent]
+        assert bool(first & frames.END_STREAM) is end
+        assert [bool(flags & frames.END_HEADERS) for flags in (first, *following)] == [
+            *[False] * len(following), True
+        ]  # fmt: skip
