@@ -160,13 +160,13 @@ class Serving:
         if thread is not None:
             await thread.__aenter__()
         mailbox = receive if isinstance(receive, Mailbox) else Mailbox(asyncio.get_running_loop())
-        pumps: list[asyncio.Task[None]] = []
+        pumps: tuple[asyncio.Task[None], ...] = ()  # under our server there is none
         code = CloseCode.INTERNAL_ERROR
         try:
             self._fw_open(mailbox, send, foreign=mailbox is not receive)
-            await self._fw_join_layer(mailbox, pumps)
+            pumps = await self._fw_join_layer(mailbox)
             if mailbox is not receive:
-                pumps.append(pump_client(receive, mailbox))
+                pumps = (*pumps, pump_client(receive, mailbox))
             await (
                 self._fw_serve_in_lanes(mailbox) if self._fw_in_lanes else self._fw_serve(mailbox)
             )
@@ -218,7 +218,7 @@ class Serving:
             return ThreadSend(send, thread, mailbox.loop)
         return async_to_sync(send)
 
-    async def _fw_close(self, mailbox: Mailbox, pumps: list["asyncio.Task[None]"]) -> None:
+    async def _fw_close(self, mailbox: Mailbox, pumps: tuple["asyncio.Task[None]", ...]) -> None:
         for pump in pumps:
             pump.cancel()
         # No circle for the collector to find.
@@ -231,21 +231,21 @@ class Serving:
             await self._fw_leave_layer()
         finally:
             if self._fw_leaving is not None:
-                pumps.append(self._fw_leaving)
+                pumps = (*pumps, self._fw_leaving)
             if pumps:
                 await asyncio.gather(*pumps, return_exceptions=True)
 
-    async def _fw_join_layer(self, mailbox: Mailbox, pumps: list["asyncio.Task[None]"]) -> None:
-        """Get a channel whose messages come into ``mailbox``."""
+    async def _fw_join_layer(self, mailbox: Mailbox) -> tuple["asyncio.Task[None]", ...]:
+        """Get a channel whose messages come into ``mailbox``; returns the pump of a foreign one."""
         layer = self.channel_layer = self._fw_get_channel_layer()
         if layer is None:
-            return
+            return ()
         if isinstance(layer, ChannelLayer):
             self.channel_name = layer.bind(mailbox, gaps=self._fw_wants_gaps)
             self._fw_bound = layer
-        else:
-            self.channel_name = await layer.new_channel()
-            pumps.append(pump_layer(functools.partial(layer.receive, self.channel_name), mailbox))
+            return ()
+        self.channel_name = await layer.new_channel()
+        return (pump_layer(functools.partial(layer.receive, self.channel_name), mailbox),)
 
     # A method, and no partial for each consumer: 250 bytes less for each open socket.
     async def channel_receive(self) -> Any:

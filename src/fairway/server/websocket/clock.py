@@ -145,6 +145,7 @@ class WebSocketClock:
     def stop(self) -> None:
         """Nothing is due any more."""
         self._expire = self._ends_at = None
+        self._deadline = 0.0
 
     def close(self) -> None:
         """Nothing will ever be due again."""
