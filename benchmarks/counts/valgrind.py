@@ -62,8 +62,8 @@ def compile_marks() -> Path:
 async def count(name: str, python: Path, library: Path, sources: Path | None, kept: Path) -> int:
     """The instructions between two marks of a path: the least of all sets.
 
-    Not the median: what comes with the time of day, such as the pings of two hundred sockets, falls
-    into one set or another, and into more of them on a busy machine.
+    Not the median: what comes with the time of day, such as a new date for the responses or a look
+    at all deadlines, falls into one set or another, and into more of them on a busy machine.
 
     Args:
         name: Of the path.
