@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from fairway.wire.http2 import HTTP2Connection
 from fairway.wire.http2_events import ErrorCode
-from fairway.wire.http2_sending import Sending
+from fairway.wire.http2_sending import AT_ONCE, Sending
 from tests.wire import http2_client as client
 from tests.wire.http2_client import DATA, HEADERS, Frame, Speaker
 from tests.wire.streams import FUZZ
@@ -225,3 +225,44 @@ class TestFuzz:
         for each in peer.sent():
             heard[each.stream_id] += each.payload
         assert heard == said
+
+
+class TestAtOnce:
+    """Small answers that wait for nobody."""
+
+    def test_small(self) -> None:
+        """It is sent with its end, and nothing waits behind it."""
+        peer = Peer(1, 3)
+        assert peer.sending.finish_at_once(1, b"x" * AT_ONCE)
+        assert peer.sending.finish_at_once(3, b"")
+        assert not peer.sending.waiting
+        assert not peer.server.takes(1)
+        assert [(each.stream_id, each.flags, each.payload) for each in peer.sent()] == [
+            (1, 1, b"x" * AT_ONCE), (3, 1, b"")
+        ]  # fmt: skip
+
+    def test_large(self) -> None:
+        """A larger one takes its turn."""
+        peer = Peer(1)
+        assert not peer.sending.finish_at_once(1, b"x" * (AT_ONCE + 1))
+        assert peer.sent() == []
+
+    def test_behind_others(self) -> None:
+        """Nobody is overtaken."""
+        peer = Peer(1, 3)
+        peer.sending.add(1, b"x")
+        assert not peer.sending.finish_at_once(3, b"y")
+        assert not peer.sending.finish_at_once(1, b"y")
+        assert peer.sent() == []
+
+    @pytest.mark.parametrize(("window", "size"), [(4, 5), (WINDOW, 101)])
+    def test_no_room(self, window: int, size: int) -> None:
+        """It waits for the window of its stream, and for that of the connection."""
+        peer = Peer(1, 3, window=window)
+        if window == WINDOW:
+            peer.sending.add(1, b"x" * (WINDOW - 100))
+            peer.sending.fill(WINDOW)
+        peer.sent()
+        assert not peer.sending.finish_at_once(3, b"y" * size)
+        assert peer.sent() == []
+        assert peer.sending.finish_at_once(3, b"y" * (size - 1))

@@ -116,7 +116,10 @@ def check_trailers(fields: Iterable[tuple[bytes, bytes]]) -> Headers:
 
 def size_of(fields: Iterable[tuple[bytes, bytes]]) -> int:
     """What fields count for against a limit (§6.5.2), in bytes."""
-    return sum(len(name) + len(value) + FIELD_OVERHEAD for name, value in fields)
+    size = 0
+    for name, value in fields:
+        size += len(name) + len(value) + FIELD_OVERHEAD
+    return size
 
 
 def _sort(fields: Iterable[tuple[bytes, bytes]]) -> tuple[dict[bytes, bytes], Headers]:

@@ -6,10 +6,15 @@ it opens.
 """
 
 from collections import deque
+from typing import Final
 
 from fairway._types import Headers
 from fairway.wire.http2 import HTTP2Connection
 from fairway.wire.http2_frames import MAX_FRAME_SIZE
+
+#: Bytes of an answer that does not have to wait for its turn: with as many as a client may have at
+#: once by default, they stay below what is written at once.
+AT_ONCE: Final = 1024
 
 
 class _Queue:
@@ -117,6 +122,24 @@ class Sending:
             queue.size += len(data)
         queue.end = end
         queue.trailers = trailers or []
+
+    def finish_at_once(self, stream_id: int, data: bytes) -> bool:
+        """Send a small and last part of a body now, if there is room and nobody waits.
+
+        Args:
+            stream_id: One that takes something, and whose end was not added.
+            data: May be empty.
+
+        Returns:
+            Whether it was sent; else :meth:`add` it.
+        """
+        connection, size = self._connection, len(data)
+        if size > AT_ONCE or self._queues:
+            return False
+        if size > min(connection.window(stream_id), connection.connection_window):
+            return False
+        connection.send_data(stream_id, data, end=True)
+        return True
 
     def forget(self, stream_id: int) -> None:
         """What waits on a stream is lost: it has ended."""

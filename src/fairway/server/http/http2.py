@@ -315,7 +315,9 @@ class MultiplexedConnection(ClockedConnection):
     ) -> None:
         """Send a part of a body, when there is room; nothing on a stream that takes no more."""
         if self.takes(stream_id) and (data or end):
-            self._sending.add(stream_id, data, end=end, trailers=trailers)
+            last = end and not trailers and not self.writing_paused
+            if not last or not self._sending.finish_at_once(stream_id, data):
+                self._sending.add(stream_id, data, end=end, trailers=trailers)
             self.schedule()
 
     def acknowledge(self, stream_id: int, size: int) -> None:
@@ -358,7 +360,8 @@ class MultiplexedConnection(ClockedConnection):
 
     def _flush(self) -> None:
         sending = self._sending
-        self._write_out()
+        if self.writing_paused or not sending.ready:
+            self._write_out()
         while sending.ready and not self.writing_paused and not self._closing:
             told = sending.fill(BATCH)
             self._write_out()
