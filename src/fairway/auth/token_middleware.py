@@ -110,7 +110,8 @@ class TokenAuthMiddleware(BaseMiddleware):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Find the user and run the inner application, or refuse the connection."""
         if scope["type"] not in GUARDED:
-            return await self.inner(scope, receive, send)
+            await self.inner(scope, receive, send)
+            return
         scope = dict(scope)
         token = self._find_token(scope)
         identity = None
@@ -121,9 +122,11 @@ class TokenAuthMiddleware(BaseMiddleware):
                 identity = await _TokenIdentity.of(token, self.verifier, self.get_user)
         except TokenRefused as refusal:
             logger.info("Refused %s %r: %s", scope["type"], scope.get("path", ""), refusal.detail)
-            return await _refuse(scope, receive, send, refusal, missing=token is None)
+            await _refuse(scope, receive, send, refusal, missing=token is None)
+            return
         if identity is None:
-            return await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, send)
+            return
         outer: Connection | None = scope.get(CONNECTION)
         if outer is not None:
             outer.release()  # the token's user counts, and not the session's
