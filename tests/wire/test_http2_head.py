@@ -8,8 +8,14 @@ from hypothesis import strategies as st
 
 from fairway._types import Headers
 from fairway.wire.http1_events import Refusal, Request
-from fairway.wire.http2_events import ErrorCode, HTTP2Limits, StreamBroken
-from fairway.wire.http2_head import HeadRefused, check_trailers, read_request, size_of
+from fairway.wire.http2_events import ErrorCode, HTTP2Limits, Limit, StreamBroken
+from fairway.wire.http2_head import (
+    HeadRefused,
+    RequestReader,
+    check_trailers,
+    read_request,
+    size_of,
+)
 from tests.wire.http2_client import CONNECT, GET, POST
 from tests.wire.streams import FUZZ
 
@@ -300,3 +306,42 @@ class TestFuzz:
         for name, value in request.headers:
             assert set(name.decode()) <= allowed
             assert not set(value) & {0, 10, 13}
+
+
+class TestAgain:
+    """The same fields as those of the request before."""
+
+    def test_same(self) -> None:
+        """They mean the same in every attribute, and what is done to one request stays there."""
+        fields = [*POST, (b"te", b"trailers"), (b"expect", b"100-continue")]
+        reader = RequestReader(HTTP2Limits())
+        for _ in range(3):
+            request = reader.read(fields, complete=False)
+            assert repr(request) == repr(read(fields, complete=False))
+            assert "Ellipsis" not in repr(request)  # which stands for what was not set
+            request.headers.append((b"x-mine", b"1"))
+            request.path = b"/elsewhere"
+
+    def test_complete(self) -> None:
+        """Whether a body follows is no matter of the fields."""
+        reader = RequestReader(HTTP2Limits())
+        assert [reader.read(GET, complete=each).has_body for each in (True, False, True)] == [
+            False, True, False
+        ]  # fmt: skip
+
+    def test_equal_is_not_the_same(self) -> None:
+        """What others may have changed since is read."""
+        reader = RequestReader(HTTP2Limits())
+        reader.read(GET, complete=True)
+        assert reader.read(changed(b":path", b"/b"), complete=True).path == b"/b"
+        assert reader.read(GET, complete=True).path == read(GET).path
+
+    def test_refused_again(self) -> None:
+        """A refusal is no request: it is one each time."""
+        reader = RequestReader(HTTP2Limits(header_size=100))
+        for _ in range(2):
+            with pytest.raises(HeadRefused) as caught:
+                reader.read(GET, complete=True)
+            assert caught.value.limit is Limit.HEADER_SIZE
+            with pytest.raises(StreamBroken):
+                reader.read([(b":path", b"/")], complete=True)

@@ -43,7 +43,7 @@ from fairway.wire.http2_events import (
 )
 from fairway.wire.http2_fields import FieldReader
 from fairway.wire.http2_frames import Frame, FrameReader, FrameType, Setting
-from fairway.wire.http2_head import HeadRefused, check_trailers, read_request, size_of
+from fairway.wire.http2_head import HeadRefused, RequestReader, check_trailers, size_of
 
 __all__ = ["HTTP2Connection"]
 
@@ -78,6 +78,7 @@ class HTTP2Connection(Engine):
         self._budget = budget
         self._reader = FrameReader()
         self._fields = FieldReader(limits.header_size)
+        self._requests = RequestReader(limits)
         self._highest = 0
         self._settled = False
         self._resets = Budget(limits.resets)
@@ -248,13 +249,7 @@ class HTTP2Connection(Engine):
             return
         self.last_stream_id = stream_id
         try:
-            if 0 < limits.header_size < size_of(fields):
-                raise HeadRefused(
-                    431,
-                    "The header fields together are larger than this server accepts.",
-                    Limit.HEADER_SIZE,
-                )
-            request = read_request(fields, complete=complete, limits=limits)
+            request = self._requests.read(fields, complete=complete)
         except HeadRefused as refused:
             stream.ignored = True
             to_head = (b":method", b"HEAD") in fields
