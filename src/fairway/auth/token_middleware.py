@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 from django.core.exceptions import ImproperlyConfigured, ObjectDoesNotExist
 
-from fairway._types import ASGIApplication, Event, Receive, Scope, Send
+from fairway._types import ASGIApplication, Event, Finished, Receive, Scope, Send
 from fairway.auth.connections import CONNECTION, REVOKED, Connection
 from fairway.auth.endings import respond_unauthorized
 from fairway.auth.guarding import GUARDED, Guard, control_message
@@ -107,11 +107,10 @@ class TokenAuthMiddleware(BaseMiddleware):
         self.renewal = renewal
         self.revalidation = Revalidation.of(revalidate)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Finished:
         """Find the user and run the inner application, or refuse the connection."""
         if scope["type"] not in GUARDED:
-            await self.inner(scope, receive, send)
-            return
+            return await self.inner(scope, receive, send)
         scope = dict(scope)
         token = self._find_token(scope)
         identity = None
@@ -122,11 +121,9 @@ class TokenAuthMiddleware(BaseMiddleware):
                 identity = await _TokenIdentity.of(token, self.verifier, self.get_user)
         except TokenRefused as refusal:
             logger.info("Refused %s %r: %s", scope["type"], scope.get("path", ""), refusal.detail)
-            await _refuse(scope, receive, send, refusal, missing=token is None)
-            return
+            return await _refuse(scope, receive, send, refusal, missing=token is None)
         if identity is None:
-            await super().__call__(scope, receive, send)
-            return
+            return await super().__call__(scope, receive, send)
         outer: Connection | None = scope.get(CONNECTION)
         if outer is not None:
             outer.release()  # the token's user counts, and not the session's
