@@ -50,3 +50,12 @@ async def test_thresholds_of_the_project(tmp_path: Path) -> None:
     """Thresholds that a project has set are kept."""
     line = "gc.set_threshold(5000, 20, 30)"
     assert await told(tmp_path, line) == "(5000, 20, 30) True"
+
+
+@pytest.mark.parametrize("thresholds", ["(0, 10, 10)", "(1000, 5, 5)"])
+def test_thresholds_from_before(thresholds: str) -> None:
+    """So are those from before the server was imported, as by Gunicorn's configuration."""
+    code = f"import gc; gc.set_threshold(*{thresholds}); from fairway.server import collector"
+    code += "; collector.settle(); print(gc.get_threshold())"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == thresholds

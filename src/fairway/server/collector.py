@@ -6,7 +6,9 @@ from typing import Final
 #: More objects than before, about, with which the oldest may be looked at again.
 NEW_OBJECTS: Final = 350_000
 
-_DEFAULT: Final = gc.get_threshold()
+#: Python's own thresholds: of 3.11 and 3.12, and of 3.13. Not read from this process, as a project
+#: may have set others before this is imported, such as in ``gunicorn.conf.py``.
+_DEFAULTS: Final = frozenset({(700, 10, 10), (2000, 10, 10)})
 
 
 def settle() -> None:
@@ -22,6 +24,6 @@ def settle() -> None:
     To be called once, when all is imported. Thresholds that the project has set stay as they are.
     """
     gc.freeze()
-    if gc.get_threshold() == _DEFAULT:
-        young, middle, old = _DEFAULT
+    young, middle, old = thresholds = gc.get_threshold()
+    if thresholds in _DEFAULTS:
         gc.set_threshold(young, middle, max(old, NEW_OBJECTS // (young * middle)))
