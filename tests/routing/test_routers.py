@@ -1,11 +1,11 @@
 """Routers by the kind of the scope, and the application that a project names."""
 
 import asyncio
+import inspect
 import sys
 from types import ModuleType
 
 import pytest
-from asgiref.sync import iscoroutinefunction
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
@@ -97,10 +97,10 @@ class TestProtocolTypeRouter:
         ):
             await call(router, "", type="lifespan")
 
-    async def test_is_like_a_coroutine_function(self) -> None:
-        """Servers take it for one, and what is wrong is said to who awaits it."""
+    async def test_is_a_coroutine_function(self) -> None:
+        """Servers that ask ``inspect``, as Hypercorn does, see it; errors are for who awaits it."""
         router = ProtocolTypeRouter({})
-        assert iscoroutinefunction(router.__call__)
+        assert inspect.iscoroutinefunction(router.__call__)
         refused = router({"type": "http"}, nothing_to_receive, nothing_to_send)
         with pytest.raises(ValueError, match=r"^No application configured for scope type 'http'$"):
             await refused

@@ -2,10 +2,9 @@
 
 import asyncio
 import importlib
-from collections.abc import Awaitable, Mapping
-from typing import Final, NoReturn
+from collections.abc import Mapping
+from typing import Final
 
-from asgiref.sync import markcoroutinefunction
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
@@ -54,9 +53,9 @@ class ProtocolTypeRouter:
         self._lives = 0
         self._sockets: set[asyncio.Task[object]] = set()
 
-    # Hands the coroutine on instead of awaiting it: 270 bytes less for each open socket.
-    @markcoroutinefunction
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[Finished]:
+    # Not one that hands the coroutine on, for 270 bytes less: Hypercorn asks inspect, which looks
+    # at nothing else in Python 3.11, whether an application is ASGI's or WSGI's.
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Finished:
         """Run the application for this type.
 
         Raises:
@@ -66,21 +65,16 @@ class ProtocolTypeRouter:
         application = self.application_mapping.get(kind)
         if application is None:
             if kind == "lifespan" and "asgi" in scope:  # a server asks, and no test
-                return self._live(receive, send)
-            return _refuse(f"No application configured for scope type {kind!r}")
+                return await self._live(receive, send)
+            raise ValueError(f"No application configured for scope type {kind!r}")
         if kind == "websocket" and self._lives and not isinstance(receive, Mailbox):
-            return self._run_watched(application, scope, receive, send)
-        return application(scope, receive, send)
-
-    async def _run_watched(
-        self, application: ASGIApplication, scope: Scope, receive: Receive, send: Send
-    ) -> Finished:
-        """Run a WebSocket's application, and know of it; our own server waits without this."""
-        task = asyncio.current_task()
-        if task is not None:
-            self._sockets.add(task)
-            task.add_done_callback(self._sockets.discard)
-        return await application(scope, receive, send)
+            task = asyncio.current_task()
+            if task is not None:  # our own server waits for them without this
+                self._sockets.add(task)
+                task.add_done_callback(self._sockets.discard)
+        running = application(scope, receive, send)
+        del scope  # an open socket keeps the innermost one
+        return await running
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """Answer the events of the lifespan protocol (ASGI, Lifespan)."""
@@ -97,11 +91,6 @@ class ProtocolTypeRouter:
                     await asyncio.wait(sockets, timeout=LAST_WORDS)
                 await send({"type": "lifespan.shutdown.complete"})
                 return
-
-
-async def _refuse(why: str) -> NoReturn:
-    """Fail when it is awaited, as coroutines do, and not when the application is called."""
-    raise ValueError(why)
 
 
 class ChannelNameRouter:
