@@ -81,6 +81,7 @@ class TestFromTheLayer:
             "channel.layer",
             "not.callable",
             "chat.unknown",
+            "mro",
         ],
     )
     def test_out_of_reach(self, kind: str) -> None:

@@ -3,7 +3,6 @@
 A message's type may come from anywhere, so it must not be able to name any method it likes.
 """
 
-import inspect
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -164,7 +163,11 @@ def _by_type(methods: dict[str, str]) -> dict[str, str]:
 
 
 def _has_method(consumer_class: type, name: str) -> bool:
-    return _is_method(inspect.getattr_static(consumer_class, name, None))
+    # Not by inspect.getattr_static(), which finds those of metaclasses, too: each class has mro().
+    for base in consumer_class.__mro__:
+        if name in vars(base):
+            return _is_method(vars(base)[name])
+    return False
 
 
 def _is_method(attribute: Any) -> bool:
