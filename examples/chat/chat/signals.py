@@ -25,6 +25,7 @@ def close_sockets(request: HttpRequest, user: User | None, **kwargs: Any) -> Non
     """Close the pages that this session still has open in other tabs."""
     if user is not None:
         over = {"type": "session.over", "session": fingerprint(request.session.session_key)}
+        request.session.flush()  # before pages load anew, which find it as it was until then
         send_from_sync(personal_group(user.pk), over)
 
 
