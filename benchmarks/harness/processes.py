@@ -144,8 +144,10 @@ def descendants(pid: int) -> list[int]:
     """The process and all that it has started, by their ids."""
     found = [pid]
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in children.read_text().split():
-            found += descendants(int(child))
+        # A thread may end between being listed and being asked.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for child in children.read_text().split():
+                found += descendants(int(child))
     return found
 
 
