@@ -230,11 +230,11 @@ class TestTurns:
         """Each turn's first call in a thread finds it without old connections."""
         with Alternating() as executor:
             async with ThreadSensitiveContext(executor=executor):
-                begin_turn = connection_turns()
-                assert begin_turn() is False
+                turns = connection_turns()
+                assert turns.begin_turn() is False
                 threads = [await get_thread() for _ in range(6)]
                 assert closed == threads[:2]
-                assert begin_turn() is False
+                assert turns.begin_turn() is False
                 threads += [await get_thread() for _ in range(6)]
                 assert closed == threads[:2] + threads[6:8]
 

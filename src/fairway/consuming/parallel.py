@@ -166,7 +166,7 @@ class Parallel(Serving):
     async def _fw_handle(self, job: Job) -> None:
         token = _from_layer_here.set(job.from_layer)
         try:
-            if connection_turns()():
+            if connection_turns().begin_turn():
                 await asyncio.sleep(0)
             await self.dispatch(job.event)
         except StopConsumer:

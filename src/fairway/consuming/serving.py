@@ -183,7 +183,7 @@ class Serving:
         finally:
             try:
                 if self._fw_connected and not self._fw_disconnected:
-                    connection_turns()()
+                    connection_turns().begin_turn()
                     await self._fw_disconnect_late(mailbox, code)
             finally:
                 await self._fw_close(mailbox, pumps)
@@ -260,7 +260,7 @@ class Serving:
 
     async def _fw_serve(self, mailbox: Mailbox) -> None:
         handled = 0
-        begin_turn = connection_turns()
+        turns = connection_turns()
         from_layers = self._fw_only_layers
         opening, ending = self._fw_opening, self._fw_ending
         while True:
@@ -276,7 +276,7 @@ class Serving:
                 handled = 0
                 await mailbox.park()
                 continue
-            if begin_turn():
+            if turns.begin_turn():
                 await asyncio.sleep(0)
             from_layer = from_layers
             if isinstance(item, bytes):

@@ -204,6 +204,10 @@ class _Submitted:
         self._future.cancel()
 
 
+#: Held while a lock is made that several threads may ask for.
+_making_lock: Final = threading.Lock()
+
+
 class LentThread(Executor):
     """The executor of one connection: one call at a time, in order, on any thread of the pool.
 
@@ -217,7 +221,7 @@ class LentThread(Executor):
 
     __slots__ = (
         "_landing",
-        "_lock",
+        "_own_lock",
         "_running",
         "_thread",
         "_waiting",
@@ -240,11 +244,19 @@ class LentThread(Executor):
         self.mailbox = mailbox
         self.pool = pool
         self.used = False
-        self._lock = threading.Lock()
+        self._own_lock: threading.Lock | None = None
         self._running = False
         self._thread = 0
         self._waiting: deque[tuple[_Errand, bool]] | None = None
         self._landing: Landing | None = None
+
+    @property
+    def _lock(self) -> threading.Lock:
+        """Its lock, which those that never run sync code do without: 88 bytes less a socket."""
+        if self._own_lock is None:
+            with _making_lock:
+                self._own_lock = self._own_lock or threading.Lock()
+        return self._own_lock
 
     @property
     def thread(self) -> int | None:
