@@ -76,8 +76,8 @@ _GRANIAN = (
 )
 _GRANIAN_ASGI = _GRANIAN + "--interface asgi {application}"
 _HYPERCORN = (
-    "-m hypercorn --bind 127.0.0.1:{port} --workers 1 --worker-class uvloop --log-level warning "
-    "{application}"
+    "-m hypercorn --config peers/hypercorn.toml --bind 127.0.0.1:{port} --workers 1 "
+    "--worker-class uvloop --log-level warning {application}"
 )
 _DAPHNE = "-m daphne -b 127.0.0.1 -p {port} -v 0 {application}"
 _GUNICORN = f"-m gunicorn -b 127.0.0.1:{{port}} -w 1 --log-level warning {WSGI} "
