@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import Any, Final, ParamSpec, TypeVar, TypeVarTuple, overload
+from typing import Any, Final, ParamSpec, Protocol, TypeVar, TypeVarTuple, overload
 
 from asgiref.sync import AsyncToSync, SyncToAsync, sync_to_async
 from django.conf import settings
@@ -274,6 +274,13 @@ _turns = itertools.count(1)
 _thread = threading.local()
 
 
+class Turns(Protocol):
+    """What keeps old connections from the handlers of one connection, or of all of them."""
+
+    def begin_turn(self) -> bool:
+        """A handler begins; returns whether it has to give the event loop one turn before."""
+
+
 class FreshThread(Executor):
     """The executor of one connection, whose threads begin each turn without old connections.
 
@@ -382,7 +389,7 @@ def _forget_failure(check: "asyncio.Task[None]") -> None:
 _shared_thread = TimedCheck()
 
 
-def connection_turns() -> "FreshThread | TimedCheck":
+def connection_turns() -> Turns:
     """Return what a consumer tells when a handler begins, so that it meets no old connection.
 
     It is for the async methods of models, and takes no hop for each message. Under Fairway's server

@@ -253,10 +253,13 @@ class LentThread(Executor):
     @property
     def _lock(self) -> threading.Lock:
         """Its lock, which those that never run sync code do without: 88 bytes less a socket."""
-        if self._own_lock is None:
+        lock = self._own_lock
+        if lock is None:
             with _making_lock:
-                self._own_lock = self._own_lock or threading.Lock()
-        return self._own_lock
+                lock = self._own_lock
+                if lock is None:
+                    lock = self._own_lock = threading.Lock()
+        return lock
 
     @property
     def thread(self) -> int | None:
