@@ -207,3 +207,14 @@ def test_claims_are_of_scenarios() -> None:
         lanes = known[name].lanes
         assert ours in [each.name for each in lanes]
         assert against in [each.contender for each in lanes]
+
+
+def test_no_path_of_a_machine() -> None:
+    """The commands of stored results mean the same wherever somebody repeats them."""
+    commands = [
+        contender["command"]
+        for path in published.RESULTS.glob("*.json")
+        for contender in json.loads(path.read_text())["contenders"].values()
+    ]
+    assert commands
+    assert [each for each in commands if " /" in f" {each}"] == []

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from harness.build import (
-    BENCHMARKS,
     Environment,
     compile_program,
     fairway_environment,
@@ -59,7 +58,7 @@ def on_node(name: str, program: str, *, refresh: bool) -> Contender:
     environment = node_environment(refresh=refresh)
     return Contender(
         name=name,
-        words=("node", str(BENCHMARKS / "peers" / program), "{port}"),
+        words=("node", f"peers/{program}", "{port}"),
         environment={"NODE_PATH": str(environment.modules)},
         versions=environment.versions,
     )
