@@ -5,7 +5,7 @@ import contextvars
 import gc
 import threading
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -18,17 +18,6 @@ from tests.server.running import DEADLINE, Logs, until
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 local = Local()
-
-
-@pytest.fixture
-def pool() -> Iterator[ThreadPool]:
-    """Two threads."""
-    pool = ThreadPool(2)
-    yield pool
-    pool.close()
-    for thread in pool._threads:
-        thread.join(DEADLINE)
-        assert not thread.is_alive()
 
 
 @pytest.fixture

@@ -27,17 +27,6 @@ from tests.wire.client import close, text
 T = TypeVar("T")
 
 
-@pytest.fixture
-def pool() -> Iterator[ThreadPool]:
-    """Two threads."""
-    pool = ThreadPool(2)
-    yield pool
-    pool.close()
-    for thread in pool._threads:
-        thread.join(DEADLINE)
-        assert not thread.is_alive()
-
-
 def result(future: "Future[T]") -> T:
     """What a call returned."""
     return future.result(DEADLINE)
