@@ -57,6 +57,11 @@ MOVE_IT = (
     'URLRouter("myapp.routing") imports them when Django is ready.'
 )
 
+NAME_IT = (
+    'Above it, write os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings") as startproject '
+    "does, or set that variable where the server is started."
+)
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
@@ -104,6 +109,19 @@ SERVERS = {
 }
 
 
+def served(project: Project, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """What became of a server that cannot start."""
+    return subprocess.run(
+        [sys.executable, "-m", *SERVERS["fairway"]],
+        cwd=project.directory,
+        env=environment() | variables,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+
+
 class TestImportOrder:
     """Consumers, and so models, imported before Django is set up."""
 
@@ -117,15 +135,7 @@ class TestImportOrder:
         self, project: Project, settings_module: dict[str, str]
     ) -> None:
         """The server says which line to move, and where to."""
-        done = subprocess.run(
-            [sys.executable, "-m", *SERVERS["fairway"]],
-            cwd=project.directory,
-            env=environment() | settings_module,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-        )
+        done = served(project, settings_module)
         assert done.returncode == 1
         lines = done.stderr.strip().splitlines()
         assert "AppRegistryNotReady" in done.stderr or "settings are not configured" in done.stderr
@@ -134,6 +144,35 @@ class TestImportOrder:
             "    from chat import routing",
             MOVE_IT,
         ]
+
+    def test_nothing_names_the_settings(self, project: Project) -> None:
+        """An ``asgi.py`` without Django's line for the settings is told which one, and where."""
+        project.write(
+            "asgi.py",
+            "from fairway.http import get_asgi_application\napplication = get_asgi_application()\n",
+        )
+        done = served(project, {})
+        assert done.returncode == 1
+        place = f"{project.directory / 'asgi.py'}:2"
+        assert done.stderr.strip().splitlines()[-3:] == [
+            f"{place} sets Django up, and nothing says with which settings:",
+            "    application = get_asgi_application()",
+            NAME_IT,
+        ]
+
+    def test_an_app_is_not_ready(self, project: Project) -> None:
+        """Models that an app imports too early are not told as a line of ``asgi.py`` to move."""
+        project.write(
+            "asgi.py",
+            "from fairway.http import get_asgi_application\napplication = get_asgi_application()\n",
+        )
+        project.write("early/__init__.py", "from django.contrib.auth.models import User")
+        installed(project, "early", "django.contrib.auth", "django.contrib.contenttypes")
+        done = served(project, {"DJANGO_SETTINGS_MODULE": "settings"})
+        assert done.returncode == 1
+        assert done.stderr.strip().splitlines()[-1] == (
+            "django.core.exceptions.AppRegistryNotReady: Apps aren't loaded yet."
+        )
 
     def test_check_deploy_names_the_line(self, project: Project) -> None:
         """``check --deploy`` finds it before the server does."""

@@ -56,26 +56,36 @@ def load_application(path: str) -> ASGIApplication:
 
 
 def _set_up_note(error: Exception, module_name: str) -> str:
-    """What to move if models are imported before Django is set up; "" for other errors.
+    """What to write or to move if Django is not set up in time; "" for other errors.
 
     The server knows nothing of Django but these errors by their names.
     """
     name = type(error).__name__
-    too_early = name == "AppRegistryNotReady" or (
-        name == "ImproperlyConfigured" and "settings are not configured" in str(error)
-    )
+    unnamed = name == "ImproperlyConfigured" and "settings are not configured" in str(error)
+    too_early = unnamed or name == "AppRegistryNotReady"
     module = importlib.util.find_spec(module_name) if too_early else None
     if module is None:
         return ""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if frame.filename == module.origin:
-            return (
-                f"{frame.filename}:{frame.lineno} imports models before Django is set up:\n"
-                f"    {frame.line}\n"
-                "Move that line below get_asgi_application(), or give the router the path of the "
-                'routes: URLRouter("myapp.routing") imports them when Django is ready.'
-            )
-    return ""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if frame.filename == module.origin]
+    if not ours:
+        return ""
+    place, line = f"{ours[-1].filename}:{ours[-1].lineno}", ours[-1].line
+    if not any(frame.name == "get_asgi_application" for frame in frames):
+        return (
+            f"{place} imports models before Django is set up:\n    {line}\n"
+            "Move that line below get_asgi_application(), or give the router the path of the "
+            'routes: URLRouter("myapp.routing") imports them when Django is ready.'
+        )
+    if not unnamed:  # an app that is being loaded imports another's models: nothing to move here
+        return ""
+    package = module_name.rpartition(".")[0]
+    settings = f"{package}.settings" if package else "settings"
+    return (
+        f"{place} sets Django up, and nothing says with which settings:\n    {line}\n"
+        f'Above it, write os.environ.setdefault("DJANGO_SETTINGS_MODULE", "{settings}") as '
+        "startproject does, or set that variable where the server is started."
+    )
 
 
 def check_application(found: object, path: str) -> None:
