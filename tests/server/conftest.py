@@ -24,6 +24,7 @@ ON_BOTH_LOOPS = {
     "http/test_patience",
     "http/test_http2",
     "http/test_http2_clock",
+    "http/test_http2_endings",
     "http/test_http2_stream",
     "http/test_http2_websocket",
     "http/test_stream",

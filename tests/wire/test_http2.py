@@ -237,6 +237,8 @@ class TestStreams:
         peer.request(3)
         assert peer.say(client.data(1, b"x")) == [StreamReset(1, ErrorCode.STREAM_CLOSED, False)]
         assert peer.resets() == [(1, ErrorCode.STREAM_CLOSED)]
+        assert peer.say(client.data(1, b"x")) == []
+        assert peer.sent() == []
         assert peer.say(peer.speaker.headers(3)) == [StreamReset(3, ErrorCode.STREAM_CLOSED, False)]
         assert peer.resets() == [(3, ErrorCode.STREAM_CLOSED)]
         peer.request(5)
@@ -254,14 +256,123 @@ class TestStreams:
         )
 
     def test_on_its_way(self, peer: Peer) -> None:
-        """What was on its way when the server reset a stream does no harm, and gives room back."""
+        """What was on its way when the server reset a stream is discarded without an answer."""
         peer.upload()
         peer.server.reset(1, ErrorCode.NO_ERROR)
         assert peer.resets() == [(1, ErrorCode.NO_ERROR)]
-        late = client.data(1, b"x" * 10_000) + client.window_update(1, 5) + client.reset(1)
-        assert peer.say(late) == []
-        assert {each.kind for each in peer.sent()} <= {RST_STREAM, WINDOW_UPDATE}
+        late = [client.data(1, b"x" * 10_000), client.window_update(1, 5),
+                client.data(1, b"x", end=True), client.reset(1)]  # fmt: skip
+        for sent in late:
+            assert peer.say(sent) == []
+            assert peer.sent() == []
         peer.request(3)
+
+    def test_trailers_on_their_way(self, peer: Peer) -> None:
+        """Fields are read, as they change what later ones mean, and discarded."""
+        peer.upload()
+        peer.server.reset(1, ErrorCode.CANCEL)
+        peer.resets()
+        assert peer.say(peer.speaker.headers(1, [(b"x-new", b"remembered")])) == []
+        assert peer.sent() == []
+        (event,) = peer.say(peer.speaker.headers(3, [*GET, (b"x-new", b"remembered")]))
+        assert isinstance(event, RequestReceived)
+        assert event.request.headers[-1] == (b"x-new", b"remembered")
+
+    def test_on_its_way_after_an_early_answer(self, peer: Peer) -> None:
+        """So it is where the answer came before its request was complete (§8.1)."""
+        peer.upload()
+        peer.server.send_fields(1, [(b":status", b"413")], end=True)
+        assert peer.say(client.data(1, b"still taken")) == [BodyReceived(1, b"still taken", 11)]
+        peer.server.reset(1, ErrorCode.NO_ERROR)
+        assert [each.kind for each in peer.sent()] == [HEADERS, RST_STREAM]
+        assert peer.say(client.data(1, b"x", end=True)) == []
+        assert peer.sent() == []
+
+    def test_room_on_its_way(self) -> None:
+        """What is discarded counts in the window of the connection, which gets it back."""
+        peer = Peer(connection_window=65_535)
+        for stream_id in range(1, 21, 2):
+            peer.upload(stream_id)
+            peer.server.reset(stream_id, ErrorCode.CANCEL)
+            for _ in range(2):
+                assert peer.say(frame(DATA, PADDED, stream_id, b"\x09" + b"x" * 15_009)) == []
+        given = [each.number for each in peer.sent() if each.kind == WINDOW_UPDATE]
+        assert sum(given) > 20 * 15_010 - 65_535
+        assert peer.server.inbound_window == 65_535 - 20 * 15_010 + sum(given)
+
+    def test_too_much_on_its_way(self) -> None:
+        """More than that window breaks the connection, whatever the stream (§6.9.1)."""
+        peer = Peer(connection_window=65_535)
+        peer.upload(1)
+        for _ in range(3):
+            peer.say(client.data(1, b"x" * 16_384))
+        peer.server.reset(1, ErrorCode.CANCEL)
+        failed(
+            peer,
+            client.data(1, b"x" * 16_384),
+            ErrorCode.FLOW_CONTROL_ERROR,
+            "Flow control window shrunk below 0.",
+        )
+
+    def test_small_parts_on_their_way(self) -> None:
+        """A client that speaks often does not pay for what it could not know."""
+        peer = Peer(control_frames=20, stream_window=1000)
+        peer.upload()
+        peer.server.reset(1, ErrorCode.CANCEL)
+        peer.resets()
+        for _ in range(1000):
+            assert peer.say(client.data(1, b"x")) == []
+        assert peer.sent() == []
+
+    def test_badly_padded_on_its_way(self, peer: Peer) -> None:
+        """More padding than payload is an error of the connection, whatever the stream (§6.1)."""
+        peer.upload()
+        peer.server.reset(1, ErrorCode.CANCEL)
+        detail = "A frame's padding is longer than the frame."
+        failed(peer, frame(DATA, PADDED, 1, b"\x03ab"), ErrorCode.PROTOCOL_ERROR, detail)
+
+    @pytest.mark.parametrize("how", ["both", "client", "never"])
+    def test_data_on_a_closed_stream(self, how: str, peer: Peer) -> None:
+        """Data on a stream that its client knows to have ended is answered by a reset, once (§6.1).
+
+        It was ended by both sides, or reset by its client, or left out, which is the same (§5.1.1).
+        """
+        if how != "never":
+            peer.request()
+        if how == "both":
+            peer.server.send_fields(1, [(b":status", b"204")], end=True)
+        if how == "client":
+            peer.say(client.reset(1))
+        peer.request(3)
+        peer.sent()
+        for _ in range(3):
+            assert peer.say(client.data(1, b"x")) == []
+        assert peer.resets() == [(1, ErrorCode.STREAM_CLOSED)]
+        peer.request(5)
+
+    def test_fields_after_a_reset(self, peer: Peer) -> None:
+        """So are fields on a stream that its client has reset."""
+        peer.upload()
+        peer.say(client.reset(1))
+        for _ in range(3):
+            assert peer.say(peer.speaker.headers(1, [(b"x", b"y")])) == []
+        assert peer.resets() == [(1, ErrorCode.STREAM_CLOSED)]
+
+    @pytest.mark.parametrize("make", [client.reset, lambda each: client.window_update(each, 1)])
+    @pytest.mark.parametrize("how", ["both", "client", "server"])
+    def test_crossing(self, how: str, make: Callable[[int], bytes], peer: Peer) -> None:
+        """RST_STREAM and WINDOW_UPDATE may come after any end, and are never answered."""
+        peer.request()
+        if how == "both":
+            peer.server.send_fields(1, [(b":status", b"204")], end=True)
+        elif how == "client":
+            peer.say(client.reset(1))
+        else:
+            peer.server.reset(1, ErrorCode.CANCEL)
+        peer.sent()
+        for _ in range(3):
+            assert peer.say(make(1)) == []
+        assert peer.sent() == []
 
     def test_too_many(self) -> None:
         """A stream beyond the limit is refused, so that it can be tried again (§5.1.2)."""
@@ -788,20 +899,30 @@ class TestLimits:
             lambda: frame(0x99),
             lambda: frame(GOAWAY, 0, 0, bytes(8)),
             lambda: client.data(3, b"x"),
+            lambda: client.data(3, b""),
+            lambda: client.data(5, b"x"),
             lambda: client.reset(3),
         ],
         ids=["PING", "SETTINGS", "empty DATA", "DATA padded with nothing", "DATA of padding",
              "WINDOW_UPDATE", "WINDOW_UPDATE of a stream",
-             "PRIORITY", "unknown", "GOAWAY", "DATA on a closed stream", "RST_STREAM again"],
+             "PRIORITY", "unknown", "GOAWAY", "DATA beyond the room of a reset stream",
+             "empty DATA on a reset stream", "DATA on a closed stream", "RST_STREAM again"],
     )  # fmt: skip
     def test_floods(self, make: Callable[[], bytes]) -> None:
         """Frames that carry nothing end the connection if there are too many of them."""
-        peer = Peer(control_frames=20)
+        peer = Peer(control_frames=20, stream_window=1000)
         peer.upload(1)
         peer.upload(3)
+        peer.say(client.data(3, b"x" * 400))
         peer.server.reset(3, ErrorCode.NO_ERROR)
+        peer.say(client.data(3, b"x" * 600))
+        peer.upload(5)
+        peer.say(client.data(5, end=True))
+        peer.server.send_fields(5, [(b":status", b"204")], end=True)
         peer.sent()
-        for _ in range(19):  # one was for the SETTINGS of the hello
+        peer.now += 100.0
+        peer.say(client.ping())
+        for _ in range(19):  # one was for the PING
             peer.say(make())
             assert not peer.server.failed
         detail = "There were too many frames that carry nothing."

@@ -7,7 +7,7 @@ from fairway.wire.http2 import HTTP2Connection
 from fairway.wire.http2_events import ConnectionFailed, Event, HTTP2Limits, StreamReset
 from fairway.wire.http2_sending import Sending
 from tests.wire import http2_client as client
-from tests.wire.http2_client import CONNECT, GET, POST, Speaker, frame
+from tests.wire.http2_client import CONNECT, GET, POST, Frame, Speaker, frame
 from tests.wire.streams import FUZZ
 
 HELLO = client.PREFACE + client.settings()
@@ -46,6 +46,12 @@ def check(server: HTTP2Connection, events: list[Event]) -> None:
     assert server.open_streams <= 4
 
 
+def check_resets(sent: list[Frame]) -> None:
+    """A stream is reset once at most: it "SHOULD NOT" be more often, §5.4.2, and is not."""
+    reset = [each.stream_id for each in sent if each.kind == client.RST_STREAM]
+    assert len(reset) == len(set(reset))
+
+
 class TestFuzz:
     """Nothing is raised, and what is said is whole frames."""
 
@@ -56,7 +62,7 @@ class TestFuzz:
         server = HTTP2Connection(LIMITS)
         server.start()
         check(server, server.receive_data(HELLO + data, 0.0))
-        Speaker().receive(server.data_to_send())
+        check_resets(Speaker().receive(server.data_to_send()))
 
     @FUZZ
     @given(st.lists(SENSIBLE, max_size=25), st.integers(1, 60))
@@ -83,7 +89,9 @@ class TestFuzz:
         # An oversized frame is known before the frames in front of it were told.
         if not whole.failed:
             assert repr(pieces) == repr(events)
-            assert parts.data_to_send() == whole.data_to_send()
+            told = whole.data_to_send()
+            assert parts.data_to_send() == told
+            check_resets(Speaker().receive(told))
 
     @FUZZ
     @given(st.lists(SENSIBLE, max_size=20))
@@ -95,6 +103,7 @@ class TestFuzz:
         sending = Sending(server)
         server.receive_data(HELLO, 0.0)
         begun: set[int] = set()
+        told: list[Frame] = []
         for each in sent:
             if isinstance(each, tuple):
                 _, stream_id, fields, end = each
@@ -114,4 +123,5 @@ class TestFuzz:
                     server.send_fields(stream_id, [(b":status", b"200")])
                     sending.add(stream_id, b"x" * 40_000, end=stream_id % 4 == 1)
             sending.fill(100_000)
-            speaker.receive(server.data_to_send())
+            told += speaker.receive(server.data_to_send())
+            check_resets(told)

@@ -1,7 +1,7 @@
 """What happens on streams, as h2's table keeps it: RFC 9113 §5.1 and §6.9."""
 
 import pytest
-from h2.exceptions import ProtocolError
+from h2.exceptions import FlowControlError, ProtocolError
 
 from fairway.wire.http2_frames import PREFACE
 from fairway.wire.http2_table import StreamTable
@@ -38,6 +38,19 @@ def test_windows(table: StreamTable) -> None:
         table.data_sent(1, 536, end=True)
     table.data_sent(1, 535, end=False)
     table.data_sent(1, 0, end=True)
+
+
+def test_discarded(table: StreamTable) -> None:
+    """What a client sends too late takes room on the connection, which is given back."""
+    table.begin(1, complete=False)
+    table.reset_stream(1)
+    table.clear_outbound_data_buffer()
+    table.data_discarded(1, 32_000)
+    assert table.inbound_flow_control_window == 33_535
+    table.data_discarded(1, 10_000)
+    assert table.inbound_flow_control_window == 65_535
+    with pytest.raises(FlowControlError):
+        table.data_discarded(1, 65_536)
 
 
 @pytest.mark.parametrize("complete", [True, False])

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Final
 
 import h2.events
-from h2.exceptions import ProtocolError, StreamClosedError
+from h2.exceptions import FlowControlError, ProtocolError, StreamClosedError
 
 from fairway._types import Headers
 from fairway.wire import http2_frames as frames
@@ -52,6 +52,9 @@ _READ_SETTINGS: Final = frozenset(
     {Setting.HEADER_TABLE_SIZE, Setting.ENABLE_PUSH, Setting.INITIAL_WINDOW_SIZE,
      Setting.MAX_FRAME_SIZE, Setting.ENABLE_CONNECT_PROTOCOL}
 )  # fmt: skip
+
+#: "A sender MUST NOT allow a flow-control window to exceed 2**31-1 octets", §6.9.1.
+_LARGEST_WINDOW: Final = 2**31 - 1
 
 _DEFAULT_LIMITS: Final = HTTP2Limits()
 
@@ -173,12 +176,15 @@ class HTTP2Connection(Engine):
         try:
             return self._h2.receive_data(data)
         except ProtocolError as error:
-            self._h2.clear_outbound_data_buffer()  # a GOAWAY that says less than ours
-            if isinstance(error, StreamClosedError):
-                detail = "A frame is for a stream that has ended."
-            else:
-                detail = f"{str(error).rstrip('.')}."
-            raise ConnectionBroken(ErrorCode(int(error.error_code)), detail) from None
+            raise self._refused_by_h2(error) from None
+
+    def _refused_by_h2(self, error: ProtocolError) -> ConnectionBroken:
+        self._h2.clear_outbound_data_buffer()  # a GOAWAY that says less than ours
+        if isinstance(error, StreamClosedError):
+            detail = "A frame is for a stream that has ended."
+        else:
+            detail = f"{str(error).rstrip('.')}."
+        return ConnectionBroken(ErrorCode(int(error.error_code)), detail)
 
     def _charge(self) -> None:
         """Another frame has come that carries nothing."""
@@ -233,7 +239,10 @@ class HTTP2Connection(Engine):
             self._on_trailers(found.stream_id, fields, complete, events)
         else:
             self._charge()
-            self._show_fields(found.stream_id, complete)  # h2 knows how it ended, so what to say
+            if found.stream_id not in self._discarding:
+                # h2 knows how it ended: resets it, or ends the connection
+                self._show_fields(found.stream_id, complete)
+                self._discarding.add(found.stream_id, 0)
 
     def _begin(self, stream_id: int, fields: Headers, complete: bool, events: list[Event]) -> None:
         self._highest = stream_id
@@ -304,18 +313,13 @@ class HTTP2Connection(Engine):
         self._check_begun(found)
         stream_id, size = found.stream_id, len(found.payload)
         ends = bool(found.flags & frames.END_STREAM)
-        padded = found.flags & frames.PADDED
-        if not ends and (not size or (padded and found.payload[0] + 1 == size)):
+        data = frames.without_padding(found)
+        if not ends and not data:
             self._charge()
         stream = self._streams.get(stream_id)
         if stream is None or not stream.receiving:
-            # h2 gives it back to the window of the connection, and resets.
-            self._charge()
-            self._feed(found.serialize())
-            if stream is not None:
-                self._ended(StreamReset(stream_id, ErrorCode.STREAM_CLOSED, False), events)
+            self._discard(stream_id, size)
             return
-        data = frames.without_padding(found)
         self._feed(found.serialize())
         stream.received += len(data)
         if stream.ignored:
@@ -338,6 +342,26 @@ class HTTP2Connection(Engine):
                 events.append(BodyEnded(stream_id))
         if ends:
             self._received_all(stream_id)
+
+    def _discard(self, stream_id: int, size: int) -> None:
+        """A part of a body has come on a stream that takes none.
+
+        If the server has reset the stream, its client may not have known that. Otherwise the server
+        "MUST respond with a stream error … of type STREAM_CLOSED" (§6.1).
+        """
+        try:
+            self._h2.data_discarded(stream_id, size)
+        except FlowControlError as error:
+            raise self._refused_by_h2(error) from None
+        if stream_id in self._discarding:
+            if not self._discarding.explain(stream_id, size):
+                self._charge()
+            return
+        self._charge()
+        if stream_id in self._streams:
+            raise StreamBroken(ErrorCode.STREAM_CLOSED, "The stream was ended by its client.")
+        self._write(frames.rst_stream(stream_id, ErrorCode.STREAM_CLOSED))
+        self._discarding.add(stream_id, 0)
 
     def _is_too_large(self, stream: Stream) -> bool:
         # What is in a tunnel is no body, and has limits of its own.
@@ -440,15 +464,15 @@ class HTTP2Connection(Engine):
             self._check_begun(found)
             if stream_id not in self._streams:
                 return  # it was on its way when the stream ended, §6.9
-        if not int.from_bytes(found.payload) & (2**31 - 1):
+        increment = int.from_bytes(found.payload) & _LARGEST_WINDOW
+        if not increment:
             if not stream_id:
                 raise ConnectionBroken(
                     ErrorCode.PROTOCOL_ERROR, "A WINDOW_UPDATE frame opens nothing."
                 )
             raise StreamBroken(ErrorCode.PROTOCOL_ERROR, "A WINDOW_UPDATE frame opens nothing.")
-        for event in self._feed(found.serialize()):
-            if isinstance(event, h2.events.StreamReset):
-                # "MUST terminate … the stream", not the connection, §6.9.1
-                self._ended(StreamReset(stream_id, ErrorCode.FLOW_CONTROL_ERROR, False), events)
-                return
+        if stream_id and self.window(stream_id) + increment > _LARGEST_WINDOW:
+            # "MUST terminate … the stream", not the connection, §6.9.1
+            raise StreamBroken(ErrorCode.FLOW_CONTROL_ERROR, "A window is larger than 2**31 - 1.")
+        self._feed(found.serialize())
         events.append(WindowOpened(stream_id))

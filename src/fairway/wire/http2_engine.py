@@ -16,6 +16,7 @@ from fairway.wire import http2_frames as frames
 from fairway.wire.http2_budget import Budget
 from fairway.wire.http2_events import ErrorCode, HTTP2Limits
 from fairway.wire.http2_frames import FrameType, Setting
+from fairway.wire.http2_resets import ResetStreams
 from fairway.wire.http2_table import StreamTable
 
 #: The window of a connection before anybody opens it (§6.9.2).
@@ -75,6 +76,7 @@ class Engine:
         self._h2 = StreamTable()
         self._out = bytearray()
         self._streams: dict[int, Stream] = {}
+        self._discarding = ResetStreams()
         self._closing = False  # no more streams are taken
         self._control = Budget(limits.control_frames)
 
@@ -186,9 +188,12 @@ class Engine:
 
     def reset(self, stream_id: int, code: ErrorCode) -> None:
         """End a stream now (§5.4.2); one that has ended already is left as it is."""
-        if self._streams.pop(stream_id, None) is not None:
+        stream = self._streams.pop(stream_id, None)
+        if stream is not None:
             with contextlib.suppress(StreamClosedError):  # both sides have just said their last
+                room = self._h2.streams[stream_id].inbound_flow_control_window
                 self._h2.reset_stream(stream_id, code)
+                self._discarding.add(stream_id, room if stream.receiving else 0)
 
     def warn(self) -> None:
         """Say that the connection will end; what is on its way is still served (§6.8).

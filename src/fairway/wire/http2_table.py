@@ -98,6 +98,21 @@ class StreamTable(H2Connection):
         if end:
             self._end(stream_id)
 
+    def data_discarded(self, stream_id: int, size: int) -> None:
+        """The client sends a part of a body that nobody takes: its room is given back at once.
+
+        "the content of DATA frames counts toward the connection flow-control window" (§5.1).
+
+        Args:
+            stream_id: One that the client has ended, or that has ended altogether.
+            size: In bytes, with padding.
+
+        Raises:
+            FlowControlError: There is less room in the window of the connection.
+        """
+        self._inbound_flow_control_window_manager.window_consumed(size)
+        self.acknowledge_received_data(size, stream_id)
+
     def _end(self, stream_id: int) -> None:
         stream = self.streams[stream_id]
         stream.state_machine.process_input(StreamInputs.SEND_END_STREAM)

@@ -23,7 +23,8 @@ class Answer:
 
     Attributes:
         interim: Statuses of interim responses.
-        reset: The code with which the stream was reset, or None.
+        reset: The code with which the stream was reset last, or None.
+        resets: The codes of all its resets.
         ended: Whether the server has ended it.
     """
 
@@ -32,6 +33,7 @@ class Answer:
     trailers: Headers = dataclasses.field(default_factory=list)
     interim: list[int] = dataclasses.field(default_factory=list)
     reset: int | None = None
+    resets: list[int] = dataclasses.field(default_factory=list)
     ended: bool = False
 
     @property
@@ -63,6 +65,7 @@ class Answer:
             self.body += frame.payload
         elif frame.kind == h2.RST_STREAM:
             self.reset = frame.number
+            self.resets.append(frame.number)
         self.ended = self.ended or frame.ends
 
 
