@@ -205,20 +205,19 @@ def serve(
             server = Server(application, config, access_log=log, listeners=listeners, name=name)
             server.worker = assignment.place
             line = Line(assignment.line, server.stop)
-            server.ready = _as_worker(server, config, line)
+            server.ready = _settled(server, _as_worker(server, config, line))
             stack.callback(lambda: _report(server, line))
         else:
             server = Server(application, config, access_log=log, notify=notify)
-            server.ready = lambda: announce(server.addresses)
-        server.ready = _settled(server.ready)
+            server.ready = _settled(server, lambda: announce(server.addresses))
         server.run()
 
 
-def _settled(ready: Callable[[], None]) -> Callable[[], None]:
+def _settled(server: Server, ready: Callable[[], None]) -> Callable[[], None]:
     """What a process that serves and nothing else does when it is ready."""
 
     def settle_first() -> None:
-        collector.settle()
+        collector.settle(lambda: len(server.connections))
         ready()
 
     return settle_first

@@ -134,7 +134,9 @@ class FairwayWorker(Worker):
     # ------------------------------------------------------------------ while it serves
 
     def _begin(self) -> None:
-        collector.settle()
+        server = self._server
+        assert server is not None
+        collector.settle(lambda: len(server.connections))
         self._beat(asyncio.get_running_loop())
 
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
