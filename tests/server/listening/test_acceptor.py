@@ -171,6 +171,15 @@ class TestCounting:
         assert message.startswith("ERROR Cannot serve a connection")
 
 
+async def test_no_delay(serve: Serve) -> None:
+    """What is written goes out at once, and waits for no acknowledgement (TCP_NODELAY)."""
+    running = await serve(path)
+    await (await running.connect()).fetch()
+    (connection,) = running.connections
+    sock = connection.transport.get_extra_info("socket")
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+
+
 def is_gone(sock: socket.socket) -> bool:
     """Whether the server has closed its end altogether, and does not only send no more."""
     try:

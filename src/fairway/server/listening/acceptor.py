@@ -43,6 +43,8 @@ _STARVED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EN
 #: What it says of a connection that has gone before it was taken (accept(2)).
 _GONE: Final = frozenset({errno.ECONNABORTED, errno.EINTR, errno.EPERM, errno.EPROTO})
 
+_INTERNET: Final = frozenset({socket.AF_INET, socket.AF_INET6})
+
 
 class Kind(NamedTuple):
     """What a listening socket is, and all that come from it."""
@@ -115,7 +117,10 @@ class Acceptor:
         self._listener = listener
         self.factory = factory
         self._encrypted = listener.tls is not None
-        self._kind = Kind(listener.sock.family, listener.sock.type, listener.sock.proto)
+        sock = listener.sock
+        # asyncio turns Nagle's delay of up to 40 ms off for what says that it is TCP.
+        proto = socket.IPPROTO_TCP if sock.family in _INTERNET else sock.proto
+        self._kind = Kind(sock.family, sock.type, proto)
         self._batch = 1
         self._greeting: set[asyncio.Task[Any]] = set()
         self._farewells: deque[socket.socket] = deque()
