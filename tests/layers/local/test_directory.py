@@ -57,13 +57,34 @@ class TestPreparing:
         Directory(path).prepare()  # and found
 
     def test_for_a_group(self, path: Path) -> None:
-        """A mode may let in the users of a group."""
+        """A mode may let in the users of a group, to which belongs what each of them makes."""
         old = os.umask(0o077)
         try:
             Directory(path, 0o770, shared=True).prepare()
         finally:
             os.umask(old)
-        assert stat.S_IMODE(path.stat().st_mode) == 0o770
+        assert stat.S_IMODE(path.stat().st_mode) == 0o2770
+
+    def test_of_a_group_that_would_have_nothing(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Where files get the groups of those who make them, the log says how to change that."""
+        path.mkdir()
+        path.chmod(0o770)
+        directory = Directory(path, 0o770, shared=True)
+        directory.prepare()  # its group is this process's own
+        assert caplog.messages == []
+        monkeypatch.setattr(os, "getegid", lambda: 4_000_000)
+        directory.prepare()
+        (warning,) = caplog.messages
+        assert warning == (
+            f"What user {user_name()} makes in the directory {path} of the local channel layer "
+            "does not belong to its group, whose other users cannot reach it. "
+            f"Do: chmod g+s {path}"
+        )
+        path.chmod(0o2770)
+        directory.prepare()
+        assert len(caplog.messages) == 1
 
     @pytest.mark.parametrize(
         ("make", "why"),
@@ -143,6 +164,20 @@ class TestPreparing:
         directory.check_file(file)
         make(file)  # type: ignore[operator]  # one of the lambdas
         with pytest.raises(ChannelLayerUnavailable, match=f"holds queues.sqlite3, {who}, which"):
+            directory.check_file(file)
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+    def test_file_of_another_user_of_the_group(self, path: Path) -> None:
+        """Where the directory is for a group, any of its users may have made the file."""
+        directory = Directory(path, 0o770, shared=True)
+        directory.prepare()
+        file = path / "queues.sqlite3"
+        file.touch()
+        file.chmod(0o660)
+        os.chown(file, 4_000_000, -1)
+        directory.check_file(file)
+        file.chmod(0o666)
+        with pytest.raises(ChannelLayerUnavailable, match="of user 4000000 and mode 666, which"):
             directory.check_file(file)
 
     def test_processes_of_another_user(

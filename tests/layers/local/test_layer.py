@@ -6,8 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,12 @@ from fairway.layers.codec import decode
 from fairway.testing.conformance import ProcessesConformance
 from fairway.testing.peer import Peer
 
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be any user")
+
 PATH = "FAIRWAY_TEST_MESH"
 PEER = f"{__name__}:make_layer"
+ADAS_PEER = f"{PEER}_of_ada"
+MEIS_PEER = f"{PEER}_of_mei"
 
 
 class WatchedLayer(LocalChannelLayer):
@@ -47,6 +52,27 @@ class WatchedLayer(LocalChannelLayer):
 def make_layer() -> WatchedLayer:
     """The layer of another process."""
     return WatchedLayer(path=os.environ[PATH], capacity=5, group_expiry=600)
+
+
+#: A group, and two users of it who have groups of their own as well; no system has them.
+GROUP, ADA, MEI = 4_000_000, 4_000_001, 4_000_002
+
+
+def become(user: int) -> WatchedLayer:
+    """The layer of a process that another user runs."""
+    os.setgroups([GROUP])
+    os.setgid(user)
+    os.setuid(user)
+    mode = Path(os.environ[PATH]).stat().st_mode & 0o777
+    return WatchedLayer(path=os.environ[PATH], mode=mode)
+
+
+def make_layer_of_ada() -> WatchedLayer:
+    return become(ADA)
+
+
+def make_layer_of_mei() -> WatchedLayer:
+    return become(MEI)
 
 
 class Clock:
@@ -97,6 +123,48 @@ async def layer(path: Path) -> AsyncIterator[LocalChannelLayer]:
     layer = make_layer()
     yield layer
     await layer.close()
+
+
+@pytest.fixture
+def open_path(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A directory where every user may look for one; pytest's own are private."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        path = Path(name) / "mesh"
+        path.mkdir()
+        monkeypatch.setenv(PATH, str(path))
+        yield path
+
+
+async def see_each_other(first: Peer, second: Peer) -> None:
+    """Two processes reach each other in groups and in named channels."""
+    for here, there in ((first, second), (second, first)):
+        channel = await here.call("new_channel")
+        await here.call("group_add", "room", channel)
+        assert await there.call("group_send", "room", {"type": "x"}) == [0, 1]
+        assert await here.call("receive", channel) == {"type": "x"}
+        await here.call("group_discard", "room", channel)
+        await there.call("send", "jobs", {"type": "y"})
+        assert await here.call("receive", "jobs") == {"type": "y"}
+
+
+@as_root
+async def test_users_of_a_group(open_path: Path) -> None:
+    """Several users meet in a directory of a group that they are in, whoever was there first."""
+    os.chown(open_path, -1, GROUP)
+    os.chmod(open_path, 0o2770)
+    async with Peer(ADAS_PEER) as ada, Peer(MEIS_PEER) as mei:
+        await see_each_other(ada, mei)
+
+
+@as_root
+async def test_root_among_the_processes_of_a_site(open_path: Path) -> None:
+    """What is run as root in the site's directory works there, and takes nothing from the site."""
+    os.chown(open_path, ADA, ADA)
+    os.chmod(open_path, 0o700)
+    async with Peer(PEER) as root, Peer(ADAS_PEER) as ada:
+        await see_each_other(root, ada)
+    assert (open_path / "queues.sqlite3").stat().st_uid == ADA
 
 
 def run(code: str) -> str:

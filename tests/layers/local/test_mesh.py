@@ -254,3 +254,23 @@ async def test_accepted_while_leaving(processes: list[Process], tmp_path: Path) 
         with contextlib.suppress(ConnectionResetError):  # not accepted any more
             assert client.recv(1) == b""
     assert descriptors() == before - 1  # its listener
+
+
+async def test_no_place(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Who joins where nobody can meet is alone; the log says why, once in half a minute."""
+    (tmp_path / "mesh").touch()
+    process = Process(tmp_path / "mesh")
+    await asyncio.gather(*(process.want(f"room.{number}") for number in range(3)))
+    await process.want("room.3")
+    assert not await process.try_to_start()
+    assert process.given_up
+    (error,) = caplog.messages
+    assert error == (
+        f"The directory {tmp_path / 'mesh'} of the local channel layer is no directory. ('path' "
+        "and 'mode' in CONFIG choose another.) Groups do not reach other processes."
+    )
+    (tmp_path / "mesh").unlink()
+    assert not await process.try_to_start()
+    await process.stop()  # and to come again is not to ask for it a second time
+    assert await process.try_to_start()
+    await process.stop()

@@ -30,8 +30,8 @@ _WAKE: Final = "?"
 #: Seconds after which a reader looks again although nobody woke it: whoever sent may have been
 #: killed between the two.
 _LOOK_AGAIN: Final = 30.0
-#: Seconds before a place to meet that could not be used is tried again.
-_TRY_AGAIN: Final = 30.0
+#: Seconds between two words in the log about a file that cannot be used.
+_SAY_AGAIN: Final = 30.0
 #: Seconds before a reader looks again into a file that could not be used.
 _STORE_AGAIN: Final = 1.0
 
@@ -96,13 +96,20 @@ class LocalBus(Bus):
         self._looking_used = threading.Lock()
         self._readers: dict[str, set[_Reader]] = {}
         self._heard: dict[str, Confirmation] = {}
-        self._unusable_until = self._quiet_until = 0.0
+        self._quiet_until = 0.0
         self._closed = True
 
     def _new_store(self, busy_timeout: float = BUSY_TIMEOUT) -> Store:
         directory = self._directory
         path = directory.path / "queues.sqlite3"
-        return Store(path, directory.file_mode, self._clock, directory.check_file, busy_timeout)
+        return Store(
+            path,
+            directory.file_mode,
+            self._clock,
+            directory.check_file,
+            busy_timeout,
+            directory.hand_over,
+        )
 
     def _use(self) -> None:
         """To be called first by whatever may be called from outside."""
@@ -175,16 +182,7 @@ class LocalBus(Bus):
             self._wake(queue)
 
     async def _started(self) -> bool:
-        """Meet the others; False, with a word in the log, when there is no place for it."""
-        if time.monotonic() < self._unusable_until:
-            return False
-        try:
-            await io.run(self._mesh.start())
-        except ChannelLayerUnavailable as error:
-            self._unusable_until = time.monotonic() + _TRY_AGAIN
-            logger.error("%s Groups do not reach other processes.", error)
-            return False
-        return True
+        return not self._mesh.given_up and await io.run(self._mesh.try_to_start())
 
     async def adopt(self, topic: str, queue: str, expiry: float) -> None:
         """Make a queue a member of a topic; returns when every process knows."""
@@ -326,7 +324,7 @@ class LocalBus(Bus):
 
     def _complain(self, text: str) -> None:
         if time.monotonic() >= self._quiet_until:
-            self._quiet_until = time.monotonic() + _TRY_AGAIN
+            self._quiet_until = time.monotonic() + _SAY_AGAIN
             logger.error("%s. Readers of named channels wait until it can be used again.", text)
 
     async def _hear_of(self, queue: str) -> None:

@@ -87,7 +87,8 @@ class Directory:
         self._check_length()
         try:
             self.path.mkdir(mode=self.mode, parents=self._shared)
-            self.path.chmod(self.mode)  # whatever the umask is
+            # Whatever the umask is; and what is made in it belongs to its group.
+            self.path.chmod(self.mode | (stat.S_ISGID if self._for_a_group else 0))
         except FileExistsError:
             pass
         except OSError as error:
@@ -110,6 +111,7 @@ class Directory:
         try:
             listener.bind(str(hidden))
             hidden.chmod(self.file_mode)
+            self.hand_over(hidden)
             listener.listen(1024)
             listener.setblocking(False)
             hidden.rename(path)
@@ -146,8 +148,28 @@ class Directory:
             with contextlib.suppress(OSError):
                 self.path.rmdir()
 
+    @property
+    def _for_a_group(self) -> bool:
+        return bool(self.mode & stat.S_IWGRP)
+
+    def hand_over(self, made: Path | int) -> None:
+        """Let what root has made here belong to whom the directory belongs to.
+
+        Else one command that is run as root takes the layer away from the site.
+
+        Args:
+            made: Its path, or a descriptor of it.
+        """
+        if os.geteuid() != 0:
+            return
+        status = self.path.stat()
+        if isinstance(made, int):
+            os.fchown(made, status.st_uid, status.st_gid)
+        else:
+            os.lchown(made, status.st_uid, status.st_gid)
+
     def check_file(self, path: Path) -> None:
-        """See that a file in it was made by nobody else, and is as private as it should be.
+        """See that a file was made by someone this is for, and is as private as it should be.
 
         Raises:
             ChannelLayerUnavailable: It was not, or is not.
@@ -156,9 +178,9 @@ class Directory:
             status = path.lstat()
         except FileNotFoundError:
             return
-        trusted = {0, os.geteuid(), self.path.stat().st_uid}
+        trusted = self._for_a_group or status.st_uid in self._trusted()
         too_open = stat.S_IMODE(status.st_mode) & ~self.file_mode & 0o777
-        if not stat.S_ISREG(status.st_mode) or status.st_uid not in trusted or too_open:
+        if not stat.S_ISREG(status.st_mode) or not trusted or too_open:
             raise self._unusable(
                 f"holds {path.name}, of user {user_name(status.st_uid)} and mode "
                 f"{stat.S_IMODE(status.st_mode):o}, which others could have made; remove it"
@@ -171,7 +193,7 @@ class Directory:
         system that does not check them for sockets.
         """
         uid = peer_uid(connection)
-        if uid is None or self.mode & 0o077 or uid in {0, os.geteuid()}:
+        if uid is None or self.mode & 0o077 or uid in self._trusted():
             return True
         logger.error(
             "A process of user %s connected to %s, which is private to %s; it was refused.",
@@ -180,6 +202,13 @@ class Directory:
             user_name(),
         )
         return False
+
+    def _trusted(self) -> set[int]:
+        """The users who may do here what they like anyway."""
+        users = {0, os.geteuid()}
+        with contextlib.suppress(FileNotFoundError):  # removed while it was in use
+            users.add(self.path.stat().st_uid)
+        return users
 
     def _check_length(self) -> None:
         longest = len(os.fsencode(self.path)) + 1 + _NAME_SIZE
@@ -192,6 +221,17 @@ class Directory:
     def _check_owner(self, status: os.stat_result) -> None:
         if not stat.S_ISDIR(status.st_mode):
             raise self._unusable("is no directory")
+        self._check_user(status)
+        too_open = stat.S_IMODE(status.st_mode) & ~self.mode & 0o777
+        if too_open:
+            raise self._unusable(
+                f"has mode {stat.S_IMODE(status.st_mode):o}, which lets in others than "
+                f"{self.mode:o} does"
+            )
+        if not os.access(self.path, os.R_OK | os.W_OK | os.X_OK):
+            raise self._unusable(f"is not writable for user {user_name()}")
+
+    def _check_user(self, status: os.stat_result) -> None:
         owner = user_name(status.st_uid)
         if status.st_uid != os.geteuid():
             # Root may write anywhere, but whoever owns the directory decides what is in it.
@@ -204,14 +244,15 @@ class Directory:
                 owner,
                 user_name(),
             )
-        too_open = stat.S_IMODE(status.st_mode) & ~self.mode & 0o777
-        if too_open:
-            raise self._unusable(
-                f"has mode {stat.S_IMODE(status.st_mode):o}, which lets in others than "
-                f"{self.mode:o} does"
+        inherited = status.st_mode & stat.S_ISGID or status.st_gid == os.getegid()
+        if self._for_a_group and not inherited:
+            logger.warning(
+                "What user %s makes in the directory %s of the local channel layer does not belong "
+                "to its group, whose other users cannot reach it. Do: chmod g+s %s",
+                user_name(),
+                self.path,
+                self.path,
             )
-        if not os.access(self.path, os.R_OK | os.W_OK | os.X_OK):
-            raise self._unusable(f"is not writable for user {user_name()}")
 
     def _warn_of_others(self) -> None:
         """The trap: the site runs as one user, and a command is tried as another."""

@@ -24,7 +24,8 @@ class LocalChannelLayer(ChannelLayer):
         capacity: Messages that a queue may hold.
         channel_capacity: Other capacities by glob or compiled regular expression.
         path: The directory in which the processes meet, made if need be; None for the usual one.
-        mode: Its permissions. ``0o770`` lets in the users of its group, who then need a ``path``.
+        mode: Its permissions. ``0o770`` lets in the users of its group, who then need a ``path``
+            with the setgid bit (``chmod g+s``), so that files in it belong to the group.
         project: What tells this project from others on the machine; ``CHANNEL_LAYERS`` fills it in.
         clock: Seconds since the epoch; for tests.
     """

@@ -5,6 +5,7 @@ import concurrent.futures
 import errno
 import logging
 import socket
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -21,6 +22,8 @@ logger = logging.getLogger("fairway.layers.local")
 PATIENCE: Final = 2.0
 #: Seconds between two looks whether the own socket is still to be found.
 LOOK_AFTER: Final = 10.0
+#: Seconds before a place to meet that could not be used is tried again.
+TRY_AGAIN: Final = 30.0
 #: Seconds that a process which wants no topic stays connected after it last published.
 LINGER: Final = 10.0
 
@@ -77,6 +80,7 @@ class Mesh:
         self.topics: set[str] = set()
         self.wanting: dict[str, set[Publisher]] = {}
         self.started = False
+        self._unusable_until = 0.0
         self.payloads_missed = 0
         # Connections are made from the start until it is left, and at no other time.
         self._meeting = False
@@ -127,6 +131,23 @@ class Mesh:
             self._starting.add_done_callback(self._has_started)
         await asyncio.shield(self._starting)
 
+    async def try_to_start(self) -> bool:
+        """The same for who goes on alone; False, with one word in the log, without a place."""
+        if self.given_up:
+            return False
+        try:
+            await self.start()
+        except (ChannelLayerUnavailable, OSError) as error:
+            if not self.given_up:  # others have waited for the same attempt
+                self._unusable_until = time.monotonic() + TRY_AGAIN
+                logger.error("%s Groups do not reach other processes.", error)
+        return self.started
+
+    @property
+    def given_up(self) -> bool:
+        """Whether there was no place to meet a moment ago; for any thread."""
+        return not self.started and time.monotonic() < self._unusable_until
+
     def _has_started(self, starting: "asyncio.Task[None]") -> None:
         if self._starting is starting:
             self._starting = None
@@ -166,6 +187,7 @@ class Mesh:
             self._connect_no_more()
             await asyncio.wait([starting])
         self.started = False
+        self._unusable_until = 0.0
         for timer in (self._timer, self._look, self._patience):
             if timer is not None:
                 timer.cancel()
@@ -400,10 +422,7 @@ class Mesh:
         self._be_patient()
 
     async def _start_for_others(self) -> None:
-        try:
-            await self.start()
-        except Exception as error:  # noqa: BLE001  who joins a group is not to fail: it is alone
-            logger.error("%s", error)
+        await self.try_to_start()  # who joins a group is not to fail: it is alone
         self.confirm()
         self._be_patient()
 

@@ -64,6 +64,7 @@ class Store:
         clock: Seconds since the epoch.
         busy_timeout: Seconds that a call waits while another process is writing, before it raises
             :class:`sqlite3.OperationalError`.
+        made: Called with the descriptor of a file that this process has made.
     """
 
     def __init__(
@@ -73,9 +74,11 @@ class Store:
         clock: Callable[[], float] = time.time,
         check: Callable[[Path], None] = lambda path: None,
         busy_timeout: float = BUSY_TIMEOUT,
+        made: Callable[[int], None] = lambda descriptor: None,
     ) -> None:
         self.path = path
         self._check = check
+        self._made = made
         self._file_mode = file_mode
         self._clock = clock
         self._busy_timeout = busy_timeout
@@ -128,6 +131,7 @@ class Store:
             return
         try:
             os.fchmod(descriptor, self._file_mode)
+            self._made(descriptor)
         finally:
             os.close(descriptor)
 
