@@ -41,7 +41,7 @@ from django.views.decorators.csrf import csrf_protect
 from pytest_django.fixtures import Settings
 
 from fairway._types import ASGIApplication, Event, Scope
-from fairway.http import ASGIHandler, get_asgi_application
+from fairway.http import ONLY_PAGES, ASGIHandler, StaticFilesHandler, get_asgi_application
 from fairway.server.application.threads import LentThread, ThreadLoan, ThreadPool
 
 # ---------------------------------------------------------------------- views
@@ -792,6 +792,18 @@ async def test_other_scopes() -> None:
     """Only HTTP is Django's."""
     with pytest.raises(ValueError, match="Django can only handle ASGI/HTTP connections, not webs"):
         await ask_type(ASGIHandler(), "websocket")
+
+
+@pytest.mark.parametrize(
+    "make_application",
+    [get_asgi_application, lambda: StaticFilesHandler(StockHandler())],
+    ids=["ours", "Django's, as runserver serves it"],
+)
+async def test_only_pages(make_application: Callable[[], Any]) -> None:
+    """A WebSocket that comes to Django alone says what serves WebSockets."""
+    with pytest.raises(ValueError, match="not websocket") as caught:
+        await ask_type(make_application(), "websocket")
+    assert caught.value.__notes__ == [ONLY_PAGES]
 
 
 async def ask_type(application: Any, kind: str) -> None:

@@ -4,7 +4,7 @@ import functools
 import inspect
 import logging
 from collections.abc import Coroutine, Generator
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from asgiref.sync import markcoroutinefunction
 
@@ -44,8 +44,6 @@ class AsyncConsumer(Parallel):
 
     Set :attr:`concurrency` to have several events of a connection handled at the same time.
     """
-
-    _fw_handlers: ClassVar[HandlerTable]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -39,6 +39,12 @@ from fairway.server.application.watching import while_connected
 #: Paths whose guess is remembered, so that most requests are resolved once only, by Django.
 _MAX_GUESSES: Final = 4096
 
+#: What to do about a WebSocket that comes to Django, which its own words leave open.
+ONLY_PAGES: Final = (
+    "The ASGI application is Django alone, as `startproject` writes it. For WebSockets, make it a "
+    'ProtocolTypeRouter({"http": get_asgi_application(), "websocket": …}), from fairway.routing.'
+)
+
 #: ASGI's extension by which a server sends a file that is open.
 _SEND_FILE: Final = "http.response.zerocopysend"
 
@@ -81,7 +87,11 @@ class ASGIHandler(asgi.ASGIHandler):
             ValueError: The scope is of another type.
         """
         if scope["type"] != "http":
-            raise ValueError(f"Django can only handle ASGI/HTTP connections, not {scope['type']}.")
+            error = ValueError(
+                f"Django can only handle ASGI/HTTP connections, not {scope['type']}."
+            )
+            error.add_note(ONLY_PAGES)
+            raise error
         try:
             body_file = await self.read_body(receive)
         except RequestAborted:
@@ -268,7 +278,12 @@ class StaticFilesHandler(ASGIHandler, ASGIStaticFilesHandler):  # type: ignore[m
         if scope["type"] == "http" and self._should_handle(scope["path"]):
             await super().__call__(scope, receive, send)
         else:
-            await self.application(scope, receive, send)
+            try:
+                await self.application(scope, receive, send)
+            except ValueError as error:
+                if type(self.application) is asgi.ASGIHandler:  # as startproject has written it
+                    error.add_note(ONLY_PAGES)
+                raise
 
     def _guess_async(self, scope: Scope) -> bool:
         return True

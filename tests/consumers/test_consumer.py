@@ -308,9 +308,18 @@ class TestErrors:
             assert await client.sent() == {"type": "websocket.send", "text": "right"}
         name = "tests.consumers.test_consumer.Recorder"
         assert [record.getMessage() for record in caplog.records] == [
-            f"{name} ignores a channel layer message: No handler for message type chat.mesage",
-            f"{name} ignores a channel layer message: Incoming message has no 'type' attribute",
-            f"{name} ignores a channel layer message: {MALFORMED}",
+            (
+                f"{name} ignores a channel layer message: No handler for message type chat.mesage "
+                "(its handler would be chat_mesage())"
+            ),
+            (
+                f"{name} ignores a channel layer message: Incoming message has no 'type' attribute "
+                '("chat.message", say, as type calls chat_message(); it is None)'
+            ),
+            (
+                f"{name} ignores a channel layer message: {MALFORMED} "
+                "(\"chat.message\", say, as type calls chat_message(); it is '_private')"
+            ),
         ]
 
     async def test_malformed_layer_message_in_a_test(

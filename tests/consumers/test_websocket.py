@@ -21,6 +21,7 @@ from fairway.generic.websocket import (
     WebsocketConsumer,
 )
 from fairway.layers import InMemoryChannelLayer
+from fairway.utils import name_that_thing
 from tests.consumers.connections import WEBSOCKET, Connect
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -255,6 +256,33 @@ async def test_not_json(
         client.put({"type": "websocket.receive", **event})
         client.text("1")
         assert await client.sent() == {"type": "websocket.send", "text": '{"got": 1}'}
+
+
+@JSONS
+async def test_not_json_is_told_of_once(
+    connect: Connect,
+    layer: InMemoryChannelLayer,
+    cls: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The first such message of a class is a warning, and no flood of them fills the log."""
+
+    class Told(cls):  # type: ignore[misc]  # one of two bases
+        """Nobody else has sent it anything."""
+
+    async with connect(Told()) as client:
+        client.text("hello")
+        client.text("hello again")
+        client.text("1")
+        assert await client.sent() == {"type": "websocket.send", "text": '{"got": 1}'}
+    warnings = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert [record.getMessage() for record in warnings] == [
+        (
+            f"{name_that_thing(Told)} ignores a message that is no JSON: Expecting value: line 1 "
+            "column 1 (char 0) (invalid_json() may do something else with it; more of them are "
+            "logged at the level DEBUG)"
+        )
+    ]
 
 
 @pytest.mark.parametrize(

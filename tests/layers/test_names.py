@@ -145,3 +145,12 @@ def test_names_of_another_kind() -> None:
     assert Slashes().require_valid_group_name("chat/room")
     with pytest.raises(TypeError):
         Slashes().require_valid_group_name("chat.room")
+
+
+def test_refused_name_is_shown(layer: BaseChannelLayer) -> None:
+    """Who is refused sees the name, which may be made of data, and what makes a valid one."""
+    with pytest.raises(TypeError) as caught:
+        layer.require_valid_group_name("chat my room")
+    assert caught.value.__notes__ == [
+        "It is 'chat my room'. fairway.layers.group_name() makes one of any text."
+    ]

@@ -113,6 +113,11 @@ class HandlerTable:
         """Whether a channel layer's messages of this type are handled."""
         return kind in self._layer
 
+    @property
+    def marked(self) -> bool:
+        """Whether messages from channel layers reach marked methods only."""
+        return self._marked
+
     def find(self, message: Event, *, from_layer: bool) -> str:
         """The name of the method that handles ``message``.
 

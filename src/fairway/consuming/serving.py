@@ -11,9 +11,10 @@ from asgiref.sync import async_to_sync
 
 from fairway import DEFAULT_CHANNEL_LAYER
 from fairway._types import Event, Receive, Scope, Send
+from fairway.consuming.advice import advise_on_error, advise_on_message
 from fairway.consuming.budget import Budget
 from fairway.consuming.grace import Grace, Job, describe
-from fairway.consuming.handlers import MalformedType, NoHandler
+from fairway.consuming.handlers import HandlerTable, MalformedType, NoHandler
 from fairway.consuming.lanes import Lanes
 from fairway.consuming.sending import ThreadSend
 from fairway.consuming.threads import current_executor, needs_thread
@@ -65,6 +66,7 @@ class Serving:
     max_waiting_bytes: ClassVar[int] = MAX_MESSAGE_BYTES
 
     _sync: ClassVar[bool] = False
+    _fw_handlers: ClassVar[HandlerTable]
     #: What differs from a mailbox's own budget, or None.
     _fw_budget: ClassVar[Budget | None] = None
     #: Whether this class handles ``layer.gap``.
@@ -177,6 +179,8 @@ class Serving:
                 raise
         except Exception as error:
             error.add_note(f"In {name_that_thing(self)}, serving {scope.get('path', '')!r}")
+            if advice := advise_on_error(self, scope, error):
+                error.add_note(advice)
             if mailbox is not receive and "asgi" in scope and self._fw_accepted:
                 await self._fw_say_goodbye(send)
             raise
@@ -311,7 +315,10 @@ class Serving:
             raise error  # no server called us but a test, which wants to see it
         else:
             # One mistyped group_send must not close every member.
-            logger.warning("%s ignores a channel layer message: %s", name_that_thing(self), error)
+            advice = advise_on_message(type(self), event, marked=self._fw_handlers.marked)
+            logger.warning(
+                "%s ignores a channel layer message: %s (%s)", name_that_thing(self), error, advice
+            )
 
     # ------------------------------------------------------------------ the end
 

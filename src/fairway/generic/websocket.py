@@ -3,7 +3,8 @@
 import json
 import logging
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
+from weakref import WeakSet
 
 from asgiref.sync import async_to_sync
 
@@ -24,6 +25,10 @@ logger = logging.getLogger("fairway.consumer")
 Header = tuple[bytes, bytes]
 
 
+#: Classes that have ignored a message that was no JSON.
+_TOLD_OF_JSON: Final[WeakSet[type]] = WeakSet()
+
+
 def _require_text(text_data: str | None) -> str:
     if not text_data:
         raise ValueError("No text section for incoming WebSocket frame!")
@@ -33,6 +38,21 @@ def _require_text(text_data: str | None) -> str:
 def _invalid(error: ValueError | RecursionError) -> ValueError:
     """Arrays in arrays in arrays are the client's mistake, too."""
     return error if isinstance(error, ValueError) else ValueError("The JSON is nested too deeply.")
+
+
+def _tell_of_json(consumer_class: type[Serving], error: ValueError) -> None:
+    """Log that a message is ignored: the first as a warning, as what clients send may be much."""
+    name = name_that_thing(consumer_class)
+    if consumer_class in _TOLD_OF_JSON:
+        logger.debug("%s ignores a message that is no JSON: %s", name, error)
+        return
+    _TOLD_OF_JSON.add(consumer_class)
+    logger.warning(
+        "%s ignores a message that is no JSON: %s (invalid_json() may do something else with it; "
+        "more of them are logged at the level DEBUG)",
+        name,
+        error,
+    )
 
 
 def _accept_event(subprotocol: str | None, headers: Iterable[Header] | None) -> Event:
@@ -224,7 +244,7 @@ class JsonWebsocketConsumer(WebsocketConsumer):
             text_data: The message, if it was text.
             bytes_data: The message, if it was binary.
         """
-        logger.debug("%s ignores a message that is no JSON: %s", name_that_thing(self), error)
+        _tell_of_json(type(self), error)
 
     def send_json(self, content: Any, close: bool | int = False) -> Any:
         """Send a value as JSON.
@@ -388,7 +408,7 @@ class AsyncJsonWebsocketConsumer(AsyncWebsocketConsumer):
             text_data: The message, if it was text.
             bytes_data: The message, if it was binary.
         """
-        logger.debug("%s ignores a message that is no JSON: %s", name_that_thing(self), error)
+        _tell_of_json(type(self), error)
 
     async def send_json(self, content: Any, close: bool | int = False) -> None:
         """Send a value as JSON.

@@ -90,7 +90,7 @@ class ChannelNames:
             TypeError: It is not.
         """
         if not self.match_type_and_length(name) or not self.channel_name_regex.fullmatch(name):
-            raise TypeError(self.invalid_name_error.format("Channel", self.MAX_NAME_LENGTH))
+            raise self._refuse("Channel", name)
         if receive and "!" in name and not name.endswith("!"):
             raise TypeError("Specific channel names in receive() must end at the !")
         return True
@@ -102,8 +102,14 @@ class ChannelNames:
             TypeError: It is not.
         """
         if not self.match_type_and_length(name) or not self.group_name_regex.fullmatch(name):
-            raise TypeError(self.invalid_name_error.format("Group", self.MAX_NAME_LENGTH))
+            raise self._refuse("Group", name)
         return True
+
+    def _refuse(self, kind: str, name: object) -> TypeError:
+        error = TypeError(self.invalid_name_error.format(kind, self.MAX_NAME_LENGTH))
+        # A note, as the text is Channels', which people search for and tests compare.
+        error.add_note(f"It is {name!r:.200}. fairway.layers.group_name() makes one of any text.")
+        return error
 
     def valid_channel_names(self, names: Sequence[str], receive: bool = False) -> bool:
         """Refuse a list of names that is empty or holds one that is none.

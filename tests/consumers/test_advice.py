@@ -1,0 +1,121 @@
+"""What a newcomer is told beside an exception, or beside a message that found no handler."""
+
+from typing import Any
+
+import pytest
+
+from fairway._types import Event, Scope
+from fairway.consumer import AsyncConsumer, handles
+from fairway.consuming.advice import advise_on_message
+from fairway.generic.websocket import AsyncWebsocketConsumer
+from fairway.layers import InMemoryChannelLayer
+from tests.consumers.connections import Connect
+
+WEBSOCKET: Scope = {"type": "websocket", "asgi": {"version": "3.0"}, "path": "/ws/", "headers": []}
+
+
+class Greeter(AsyncWebsocketConsumer):
+    """Greets the user, if there is one in the scope."""
+
+    async def connect(self) -> None:
+        await self.accept()
+        await self.send(f"Ahoy, {self.scope['user']}")
+
+
+async def notes_of(connect: Connect, consumer: AsyncConsumer, *events: Event) -> list[str]:
+    """What is added to the exception that ends a consumer, behind its name and path."""
+    async with connect(consumer, WEBSOCKET) as client:
+        for event in events:
+            client.put(event)
+        with pytest.raises((KeyError, TypeError), match=r".") as caught:
+            await client.task
+    place, *notes = caught.value.__notes__
+    assert place.endswith("serving '/ws/'")
+    return notes
+
+
+class TestScope:
+    """A key of the scope that nobody has put there."""
+
+    async def test_missing(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """What puts the user into the scope is named."""
+        assert await notes_of(connect, Greeter()) == [
+            (
+                "What puts 'user' into the scope is AuthMiddlewareStack(…), from fairway.auth: wrap "
+                "it around the routes."
+            )
+        ]
+
+    async def test_other_dictionary(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """A key of that name that is missing elsewhere has nothing to do with it."""
+
+        class Reader(Greeter):
+            async def connect(self) -> None:
+                await self.accept()
+                message: dict[str, Any] = {}
+                message["user"]
+
+        assert await notes_of(connect, Reader()) == []
+
+    async def test_other_key(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """Nobody knows what would put any other key there."""
+
+        class Reader(Greeter):
+            async def connect(self) -> None:
+                await self.accept()
+                self.scope["tenant"]
+
+        assert await notes_of(connect, Reader()) == []
+
+
+class TestAwaiting:
+    """A plain function where the result is awaited: no line of it is in the traceback."""
+
+    async def test_plain_function(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """The method is named, with what to write."""
+
+        class Plain(AsyncWebsocketConsumer):
+            def receive(  # type: ignore[override]  # the mistake
+                self, text_data: str | None = None, bytes_data: bytes | None = None
+            ) -> None: ...
+
+        text: Event = {"type": "websocket.receive", "text": "Ahoy"}
+        assert await notes_of(connect, Plain(), text) == [
+            "Write async def receive(): what it returns is awaited."
+        ]
+
+    async def test_own_await(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """What the consumer itself awaits stands in its traceback."""
+
+        class Own(Greeter):
+            async def connect(self) -> None:
+                await self.accept()
+                nothing: Any = None
+                await nothing
+
+        assert await notes_of(connect, Own()) == []
+
+
+class Marked(AsyncWebsocketConsumer):
+    """Has a table of its own."""
+
+    @handles("chat.message")
+    async def on_chat(self, event: Event) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("consumer_class", "kind", "advice"),
+    [
+        (Greeter, "chat.message", "its handler would be chat_message()"),
+        (Greeter, "chat-message", "a type has letters, digits, underscores and dots"),
+        (Greeter, "accept", "accept() is not for messages of channel layers"),
+        (Greeter, "websocket.connect", "websocket_connect() is not for messages of channel layers"),
+        (Greeter, "_chat", "\"chat.message\", say, as type calls chat_message(); it is '_chat'"),
+        (Greeter, 7, '"chat.message", say, as type calls chat_message(); it is 7'),
+        (Marked, "chat.other", "mark its handler with @handles('chat.other')"),
+    ],
+)
+def test_advise_on_message(consumer_class: type[AsyncConsumer], kind: object, advice: str) -> None:
+    """How a message would have found a handler."""
+    marked = consumer_class is Marked
+    assert advise_on_message(consumer_class, {"type": kind}, marked=marked) == advice
