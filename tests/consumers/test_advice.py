@@ -41,8 +41,8 @@ class TestScope:
         """What puts the user into the scope is named."""
         assert await notes_of(connect, Greeter()) == [
             (
-                "What puts 'user' into the scope is AuthMiddlewareStack(…), from fairway.auth: wrap "
-                "it around the routes."
+                "What puts 'user' into the scope is AuthMiddlewareStack(…), from fairway.auth: "
+                "wrap it around the routes."
             )
         ]
 
