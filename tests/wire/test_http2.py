@@ -413,10 +413,10 @@ class TestHeaders:
         ("flags", "before", "behind"),
         [
             (PADDED, b"\x03", b"\0\0\0"),
-            (WITH_PRIORITY, b"\0\0\0\1\xff", b""),
+            (WITH_PRIORITY, b"\0\0\0\3\xff", b""),
             (PADDED | WITH_PRIORITY, b"\x01\x80\0\0\0\0", b"\0"),
         ],
-        ids=["padding", "depending on itself", "both"],
+        ids=["padding", "depending on an idle stream", "both"],
     )
     def test_padded(self, flags: int, before: bytes, behind: bytes, peer: Peer) -> None:
         """Padding and priority are left out, whatever they say."""
@@ -434,13 +434,18 @@ class TestHeaders:
             (PADDED, b"", ErrorCode.PROTOCOL_ERROR, "A frame's padding is longer than the frame."),
             (WITH_PRIORITY, b"\0\0\0", ErrorCode.FRAME_SIZE_ERROR,
              "A HEADERS frame is shorter than its flags say."),
+            (WITH_PRIORITY, b"\0\0\0\1\xff", ErrorCode.PROTOCOL_ERROR,
+             "A stream depends on itself."),
+            (PADDED | WITH_PRIORITY, b"\0\x80\0\0\1\xff", ErrorCode.PROTOCOL_ERROR,
+             "A stream depends on itself."),
         ],
-        ids=["too much", "no length", "no room for the priority"],
+        ids=["too much", "no length", "no room for the priority", "depending on itself",
+             "depending on itself, exclusively"],
     )  # fmt: skip
     def test_badly_padded(
         self, flags: int, payload: bytes, code: ErrorCode, detail: str, peer: Peer
     ) -> None:
-        """More padding than payload is an error of the connection."""
+        """More padding than payload is an error of the connection; so is an impossible priority."""
         failed(peer, frame(HEADERS, END_HEADERS | flags, 1, payload), code, detail)
 
     def test_continuation(self, peer: Peer) -> None:
@@ -574,13 +579,21 @@ class TestBodies:
 
 
 class TestPriority:
-    """RFC 9113 §5.3.2, §6.3: ignored, but for its form.."""
+    """RFC 9113 §5.3.2, §6.3: ignored, but for its form."""
 
     def test_ignored(self, peer: Peer) -> None:
-        """On any stream, idle ones too, and whatever depends on what."""
+        """On any stream, idle ones too, and whatever other one it depends on."""
         for stream_id in (1, 7, 2):
-            assert peer.say(frame(PRIORITY, 0, stream_id, struct.pack(">LB", stream_id, 5))) == []
+            for other in (0, stream_id + 1, 2**31 - 1):
+                assert peer.say(frame(PRIORITY, 0, stream_id, struct.pack(">LB", other, 5))) == []
         peer.request(1)
+
+    @pytest.mark.parametrize("exclusive", [0, 1 << 31])
+    def test_itself(self, exclusive: int, peer: Peer) -> None:
+        """A stream cannot depend on itself (RFC 7540 §5.3.1)."""
+        priority = struct.pack(">LB", exclusive | 3, 5)
+        detail = "A stream depends on itself."
+        failed(peer, frame(PRIORITY, 0, 3, priority), ErrorCode.PROTOCOL_ERROR, detail)
 
     def test_size(self, peer: Peer) -> None:
         """With a wrong size it is an error of the stream."""

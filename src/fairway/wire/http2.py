@@ -404,6 +404,7 @@ class HTTP2Connection(Engine):
             raise StreamBroken(
                 ErrorCode.FRAME_SIZE_ERROR, "A PRIORITY frame does not have five bytes."
             )
+        frames.check_priority(found.stream_id, found.payload)
 
     def _on_reset(self, found: Frame, events: list[Event]) -> None:
         self._check_begun(found)

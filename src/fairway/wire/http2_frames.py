@@ -221,20 +221,39 @@ def without_padding(found: Frame) -> bytes:
     """The payload of a HEADERS or DATA frame without its padding and priority (§6.1, §6.2).
 
     Raises:
-        ConnectionBroken: There is more padding than payload, or less payload than the flags say.
+        ConnectionBroken: There is more padding than payload, or less payload than the flags say,
+            or the priority is none.
     """
     payload, padding, start = found.payload, 0, 0
     if found.flags & PADDED:
         start = 1
         padding = payload[0] if payload else 1
     if found.type == FrameType.HEADERS and found.flags & PRIORITY:
-        start += 5  # ignored: RFC 9113 §5.3.2 has deprecated what it says
-        if len(payload) < start:
+        if len(payload) < start + 5:
             raise ConnectionBroken(
                 ErrorCode.FRAME_SIZE_ERROR, "A HEADERS frame is shorter than its flags say."
             )
+        check_priority(found.stream_id, payload[start : start + 5])
+        start += 5
     if start + padding > len(payload):
         raise ConnectionBroken(
             ErrorCode.PROTOCOL_ERROR, "A frame's padding is longer than the frame."
         )
     return payload[start : len(payload) - padding]
+
+
+def check_priority(stream_id: int, priority: bytes) -> None:
+    """Read past a priority, which RFC 9113 §5.3.2 has deprecated, for what no client may say.
+
+    "A stream cannot depend on itself" (RFC 7540 §5.3.1). For that it asked for an error of the
+    stream; but the stream may be idle, and then cannot be reset.
+
+    Args:
+        stream_id: The stream that it is said of.
+        priority: The five bytes of it (RFC 9113 §6.3).
+
+    Raises:
+        ConnectionBroken: The stream depends on itself.
+    """
+    if int.from_bytes(priority[:4]) & _STREAM_ID == stream_id:
+        raise ConnectionBroken(ErrorCode.PROTOCOL_ERROR, "A stream depends on itself.")
