@@ -357,6 +357,18 @@ class TestChannelLayers:
                 ),
             ),
             (
+                {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer"}},
+                "E008",
+                (
+                    "CHANNEL_LAYERS['default'] has the BACKEND 'channels_redis.core."
+                    "RedisChannelLayer', but there is no module 'channels_redis'."
+                ),
+                (
+                    'Write "fairway.layers.redis.RedisChannelLayer", which takes the same CONFIG, '
+                    "or start with FAIRWAY_COMPAT=1 in the environment."
+                ),
+            ),
+            (
                 {"default": {"BACKEND": InMemoryChannelLayer}},
                 "E008",
                 (

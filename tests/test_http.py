@@ -11,7 +11,7 @@ import threading
 import types
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from asgiref.sync import ThreadSensitiveContext, iscoroutinefunction, markcoroutinefunction
@@ -796,7 +796,7 @@ async def test_other_scopes() -> None:
 
 @pytest.mark.parametrize(
     "make_application",
-    [get_asgi_application, lambda: StaticFilesHandler(StockHandler())],
+    [get_asgi_application, lambda: StaticFilesHandler(cast("ASGIApplication", StockHandler()))],
     ids=["ours", "Django's, as runserver serves it"],
 )
 async def test_only_pages(make_application: Callable[[], Any]) -> None:

@@ -368,6 +368,11 @@ def _backend_hint(path: object) -> str:
     if isinstance(path, str) and path.startswith("channels."):
         ours = f"fairway.{path.removeprefix('channels.')}"
         return f'Write "{ours}", or call fairway.compat.install() in the first lines of settings.'
+    if isinstance(path, str) and path.startswith("channels_redis."):
+        return (
+            'Write "fairway.layers.redis.RedisChannelLayer", which takes the same CONFIG, or start '
+            "with FAIRWAY_COMPAT=1 in the environment."
+        )
     return "Correct the path, or install the package that has it."
 
 

@@ -90,7 +90,10 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (["--prot", "1", "app:path"], "unrecognized arguments: --prot app:path"),
+            (["--prot", "1", "app:path"], "There is no option --prot. Did you mean --port?"),
+            (["--prot=1", "app:path"], "There is no option --prot. Did you mean --port?"),
+            (["--banana", "app:path"], "There is no option --banana."),
+            (["app:path", "app:other"], "unrecognized arguments: app:other"),
             (["-p", "x", "app:path"], "argument -p/--port: invalid int value: 'x'"),
             (["-t", "x", "app:path"], "argument -t/--http-timeout: invalid float value: 'x'"),
             (["-v", "app:path"], "argument -v/--verbosity: invalid int value: 'app:path'"),

@@ -66,7 +66,10 @@ class ProtocolTypeRouter:
         if application is None:
             if kind == "lifespan" and "asgi" in scope:  # a server asks, and no test
                 return await self._live(receive, send)
-            raise ValueError(f"No application configured for scope type {kind!r}")
+            error = ValueError(f"No application configured for scope type {kind!r}")
+            types = ", ".join(map(repr, self.application_mapping))
+            error.add_note(f"This ProtocolTypeRouter has applications for {types or 'nothing'}.")
+            raise error
         if kind == "websocket" and self._lives and not isinstance(receive, Mailbox):
             task = asyncio.current_task()
             if task is not None:  # our own server waits for them without this

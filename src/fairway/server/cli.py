@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import difflib
 import faulthandler
 import logging
 import os
@@ -290,12 +291,30 @@ def open_access_log(config: Config) -> TextIO | None:
 # ---------------------------------------------------------------------- the parser
 
 
+class _Parser(argparse.ArgumentParser):
+    """One that finds the option that somebody has misspelled.
+
+    The standard library's names all words behind it as wrong, and the application is among them.
+    """
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        parsed, unknown = self.parse_known_args(args, namespace)
+        flag = next((word.partition("=")[0] for word in unknown if word.startswith("-")), None)
+        if flag is not None:
+            near = difflib.get_close_matches(flag, self._option_string_actions, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            self.error(f"There is no option {flag}.{hint}")
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return parsed
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the command line, made from :func:`fairway.server.config.options`.
 
     Only what was typed appears in its result, so that settings can fill in the rest.
     """
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="fairway",
         # All flags in brackets would hide what is wrong under twenty lines.
         usage="%(prog)s [options] module:application  (--help lists the options)",
