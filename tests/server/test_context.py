@@ -109,6 +109,8 @@ class TestConfiguration:
         assert (limits.request_line, limits.header_size, limits.header_count) == (1, 2, 3)
         assert limits.body_size is None
         assert make(loop, max_body_size=4).limits.body_size == 4
+        assert limits.host_required
+        assert not make(loop, require_host=False).limits.host_required
 
     def test_server_header(self, loop: Loop) -> None:
         """The name of the server is bytes, or None for no header."""

@@ -293,6 +293,14 @@ class TestHost:
         events = receive(b"GET / HTTP/1.0\r\n\r\n")
         assert events == [request(http_version="1.0", headers=[], keep_alive=False), END]
 
+    def test_not_required(self) -> None:
+        """A server may do without one, if it is told to; what names no host is refused still."""
+        lenient = HTTP1Limits(host_required=False)
+        assert receive(b"GET / HTTP/1.1\r\n\r\n", limits=lenient) == [request(headers=[]), END]
+        detail = "There is more than one Host header, or it names no valid host."
+        refused = refusal(b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", limits=lenient)
+        assert refused == Refusal(400, detail)
+
 
 class TestFields:
     """RFC 9112 §5, RFC 9110 §5.5."""

@@ -188,6 +188,11 @@ class Config:
         answer="the connection is closed",
         help="How long an idle connection is kept for a next request.",
     )  # fmt: skip
+    require_host: bool = option(
+        True, "--require-host", group=_HTTP,
+        help="Answer 400 to HTTP/1.1 requests without a Host header, as the standard asks. Some "
+        "health checks send none.",
+    )  # fmt: skip
     max_request_line: int = option(
         8 * KIB, "--max-request-line", group=_HTTP, unit="bytes", minimum=0,
         answer="414",

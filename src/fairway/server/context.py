@@ -139,6 +139,7 @@ class Context:
             header_count=config.max_header_count,
             body_size=config.max_body_size or None,
             chunk_extensions=config.max_chunk_extensions,
+            host_required=config.require_host,
         )
         self.server_header = config.server_name.encode("latin-1") or None
         self.state: dict[str, Any] = {}

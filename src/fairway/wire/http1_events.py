@@ -24,6 +24,7 @@ class HTTP1Limits:
             of a chunk announces it.
         chunk_extensions: Bytes of chunk extensions by which those of a body may be ahead of its
             data; beyond it 400.
+        host_required: Whether HTTP/1.1 without a Host header is 400, which RFC 9112 §3.2 wants.
 
     Raises:
         ValueError: A limit is negative.
@@ -34,6 +35,7 @@ class HTTP1Limits:
     header_count: int = 128
     body_size: int | None = None
     chunk_extensions: int = 16384
+    host_required: bool = True
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

@@ -274,7 +274,7 @@ def _read_meaning(request: Request, fields: _Fields, limits: HTTP1Limits) -> Ref
     request.headers = fields.headers
     host = known.get(b"host")
     if host is None:
-        if request.http_version == "1.1":
+        if request.http_version == "1.1" and limits.host_required:
             # "MUST respond with a 400 … to any HTTP/1.1 request message that lacks a Host header
             # field and to any request message that contains more than one Host header field line
             # or a Host header field with an invalid field value", RFC 9112 §3.2

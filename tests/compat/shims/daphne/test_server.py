@@ -2,6 +2,7 @@
 
 import http.client
 import logging
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Self
@@ -66,6 +67,16 @@ class TestRun:
         """The ``Server`` header is as wanted."""
         with Running(server_name=name) as running:
             assert running.get()[1] == header
+
+    def test_no_host(self) -> None:
+        """A request without a Host is served, as by Daphne."""
+        with (
+            Running() as running,
+            socket.create_connection(running.server.listening_addresses[0], 30) as client,
+        ):
+            client.sendall(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
+            with client.makefile("rb") as answer:
+                assert answer.read().startswith(b"HTTP/1.1 200 OK\r\n")
 
     def test_proxy(self) -> None:
         """A proxy's header is believed if it is named, from this machine."""

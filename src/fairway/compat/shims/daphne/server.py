@@ -144,6 +144,7 @@ class Server:
         limits = (self.websocket_connect_timeout, self.websocket_handshake_timeout)
         return Config(
             endpoints=tuple(self.endpoints),
+            require_host=False,
             http_timeout=self.http_timeout,
             websocket_timeout=self.websocket_timeout or 0,
             websocket_connect_timeout=min((n for n in limits if n and n > 0), default=0),
