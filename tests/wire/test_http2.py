@@ -214,6 +214,17 @@ class TestStreams:
         detail = "A frame is for a stream that has not begun."
         failed(peer, sent, ErrorCode.PROTOCOL_ERROR, detail)
 
+    @pytest.mark.parametrize(
+        "sent",
+        [client.data(2, b"x"), client.reset(2), client.window_update(2, 1)],
+        ids=["DATA", "RST_STREAM", "WINDOW_UPDATE"],
+    )
+    def test_of_the_server(self, sent: bytes, peer: Peer) -> None:
+        """So does what comes on a stream that only the server could have begun."""
+        peer.request(3)
+        detail = "A frame is for a stream that has not begun."
+        failed(peer, sent, ErrorCode.PROTOCOL_ERROR, detail)
+
     @pytest.mark.parametrize("stream_id", [0, 2])
     def test_even(self, stream_id: int, peer: Peer) -> None:
         """Clients begin streams with odd numbers."""

@@ -217,7 +217,8 @@ class HTTP2Connection(Engine):
 
     def _check_begun(self, found: Frame) -> None:
         """Refuse a frame for a stream that is idle (§5.1), or for none where it needs one (§6)."""
-        if not 0 < found.stream_id <= self._highest:
+        # Those with even numbers are the server's, which begins none.
+        if not 0 < found.stream_id <= self._highest or not found.stream_id % 2:
             raise ConnectionBroken(
                 ErrorCode.PROTOCOL_ERROR, "A frame is for a stream that has not begun."
             )
