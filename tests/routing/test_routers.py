@@ -104,8 +104,9 @@ class TestProtocolTypeRouter:
     async def test_unknown_type_beside_others(self, types: list[str], words: str) -> None:
         """Who has mistyped a key sees those that there are."""
         router = ProtocolTypeRouter({kind: Endpoint() for kind in types})
-        with pytest.raises(ValueError, match=r"'websocket'$") as caught:
-            await router({"type": "websocket"}, nothing_to_receive, nothing_to_send)
+        scope: Scope = {"type": "websocket", "asgi": {"version": "3.0"}}
+        with pytest.raises(ValueError, match="scope type 'websocket'") as caught:
+            await router(scope, nothing_to_receive, nothing_to_send)
         assert caught.value.__notes__ == [f"This ProtocolTypeRouter has applications for {words}."]
 
     async def test_is_a_coroutine_function(self) -> None:
