@@ -27,13 +27,12 @@ class Client:
 
     def push(self, number: int, payload: str, *, capacity: int = 100, delay: int = 0) -> Any:
         keys = (*self.keys.queue("jobs"), self.keys.changed("jobs"))
-        rest = (number, 60_000, capacity, delay, self.process, *WAKE, payload)
+        rest = (60_000, 91_500, capacity, delay, self.process, *WAKE, number, payload)
         return self.run(PUSH, *keys, *rest)
 
     def take(self, number: int, lease: int = 0) -> Any:
         keys = (*self.keys.queue("jobs"), self.keys.taken("jobs"))
-        ticket = f"{self.process}:{number}"
-        return self.run(TAKE, *keys, number, self.process, lease, ticket, 60_000, 15)
+        return self.run(TAKE, *keys, self.process, lease, 60_000, 15, number)
 
     def put_back(self, number: int, payload: str) -> Any:
         keys = (*self.keys.queue("jobs"), self.keys.changed("jobs"))
@@ -105,7 +104,7 @@ def test_put_back_twice(one: Client) -> None:
     one.push(1, "a")
     one.push(2, "b")
     one.take(3)
-    assert one.put_back(4, "a") == one.put_back(4, "a") == 1
+    assert one.put_back(4, "a") == one.put_back(4, "a") == [1, 0]
     assert [one.take(5)[0], one.take(6)[0], one.take(7)[0]] == ["a", "b", None]
 
 
@@ -170,7 +169,26 @@ def test_nothing_stays(one: Client, shared: RedisServer, prefix: str) -> None:
     one.take(4)
     keys = shared.ask("KEYS", f"{prefix}:*")
     assert len(keys) == 6
-    assert all(0 < shared.ask("PTTL", key) <= 125_000 for key in keys)
+    assert all(0 < shared.ask("PTTL", key) <= 185_000 for key in keys)
+
+
+def test_remembered(one: Client, shared: RedisServer) -> None:
+    """What a process did last is known for two minutes at least, and is not prolonged each time."""
+    changed, taken = one.keys.changed("jobs"), one.keys.taken("jobs")
+    one.push(1, "a")
+    one.take(2)
+    for key, known, expiry in ((changed, 8, 150_000), (taken, 11, 150_000)):
+        shared.ask("PEXPIRE", key, expiry)
+        assert shared.ask("STRLEN", key) >= known + 8
+    one.push(3, "b")
+    one.take(4)
+    assert all(shared.ask("PTTL", key) <= 150_000 for key in (changed, taken))
+    soon = struct.pack(">d", int(shared.ask("TIME")[0]) * 1000 + 119_000)
+    shared.ask("SETRANGE", changed, 8, soon)
+    shared.ask("SETRANGE", taken, 11, soon)
+    one.push(5, "c")
+    one.take(6)
+    assert all(150_000 < shared.ask("PTTL", key) <= 180_000 for key in (changed, taken))
 
 
 @pytest.fixture

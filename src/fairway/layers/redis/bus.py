@@ -159,16 +159,18 @@ class RedisBus(Bus):
         """Add to a queue; False when it is full."""
         session = self._open()
         names, wake = session.keys.pushing(queue)
-        rest = (
+        constant = (
+            *names,
             _milliseconds(expiry),
+            _milliseconds((expiry + 1) * 1.5),
             capacity,
             _milliseconds(delay),
             session.keys.process,
             session.router.publish_command,
             wake,
-            self._wire.seal(payload),
         )
-        taken, expired = await session.ask(queue, lambda number: (*names, number, *rest), PUSH)
+        sealed = self._wire.seal(payload)
+        taken, expired = await session.ask(queue, lambda number: (*constant, number, sealed), PUSH)
         session.counts["expired"] += expired
         if not taken:
             self._log_overflow(queue, capacity)

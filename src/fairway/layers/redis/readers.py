@@ -189,8 +189,7 @@ class Reader:
 
         def words(number: int) -> tuple[Word, ...]:
             # In line for longer than until it asks again: a dead process is not called for long.
-            ticket = f"{process}:{number}"
-            return (*keys, number, process, lease, ticket, self._expiry, int(ASK_AGAIN * 3))
+            return (*keys, process, lease, self._expiry, int(ASK_AGAIN * 3), number)
 
         command = Command(
             self.queue,

@@ -10,6 +10,9 @@ A queue is these keys, with its name as their hash tag:
 ``…:from:P``     number of the last command with which process P changed it
 ``…:taken:P``    number of the last command with which P took from it, and what it got
 
+The last two know themselves when they will be forgotten, so that most commands need not prolong
+them.
+
 An entry is its expiry (milliseconds of Redis's clock, a double), which attempt it is for (two
 bytes), and the payload. A process that is woken is told by a channel of its own, and it takes the
 entry itself: an entry is nowhere but in the queue until a script hands it over.
@@ -45,157 +48,201 @@ class Script:
 #: The keys of a queue, in the order in which its scripts take them.
 QUEUE_KEYS: Final = ("", ":later", ":leases", ":leased", ":waiting")
 
-#: Seconds that the number of a process's last command is kept: longer than one is sent again.
+#: Seconds that the number of a process's last command is kept: longer than one is sent again …
 _REMEMBER: Final = 120
+#: … and seconds longer at first, so that not each command has to prolong it.
+_LONGER: Final = 60
 
-# What scripts begin with, put together from parts, as a function that is not called takes 0.15 µs.
+# Scripts are put together from parts. A line that is run takes 0.05 µs, a function that is made and
+# not called 0.1 µs, a call of Redis 0.2 to 1 µs: what is seldom needed stands in a branch.
 # Constant arguments are texts: Redis would have to print numbers each time, which takes longer.
 _BEGIN = """
+local call = redis.call
 local ready, later, leases, leased, waiting = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+"""
 
+_NOW = """
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+"""
+
+_KEEP = """
 local function keep(key, ms)
   -- Half as long again, so that not each entry has to prolong it.
-  if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, math.floor(ms * 1.5)) end
+  if call('PTTL', key) < ms then call('PEXPIRE', key, math.floor(ms * 1.5)) end
 end
 """
 
-_SETTLE = """
+# What this process did last, before anything is done: until when it is known.
+_SEEN = """
+local last, known = call('GET', from), 0
+if last then
+  local seen
+  seen, known = struct.unpack('>dd', last)
+  if seen >= tonumber(number) then return {1, 0} end
+end
+"""
+
+# And when it is done. Writing over a part of a value leaves its end as it is.
+_DONE = f"""
+if known - now > {_REMEMBER * 1000} then
+  call('SETRANGE', from, '0', struct.pack('>d', tonumber(number)))
+else
+  local known_until = now + {(_REMEMBER + _LONGER) * 1000}
+  call('SET', from, struct.pack('>dd', tonumber(number), known_until),
+    'EX', '{_REMEMBER + _LONGER}')
+end
+"""
+
+_AGAIN = """
 local function again(entry, expires)
   local before, attempt = struct.unpack('>dH', entry)
   return struct.pack('>dH', math.max(before, expires), math.min(attempt + 1, 65535))
     .. string.sub(entry, 11)
 end
+"""
 
-local function settle(expiry)
-  if redis.call('EXISTS', later, leases) == 0 then return false end
-  local due = redis.call('ZRANGEBYSCORE', later, '-inf', now, 'LIMIT', '0', '1000')
-  for _, member in ipairs(due) do
-    redis.call('RPUSH', ready, string.sub(member, 25))
-    redis.call('ZREM', later, member)
-  end
-  local ended = redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', '0', '1000')
-  for _, ticket in ipairs(ended) do
-    local entry = redis.call('HGET', leased, ticket)
-    redis.call('ZREM', leases, ticket)
-    if entry then
-      redis.call('LPUSH', ready, again(entry, now + expiry))
-      redis.call('HDEL', leased, ticket)
-    end
-  end
-  if #due > 0 or #ended > 0 then keep(ready, expiry + 1000) end
-  return true
+# Where something waits for its time, or is leased.
+_SETTLE = f"""
+{_AGAIN} {_KEEP}
+local due = call('ZRANGEBYSCORE', later, '-inf', now, 'LIMIT', '0', '1000')
+for _, member in ipairs(due) do
+  call('RPUSH', ready, string.sub(member, 25))
+  call('ZREM', later, member)
 end
+local ended = call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', '0', '1000')
+for _, ticket in ipairs(ended) do
+  local entry = call('HGET', leased, ticket)
+  call('ZREM', leases, ticket)
+  if entry then
+    call('LPUSH', ready, again(entry, now + expiry))
+    call('HDEL', leased, ticket)
+  end
+end
+if #due > 0 or #ended > 0 then keep(ready, expiry + 1000) end
 """
 
 _NEXT_DUE = """
-local function next_due()
-  local found = -1
-  for _, key in ipairs({later, leases}) do
-    local first = redis.call('ZRANGE', key, '0', '0', 'WITHSCORES')
-    if first[1] then
-      local left = math.max(tonumber(first[2]) - now, 0)
-      if found < 0 or left < found then found = left end
-    end
+for _, key in ipairs({later, leases}) do
+  local first = call('ZRANGE', key, '0', '0', 'WITHSCORES')
+  if first[1] then
+    local left = math.max(tonumber(first[2]) - now, 0)
+    if next_due < 0 or left < next_due then next_due = left end
   end
-  return found
 end
 """
 
+# Calls whoever is first in line and listens. Behind it: the publish command and the wake channel.
 _WAKE = """
-local function wake(command, channel)
-  while true do
-    local process = redis.call('ZPOPMIN', waiting)[1]
-    if not process then return end
-    if redis.call(command, channel .. process, '') > 0 then return end
-  end
+while true do
+  local process = call('ZPOPMIN', waiting)[1]
+  if not process or call({}, {} .. process, '') > 0 then break end
 end
 """
 
 #: Add an entry. Keys of the queue, and the number's.
-#: Arguments: number, expiry (ms), capacity, delay (ms), process, publish command, wake channel,
-#: payload. Returns whether there was room, and how many entries had expired.
+#: Arguments: expiry (ms), milliseconds that the queue is kept for it, capacity, delay (ms),
+#: process, publish command, wake channel; number, payload.
+#: Returns whether there was room, and how many entries had expired.
 PUSH: Final = Script(
-    _BEGIN
-    + _SETTLE
-    + _WAKE
-    + f"""
+    f"""{_BEGIN}
 local from = KEYS[6]
-local number, expiry, capacity, delay = ARGV[1], ARGV[2] + 0, ARGV[3] + 0, ARGV[4] + 0
-local last = redis.call('GET', from)
-if last and tonumber(last) >= tonumber(number) then return {{1, 0}} end
+local expiry, capacity, delay, number = ARGV[1] + 0, ARGV[3] + 0, ARGV[4] + 0, ARGV[8]
+{_SEEN} {_NOW}
 local expired, delayed = 0, 0
-if settle(expiry) then delayed = redis.call('ZCARD', later) end
-if redis.call('LLEN', ready) + delayed >= capacity then
-  local head = redis.call('LINDEX', ready, '0')
+if call('EXISTS', later, leases) > 0 then
+  {_SETTLE}
+  delayed = call('ZCARD', later)
+end
+local length = call('LLEN', ready)
+if length + delayed >= capacity then
+  local head = call('LINDEX', ready, '0')
   while head and struct.unpack('>d', head) <= now do
-    redis.call('LPOP', ready)
+    call('LPOP', ready)
     expired = expired + 1
-    head = redis.call('LINDEX', ready, '0')
+    head = call('LINDEX', ready, '0')
   end
-  if redis.call('LLEN', ready) + delayed >= capacity then return {{0, expired}} end
+  length = length - expired
+  if length + delayed >= capacity then return {{0, expired}} end
 end
 local due = now + delay
-local entry = struct.pack('>dH', due + expiry, 1) .. ARGV[8]
+local entry = struct.pack('>dH', due + expiry, 1) .. ARGV[9]
 if delay > 0 then
-  redis.call('ZADD', later, due, struct.pack('>c16d', ARGV[5], tonumber(number)) .. entry)
+  {_KEEP}
+  call('ZADD', later, due, struct.pack('>c16d', ARGV[5], tonumber(number)) .. entry)
   keep(later, delay + expiry + 1000)
 else
-  redis.call('RPUSH', ready, entry)
-  keep(ready, expiry + 1000)
+  call('RPUSH', ready, entry)
+  if length == 0 or call('PTTL', ready) < expiry + 1000 then call('PEXPIRE', ready, ARGV[2]) end
 end
-redis.call('SET', from, number, 'EX', '{_REMEMBER}')
-wake(ARGV[6], ARGV[7])
+{_DONE} {_WAKE.format("ARGV[6]", "ARGV[7]")}
 return {{1, expired}}
 """,
     keys=6,
 )
 
 #: Take an entry, or get in line. Keys of the queue, and what was taken.
-#: Arguments: number, process, lease (ms; 0 to take it for good), ticket, expiry (ms), seconds in
-#: line. Returns the payload and its attempt, or nothing and the milliseconds until the next entry
-#: is due (-1 for none); then how many entries had expired.
+#: Arguments: process, lease (ms; 0 to take it for good), expiry (ms), seconds in line; number. The
+#: ticket of a lease is the process, a colon and the number.
+#: Returns the payload and its attempt, or nothing and the milliseconds until the next entry is due
+#: (-1 for none); then how many entries had expired.
 TAKE: Final = Script(
-    _BEGIN
-    + _SETTLE
-    + _NEXT_DUE
-    + f"""
+    f"""{_BEGIN}
 local taken = KEYS[6]
-local number, lease = ARGV[1], ARGV[3] + 0
-redis.call('ZREM', waiting, ARGV[2])
-local last = redis.call('GETRANGE', taken, '0', '10')
+local lease, number = ARGV[2] + 0, tonumber(ARGV[5])
+call('ZREM', waiting, ARGV[1])
+local last, known = call('GETRANGE', taken, '0', '18'), 0
 if #last > 0 then
-  local seen, attempt, got = struct.unpack('>dHB', last)
-  if seen == tonumber(number) then
-    if got == 1 then return {{redis.call('GETRANGE', taken, '11', '-1'), attempt, 0}} end
-  elseif seen > tonumber(number) then
+  local seen, attempt, got
+  seen, attempt, got, known = struct.unpack('>dHBd', last)
+  if seen == number then
+    if got == 1 then return {{call('GETRANGE', taken, '19', '-1'), attempt, 0}} end
+  elseif seen > number then
     return {{false, -1, 0}}
   end
 end
-local more = settle(ARGV[5] + 0)
+{_NOW}
+local more = call('EXISTS', later, leases) > 0
+if more then
+  local expiry = ARGV[3] + 0
+  {_SETTLE}
+end
 local expired = 0
-local entry = redis.call('LPOP', ready)
+local entry = call('LPOP', ready)
 while entry and struct.unpack('>d', entry) <= now do
   expired = expired + 1
-  entry = redis.call('LPOP', ready)
+  entry = call('LPOP', ready)
+end
+local attempt, got, payload = 0, 0, ''
+if entry then
+  local _
+  _, attempt = struct.unpack('>dH', entry)
+  got, payload = 1, string.sub(entry, 11)
+end
+if known - now > {_REMEMBER * 1000} then
+  call('SET', taken, struct.pack('>dHBd', number, attempt, got, known) .. payload, 'KEEPTTL')
+else
+  known = now + {(_REMEMBER + _LONGER) * 1000}
+  call('SET', taken, struct.pack('>dHBd', number, attempt, got, known) .. payload,
+    'EX', '{_REMEMBER + _LONGER}')
 end
 if not entry then
-  redis.call('ZADD', waiting, now, ARGV[2])
-  redis.call('EXPIRE', waiting, ARGV[6])
-  redis.call('SET', taken, struct.pack('>dHB', tonumber(number), 0, 0), 'EX', '{_REMEMBER}')
-  return {{false, more and next_due() or -1, expired}}
+  call('ZADD', waiting, now, ARGV[1])
+  call('EXPIRE', waiting, ARGV[4])
+  local next_due = -1
+  if more then
+    {_NEXT_DUE}
+  end
+  return {{false, next_due, expired}}
 end
-local _, attempt = struct.unpack('>dH', entry)
-local payload = string.sub(entry, 11)
 if lease > 0 then
-  redis.call('HSET', leased, ARGV[4], entry)
-  redis.call('ZADD', leases, now + lease, ARGV[4])
-  keep(leased, lease + ARGV[5] + 1000)
-  keep(leases, lease + ARGV[5] + 1000)
+  {_KEEP}
+  local ticket = ARGV[1] .. ':' .. ARGV[5]
+  call('HSET', leased, ticket, entry)
+  call('ZADD', leases, now + lease, ticket)
+  keep(leased, lease + ARGV[3] + 1000)
+  keep(leases, lease + ARGV[3] + 1000)
 end
-redis.call('SET', taken, struct.pack('>dHB', tonumber(number), attempt, 1) .. payload,
-  'EX', '{_REMEMBER}')
 return {{payload, attempt, expired}}
 """,
     keys=6,
@@ -204,18 +251,15 @@ return {{payload, attempt, expired}}
 #: Put back at the front what was taken and reached nobody. Keys of the queue, and the number's.
 #: Arguments: number, expiry (ms), attempt, publish command, wake channel, payload.
 UNTAKE: Final = Script(
-    _BEGIN
-    + _WAKE
-    + f"""
+    f"""{_BEGIN}
 local from = KEYS[6]
-local last = redis.call('GET', from)
-if last and tonumber(last) >= tonumber(ARGV[1]) then return 1 end
+local number = ARGV[1]
+{_SEEN} {_NOW} {_KEEP}
 local entry = struct.pack('>dH', now + ARGV[2], ARGV[3] + 0) .. ARGV[6]
-redis.call('LPUSH', ready, entry)
+call('LPUSH', ready, entry)
 keep(ready, ARGV[2] + 1000)
-redis.call('SET', from, ARGV[1], 'EX', '{_REMEMBER}')
-wake(ARGV[4], ARGV[5])
-return 1
+{_DONE} {_WAKE.format("ARGV[4]", "ARGV[5]")}
+return {{1, 0}}
 """,
     keys=6,
 )
@@ -224,41 +268,40 @@ return 1
 #: "unlease", which counts no attempt), milliseconds, expiry (ms), publish command, wake channel.
 #: Returns whether the lease had not run out.
 RELEASE: Final = Script(
-    _BEGIN
-    + _SETTLE
-    + _WAKE
-    + """
+    f"""{_BEGIN}
 local ticket, verb, ms, expiry = ARGV[1], ARGV[2], ARGV[3] + 0, ARGV[4] + 0
-redis.call('ZREMRANGEBYRANK', waiting, '1', '0')
-local ends = redis.call('ZSCORE', leases, ticket)
+call('ZREMRANGEBYRANK', waiting, '1', '0')
+local ends = call('ZSCORE', leases, ticket)
 if not ends then return 0 end
+{_NOW}
 if tonumber(ends) <= now then
-  settle(expiry)
-  wake(ARGV[5], ARGV[6])
+  {_SETTLE} {_WAKE.format("ARGV[5]", "ARGV[6]")}
   return 0
 end
+{_KEEP}
 if verb == 'extend' then
-  redis.call('ZADD', leases, now + ms, ticket)
+  call('ZADD', leases, now + ms, ticket)
   keep(leases, ms + expiry + 1000)
   keep(leased, ms + expiry + 1000)
   return 1
 end
-local function later_member()
-  return struct.pack('>c16d', ticket, tonumber(string.sub(ticket, 18)) or 0)
-end
-local entry = redis.call('HGET', leased, ticket)
-redis.call('ZREM', leases, ticket)
-redis.call('HDEL', leased, ticket)
+local entry = call('HGET', leased, ticket)
+call('ZREM', leases, ticket)
+call('HDEL', leased, ticket)
 if verb == 'done' or not entry then return entry and 1 or 0 end
-if verb == 'return' then entry = again(entry, now + ms + expiry) end
+if verb == 'return' then
+  {_AGAIN}
+  entry = again(entry, now + ms + expiry)
+end
 if ms > 0 then
-  redis.call('ZADD', later, now + ms, later_member() .. entry)
+  local member = struct.pack('>c16d', ticket, tonumber(string.sub(ticket, 18)) or 0)
+  call('ZADD', later, now + ms, member .. entry)
   keep(later, ms + expiry + 1000)
 else
-  redis.call('LPUSH', ready, entry)
+  call('LPUSH', ready, entry)
   keep(ready, expiry + 1000)
 end
-wake(ARGV[5], ARGV[6])
+{_WAKE.format("ARGV[5]", "ARGV[6]")}
 return 1
 """,
     keys=5,
@@ -267,12 +310,10 @@ return 1
 #: Leave the line; if there is something to take, now or later, wake the next one.
 #: Keys of the queue. Arguments: process, publish command, wake channel.
 PASS_ON: Final = Script(
-    _BEGIN
-    + _WAKE
-    + """
-redis.call('ZREM', waiting, ARGV[1])
-if redis.call('LLEN', ready) > 0 or redis.call('EXISTS', later, leases) > 0 then
-  wake(ARGV[2], ARGV[3])
+    f"""{_BEGIN}
+call('ZREM', waiting, ARGV[1])
+if call('LLEN', ready) > 0 or call('EXISTS', later, leases) > 0 then
+  {_WAKE.format("ARGV[2]", "ARGV[3]")}
 end
 return 1
 """,
@@ -283,11 +324,14 @@ return 1
 #: Arguments: publish command, channel, what is before the payload, payload.
 #: Returns the number of subscribers, and the queues.
 PUBLISH: Final = Script(
-    """
-local time = redis.call('TIME')
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', time[1] * 1000 + math.floor(time[2] / 1000))
-local found = redis.call('ZRANGE', KEYS[1], '0', '-1')
-table.insert(found, 1, redis.call(ARGV[1], ARGV[2], ARGV[3] .. ARGV[4]))
+    f"""
+local call = redis.call
+call('ZREMRANGEBYRANK', KEYS[1], '1', '0')
+if call('EXISTS', KEYS[1]) == 0 then return {{call(ARGV[1], ARGV[2], ARGV[3] .. ARGV[4])}} end
+{_NOW}
+call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+local found = call('ZRANGE', KEYS[1], '0', '-1')
+table.insert(found, 1, call(ARGV[1], ARGV[2], ARGV[3] .. ARGV[4]))
 return found
 """,
     keys=1,
@@ -295,10 +339,11 @@ return found
 
 #: Make a queue a member. Key of the members. Arguments: queue, expiry (ms).
 ADOPT: Final = Script(
-    """
-local time = redis.call('TIME')
-redis.call('ZADD', KEYS[1], time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2], ARGV[1])
-if redis.call('PTTL', KEYS[1]) < ARGV[2] + 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+    f"""
+local call = redis.call
+{_NOW}
+call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+if call('PTTL', KEYS[1]) < ARGV[2] + 0 then call('PEXPIRE', KEYS[1], ARGV[2]) end
 return 1
 """,
     keys=1,
