@@ -94,6 +94,22 @@ async def test_silent_process(coast: Coast) -> None:
     await here.hears("ada")
 
 
+async def test_stopped_itself(coast: Coast) -> None:
+    """Who was stopped, and goes on, first hears what the others have told meanwhile."""
+    here, there = await coast.place(), await coast.place()
+    await there.join("ada")
+    await here.join("mei")
+    await here.hears("ada", "mei")
+    coast.clock.now += 60.0
+    await here.speak()
+    await here.hears_nothing()
+    await pass_time(coast, 0.2, here)
+    await until(lambda: only_replica(here).doubted is None)
+    await pass_time(coast, 1.0, here)
+    await here.hears_nothing()
+    assert sorted(await here.people()) == ["ada", "mei"]
+
+
 async def test_crashed_worker(coast: Coast) -> None:
     """Who is back in another process before a killed one is missed never left."""
     here, there = await coast.place(), await coast.place()

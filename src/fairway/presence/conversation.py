@@ -33,6 +33,7 @@ class Timing(NamedTuple):
         batch: For which changes are collected before they are told.
         beat: Between two signs of life, while this process has somebody to tell of.
         suspect: Of silence after which another process is asked whether it is there.
+        answer: That it has to answer.
         down: Of silence after which its people are gone.
         forget: Of silence after which what is known of it is forgotten.
         patience: That a start waits for the other processes' answers.
@@ -42,6 +43,7 @@ class Timing(NamedTuple):
     batch: float = 0.05
     beat: float = 1.0
     suspect: float = 2.5
+    answer: float = 0.5
     down: float = 4.0
     forget: float = 60.0
     patience: float = 1.0
@@ -219,17 +221,20 @@ class Conversation:
                     continue
                 if replica.up and replica.entries:
                     self._ask(name, now)
-                    if silent > timing.down and self._would_hear_since(
-                        replica.seen + timing.suspect
-                    ):
+                    if replica.doubted is None:
+                        replica.doubted = now
+                    if silent > timing.down and self._would_have_heard(replica.doubted, now):
                         logger.info("Nothing was heard of %s for %.1f s: it is gone", name, silent)
                         await slowly(self.others.take_for_dead(name, now))
                 elif silent > (timing.forget if replica.entries else timing.down):
                     self._forget(name)
 
-    def _would_hear_since(self, time: float) -> bool:
-        """Whether who speaks now would be heard: only who can speak may conclude that."""
-        return self._spoke > time and not self._cut_off
+    def _would_have_heard(self, asked: float, now: float) -> bool:
+        """Whether an answer would be here: not of somebody who could not speak themselves.
+
+        Nor of a process that was stopped, as its machine was: what it was told is still to be read.
+        """
+        return self._spoke >= asked and now - asked >= self._timing.answer and not self._cut_off
 
     def _forget(self, name: str) -> None:
         self.others.forget(name)

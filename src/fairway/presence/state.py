@@ -154,15 +154,17 @@ class Replica:
         clock: The number of the last change that is known.
         entries: Its entries by number.
         seen: When it was last heard of.
+        doubted: Since when it is asked whether it is there; None while it is heard of.
         up: Whether it counts as running; if not, nobody sees its entries.
     """
 
-    __slots__ = ("clock", "entries", "seen", "up")
+    __slots__ = ("clock", "doubted", "entries", "seen", "up")
 
     def __init__(self, now: float) -> None:
         self.clock = 0
         self.entries: dict[int, Entry] = {}
         self.seen = now
+        self.doubted: float | None = None
         self.up = True
 
 
@@ -185,7 +187,7 @@ class Others:
         replica = self.replicas.get(name)
         if replica is None:
             replica = self.replicas[name] = Replica(now)
-        replica.seen = now
+        replica.seen, replica.doubted = now, None
         if not replica.up:
             replica.up = True
             yield from self._show(name, replica.entries.items())
@@ -245,7 +247,7 @@ class Others:
     def excuse(self, now: float) -> None:
         """Nobody could be heard of late, which says nothing about them."""
         for replica in self.replicas.values():
-            replica.seen = now
+            replica.seen, replica.doubted = now, None
 
     def _show(self, name: str, entries: Iterable[tuple[int, Entry]]) -> Generator[None, None, None]:
         for count, (number, entry) in enumerate(entries, 1):
