@@ -124,6 +124,40 @@ def test_instance(tmp_path: Path) -> None:
 
 
 @pytest.mark.row("2.7 DaphneTestingInstance")
+def test_scopes(tmp_path: Path) -> None:
+    """They have the keys that Daphne gives them, and addresses are lists, as tests compare them."""
+    run(
+        """
+        common = {"asgi", "client", "headers", "path", "query_string", "raw_path", "root_path",
+            "scheme", "server", "type"}
+        upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="}
+        for headers, answer, more in (
+            ({}, {"type": "http.response.start", "status": 204}, {"http_version", "method"}),
+            (upgrade, {"type": "websocket.accept"}, {"subprotocols"}),
+        ):
+            with DaphneTestingInstance() as instance:
+                instance.add_send_messages([answer])
+                connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=30)
+                connection.request("GET", "/a", headers=headers)
+                if headers:
+                    assert connection.getresponse().status == 101
+                while True:
+                    try:
+                        scope, _ = instance.get_received()
+                        break
+                    except ValueError:
+                        time.sleep(0.01)
+                assert set(scope) == common | more, scope
+                assert scope["client"] == list(connection.sock.getsockname())
+                assert scope["server"] == ["127.0.0.1", instance.port]
+                connection.close()
+        """,
+        tmp_path,
+    )
+
+
+@pytest.mark.row("2.7 DaphneTestingInstance")
 def test_instance_raises(tmp_path: Path) -> None:
     """What the application raises is raised in the test."""
     run(
