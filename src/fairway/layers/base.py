@@ -172,7 +172,8 @@ class ChannelLayer(BaseChannelLayer):
         assert isinstance(message, dict), "message is not a dict"
         self.require_valid_channel_name(channel)
         assert "__asgi_channel__" not in message
-        self._check_delay(channel, delay)
+        if delay:
+            self._check_delay(channel)
         payload = encode(message)
         if "!" not in channel:
             taken = await self._push(channel, payload, delay)
@@ -215,9 +216,7 @@ class ChannelLayer(BaseChannelLayer):
             )
         return Job(self._bus, channel, await self._bus.lease(channel, lease))
 
-    def _check_delay(self, channel: str, delay: float) -> None:
-        if not delay:
-            return
+    def _check_delay(self, channel: str) -> None:
         if "!" in channel:
             raise ValueError(f"Channel {channel} belongs to one process: nothing waits for it.")
         if DELAY not in self.abilities:

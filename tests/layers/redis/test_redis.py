@@ -74,7 +74,7 @@ def test_not_installed(missing: str) -> None:
 
 
 def test_encryption_is_not_installed() -> None:
-    """The words that are known."""
+    """The words that are known, and what to install."""
     program = (
         "import sys; sys.modules['cryptography'] = None\n"
         "from fairway.layers.redis import RedisChannelLayer\n"
@@ -84,7 +84,8 @@ def test_encryption_is_not_installed() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert done.stderr.splitlines()[-1] == (
-        "ValueError: Cannot run with encryption without 'cryptography' installed."
+        "ValueError: Cannot run with encryption without 'cryptography' installed: "
+        "pip install 'fairway[encryption]'."
     )
 
 

@@ -16,8 +16,8 @@ from fairway.layers.redis.connection import Word
 from fairway.layers.redis.hosts import Hosts
 from fairway.layers.redis.link import LONGEST_DELAY, logger
 from fairway.layers.redis.readers import Taken, Waiter
-from fairway.layers.redis.scripts import ADOPT, PUBLISH, PUSH, RELEASE
-from fairway.layers.redis.session import Options, Session
+from fairway.layers.redis.scripts import ADOPT, PUBLISH, RELEASE
+from fairway.layers.redis.session import Options, Session, milliseconds
 from fairway.layers.redis.wire import Wire
 
 #: Seconds between two lines about the same full queue.
@@ -142,7 +142,7 @@ class RedisBus(Bus):
     async def adopt(self, topic: str, queue: str, expiry: float) -> None:
         """Make a queue a member of a topic, for ``expiry`` seconds."""
         session = self._open()
-        words = (session.keys.members(topic), queue, _milliseconds(expiry))
+        words = (session.keys.members(topic), queue, milliseconds(expiry))
         await session.ask(topic, lambda _: words, ADOPT)
 
     async def release(self, topic: str, queue: str) -> None:
@@ -158,20 +158,10 @@ class RedisBus(Bus):
     ) -> bool:
         """Add to a queue; False when it is full."""
         session = self._open()
-        names, wake = session.keys.pushing(queue)
-        constant = (
-            *names,
-            _milliseconds(expiry),
-            _milliseconds((expiry + 1) * 1.5),
-            capacity,
-            _milliseconds(delay),
-            session.keys.process,
-            session.router.publish_command,
-            wake,
-        )
-        sealed = self._wire.seal(payload)
-        taken, expired = await session.ask(queue, lambda number: (*constant, number, sealed), PUSH)
-        session.counts["expired"] += expired
+        call = session.pushing(queue, expiry, capacity, delay)
+        taken, expired = await session.call(queue, call, self._wire.seal(payload))
+        if expired:
+            session.counts["expired"] += expired
         if not taken:
             self._log_overflow(queue, capacity)
         return bool(taken)
@@ -200,7 +190,7 @@ class RedisBus(Bus):
     async def lease(self, queue: str, seconds: float) -> Lease:
         """Take the next payload for ``seconds``; then it comes back, unless acknowledged."""
         while True:
-            taken = await self._take(queue, max(_milliseconds(seconds), 1))
+            taken = await self._take(queue, max(milliseconds(seconds), 1))
             payload = self._wire.open(taken.data, queue)
             if payload is not None:
                 return Lease(taken.ticket, payload, taken.attempt)
@@ -208,20 +198,17 @@ class RedisBus(Bus):
 
     async def _take(self, queue: str, lease: int) -> Taken:
         session = self._open()
-        waiter = Waiter(asyncio.get_running_loop().create_future(), lease)
+        waiter = Waiter(lease)
         session.read(queue, waiter)
         try:
-            await waiter.future
+            return await waiter
         except asyncio.CancelledError:
-            if waiter.give_up():
+            taken = waiter.leave()
+            if taken is None:
                 io.call(session.forget, queue, waiter)
-            elif waiter.taken is not None:  # it came at the same moment
-                io.call(session.put_back, queue, waiter.taken, lease)
+            else:
+                io.call(session.put_back, queue, taken, lease)
             raise
-        if waiter.taken is None:
-            assert waiter.error is not None
-            raise waiter.error
-        return waiter.taken
 
     async def extend(self, queue: str, ticket: str, seconds: float) -> bool:
         """Keep a leased payload for ``seconds`` from now."""
@@ -242,8 +229,8 @@ class RedisBus(Bus):
             *keys.queue(queue),
             ticket,
             verb,
-            _milliseconds(seconds),
-            _milliseconds(self._expiry),
+            milliseconds(seconds),
+            milliseconds(self._expiry),
             session.router.publish_command,
             keys.wake(queue),
         )
@@ -279,10 +266,6 @@ class RedisBus(Bus):
         if session is not None:
             session.abandon()
             _inherited.append(session)
-
-
-def _milliseconds(seconds: float) -> int:
-    return round(seconds * 1000)
 
 
 def _nothing() -> None:

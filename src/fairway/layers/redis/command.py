@@ -9,11 +9,11 @@ from typing import Final, TypeAlias
 
 from fairway.exceptions import ChannelLayerUnavailable
 from fairway.layers.io import io
-from fairway.layers.redis.connection import Reply, Word
+from fairway.layers.redis.connection import Reply, Word, pack
 from fairway.layers.redis.scripts import Script
 
 #: Takes the reply, or the error in place of one. Called once, on the thread of :data:`io`.
-Done: TypeAlias = Callable[[Reply, Exception | None], None]
+Done: TypeAlias = Callable[[Reply, Exception | None], object]
 #: The words of a command, given its number.
 Words: TypeAlias = Callable[[int], tuple[Word, ...]]
 
@@ -71,8 +71,12 @@ class Command:
         self.by_source = False
         self.asking = False
 
-    def words(self) -> tuple[Word, ...]:
+    def packed(self) -> bytes:
         """What to write."""
+        return pack(self.words())
+
+    def words(self) -> tuple[Word, ...]:
+        """The same, word by word."""
         words = self._words(self.number)
         if self.script is None:
             return words
@@ -161,31 +165,6 @@ class Deadlines:
                     f"{command.trouble()}."
                 )
             )
-
-
-def answer_to(future: "asyncio.Future[Reply]") -> Done:
-    """Resolves a future of whatever event loop."""
-    loop = future.get_loop()
-
-    def done(reply: Reply, error: Exception | None) -> None:
-        if loop is io.running:
-            _resolve(future, reply, error)
-            return
-        try:  # not suppress(): this is done for each reply
-            loop.call_soon_threadsafe(_resolve, future, reply, error)
-        except RuntimeError:
-            return  # that loop was closed: nobody waits any more
-
-    return done
-
-
-def _resolve(future: "asyncio.Future[Reply]", reply: Reply, error: Exception | None) -> None:
-    if future.done():
-        return
-    if error is None:
-        future.set_result(reply)
-    else:
-        future.set_exception(error)
 
 
 def _not_sent() -> str:

@@ -13,7 +13,7 @@ import hiredis
 from fairway.exceptions import ChannelLayerUnavailable
 from fairway.layers.io import io
 from fairway.layers.redis.command import Command, ignore
-from fairway.layers.redis.connection import Connection, Reply, ServerError, pack
+from fairway.layers.redis.connection import Connection, Reply, ServerError
 from fairway.layers.redis.hosts import Server
 from fairway.layers.redis.link import ADVICE, Elsewhere, Link, Reporter, logger
 from fairway.layers.redis.scripts import SCRIPTS
@@ -131,7 +131,7 @@ class CommandLink(Link):
             command.asking = False
             self._write(connection, Command("", lambda _: ("ASKING",), ignore, lossy=True))
         self._sent.append(command)
-        connection.write(pack(command.words()))
+        connection.write(command.packed())
 
     def _trouble(self) -> str:
         if self.connection is None:

@@ -6,13 +6,7 @@ tag of all that belongs to it, so that it is in one slot of a cluster.
 https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags
 """
 
-import functools
-from typing import Final
-
 from fairway.layers.redis.scripts import QUEUE_KEYS
-
-#: Queues whose keys are not put together anew each time.
-_KEPT: Final = 1000
 
 
 class Keys:
@@ -27,7 +21,6 @@ class Keys:
         self.prefix = prefix
         self.process = process
         self._before_topic = len(f"{prefix}:topic:{{".encode())
-        self.pushing = functools.lru_cache(_KEPT)(self._pushing)
 
     def channel(self, topic: str) -> str:
         """Where a topic is published."""
@@ -57,10 +50,6 @@ class Keys:
     def wake(self, queue: str) -> str:
         """What the channels begin with by which processes are woken for a queue."""
         return f"{self.prefix}:wake:{{{queue}}}:"
-
-    def _pushing(self, queue: str) -> tuple[tuple[str, ...], str]:
-        """The keys of what adds to a queue, and what its wake channels begin with."""
-        return (*self.queue(queue), self.changed(queue)), self.wake(queue)
 
     def patterns(self) -> tuple[str, ...]:
         """Globs for all keys that are stored."""

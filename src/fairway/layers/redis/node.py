@@ -106,6 +106,7 @@ class Shards:
 
     def __init__(self, servers: Iterable[Server], make_node: Callable[[Server], Node]) -> None:
         self._nodes = [make_node(server) for server in servers]
+        self._only = self._nodes[0] if len(self._nodes) == 1 else None
 
     def send(self, command: Command) -> None:
         """Send a command about a queue or topic to its server."""
@@ -144,7 +145,7 @@ class Shards:
         await asyncio.gather(*(node.close() for node in self._nodes))
 
     def _node(self, name: str) -> Node:
-        return self._nodes[self.lane(name)]
+        return self._only or self._nodes[self.lane(name)]
 
 
 def shard_of(name: str, shards: int) -> int:

@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from fairway.layers.handover import Handover
+from fairway.layers.redis.calls import Call, CallCommand
 from fairway.layers.redis.command import Command, ignore
 from fairway.layers.redis.connection import Reply, Word
 from fairway.layers.redis.keys import Keys
@@ -28,66 +30,31 @@ AFTER_ERROR: Final = 0.5
 
 
 class Taken(NamedTuple):
-    """What a reader got: the payload, as it is in the queue, and which attempt it is for."""
+    """What a reader got.
+
+    Attributes:
+        ticket: That of its lease; empty if it has none.
+        data: The payload, as it is in the queue.
+        attempt: Which attempt it is for.
+    """
 
     ticket: str
     data: bytes
     attempt: int
 
 
-class Waiter:
+class Waiter(Handover[Taken]):
     """Somebody who waits for an entry of a queue, on an event loop of its own.
 
-    Either it is given something or it gives up, whichever comes first.
-
     Args:
-        future: What it awaits; resolved without a result.
         lease: Milliseconds for which the entry is wanted; 0 for good.
-
-    Attributes:
-        taken: What it was given.
-        error: Why it was given nothing.
     """
 
-    __slots__ = ("_chance", "error", "future", "lease", "taken")
+    __slots__ = ("lease",)
 
-    def __init__(self, future: "asyncio.Future[None]", lease: int = 0) -> None:
-        self.future = future
+    def __init__(self, lease: int = 0) -> None:
+        super().__init__()
         self.lease = lease
-        self.taken: Taken | None = None
-        self.error: Exception | None = None
-        self._chance = [True]  # who takes it out is first
-
-    @property
-    def waits(self) -> bool:
-        """Whether it has neither been given something nor given up."""
-        return bool(self._chance)
-
-    def give_up(self) -> bool:
-        """Wait no more; False when it was too late for that."""
-        try:
-            return self._chance.pop()
-        except IndexError:
-            return False
-
-    def take(self, taken: Taken) -> bool:
-        """Hand it over; False when nobody waits any more."""
-        self.taken = taken
-        return self.give_up() and self._wake()
-
-    def fail(self, error: Exception) -> None:
-        """Nothing will come."""
-        self.error = error
-        if self.give_up():
-            self._wake()
-
-    def _wake(self) -> bool:
-        loop = self.future.get_loop()
-        try:
-            loop.call_soon_threadsafe(_resolve, self.future)
-        except RuntimeError:
-            return False  # its loop was closed
-        return True
 
 
 class Reader:
@@ -116,11 +83,13 @@ class Reader:
         self._keys = keys
         self._expiry = expiry
         self._idle = idle
-        self._take_keys = (*keys.queue(queue), keys.taken(queue))
+        # The last call that took something, and for how long: mostly the next one is the same.
+        self._take: Call | None = None
+        self._lease = 0
         # Held wherever it changes who waits, and whether somebody asks.
         self._lock = threading.Lock()
         self._waiters: deque[Waiter] = deque()
-        self._asking = False
+        self._asked: Command | None = None
         self._ended = False
         self._called = False
         self._in_line = False
@@ -139,7 +108,9 @@ class Reader:
             if self._ended:
                 return False
             self._waiters.append(waiter)
-        self._ask()
+            command = self._next()
+        if command is not None:
+            self._router.send(command)
         return True
 
     def forget(self, waiter: Waiter) -> None:
@@ -147,7 +118,7 @@ class Reader:
         with self._lock:
             if waiter in self._waiters:
                 self._waiters.remove(waiter)
-            if not self._waiters and not self._asking:
+            if not self._waiters and self._asked is None:
                 self._leave_line()
 
     def stir(self) -> None:
@@ -163,7 +134,7 @@ class Reader:
         if self._timer is not None:
             self._timer.cancel()
         for waiter in waiters:
-            waiter.fail(error)
+            waiter.give(None, error)
 
     # ------------------------------------------------------------------ asking
 
@@ -171,8 +142,8 @@ class Reader:
         """There is something, and this process is the one to take it."""
         with self._lock:
             self._in_line = False
-            self._called = self._called or self._asking
-            if not self._waiters and not self._asking:
+            self._called = self._called or self._asked is not None
+            if not self._waiters and self._asked is None:
                 self._leave_line(always=True)
                 return
         self._ask()
@@ -180,28 +151,31 @@ class Reader:
     def _ask(self) -> None:
         """Ask for whoever is first, unless somebody asks already; on any thread."""
         with self._lock:
-            waiter = self._first()
-            if waiter is None or self._asking or self._ended:
-                return
-            self._asking = True
-            self._called = False
-        keys, process, lease = self._take_keys, self._keys.process, waiter.lease
+            command = self._next()
+        if command is not None:
+            self._router.send(command)
 
-        def words(number: int) -> tuple[Word, ...]:
-            # In line for longer than until it asks again: a dead process is not called for long.
-            return (*keys, process, lease, self._expiry, int(ASK_AGAIN * 3), number)
+    def _next(self) -> Command | None:
+        """The command to ask with, if somebody has to; with the lock held. It is to be sent."""
+        waiter = self._first()
+        if waiter is None or self._asked is not None or self._ended:
+            return None
+        if self._take is None or waiter.lease != self._lease:
+            self._take, self._lease = self._call(waiter.lease), waiter.lease
+        self._called = False
+        self._asked = command = CallCommand(self.queue, self._take, None, self._answered)
+        return command
 
-        command = Command(
-            self.queue,
-            words,
-            lambda reply, error: self._answered(command, lease, reply, error),
-            script=TAKE,
-        )
-        self._router.send(command)
+    def _call(self, lease: int) -> Call:
+        keys = self._keys
+        # In line for longer than until it asks again: a dead process is not called for long.
+        words = (keys.process, lease, self._expiry, int(ASK_AGAIN * 3))
+        names = (*keys.queue(self.queue), keys.taken(self.queue))
+        return Call(TAKE, (*names, *words), has_payload=False)
 
-    def _answered(
-        self, command: Command, lease: int, reply: Reply, error: Exception | None
-    ) -> None:
+    def _answered(self, reply: Reply, error: Exception | None) -> None:
+        command, lease = self._asked, self._lease
+        assert command is not None
         due, taken = ASK_AGAIN, None
         if error is not None:
             due = AFTER_ERROR  # it has been logged where it came
@@ -211,12 +185,13 @@ class Reader:
                 self._count_expired(expired)
             if data is not None:
                 self._expiring = False
-                taken = Taken(f"{self._keys.process}:{command.number}", data, number)
+                ticket = f"{self._keys.process}:{command.number}" if lease else ""
+                taken = Taken(ticket, data, number)
             elif number >= 0:
                 due = min(number / 1000 + 0.001, ASK_AGAIN)
         with self._lock:
             waiter = None if taken is None else self._first_for(lease)
-            self._asking = False
+            self._asked = None
             self._in_line = error is None and taken is None
             at_once = self._called or taken is not None
             nobody = self._first() is None
@@ -235,7 +210,7 @@ class Reader:
 
     def _hand_over(self, taken: Taken, lease: int, waiter: Waiter | None) -> None:
         while waiter is not None:
-            if waiter.take(taken):
+            if waiter.give(taken):
                 self._used = time.monotonic()
                 return
             with self._lock:
@@ -257,11 +232,11 @@ class Reader:
 
     def _set_timer(self, seconds: float, *, sooner: bool) -> None:
         """Look after it in a while; a timer that is there stays, unless this has to be sooner."""
-        loop = asyncio.get_running_loop()
-        if self._ended:
+        if self._ended or (self._timer is not None and not sooner):
             return
+        loop = asyncio.get_running_loop()
         if self._timer is not None:
-            if not sooner or self._timer.when() <= loop.time() + seconds:
+            if self._timer.when() <= loop.time() + seconds:
                 return
             self._timer.cancel()
         self._timer = loop.call_later(seconds, self._tick)
@@ -269,7 +244,7 @@ class Reader:
     def _tick(self) -> None:
         self._timer = None
         with self._lock:
-            wanted = self._asking or self._first() is not None
+            wanted = self._asked is not None or self._first() is not None
             left = self._used + LINGER - time.monotonic()
             self._ended = self._ended or (not wanted and left <= 0)
         if self._ended:
@@ -328,8 +303,3 @@ class Reader:
                 self.queue,
                 count,
             )
-
-
-def _resolve(future: "asyncio.Future[None]") -> None:
-    if not future.done():
-        future.set_result(None)

@@ -1,6 +1,7 @@
 """What one process has to do with Redis for one layer, from its first use until it is closed."""
 
 import asyncio
+import functools
 import itertools
 import secrets
 import time
@@ -10,16 +11,18 @@ from typing import Final, NamedTuple
 
 from fairway.exceptions import ChannelLayerUnavailable
 from fairway.layers.bus import Deliver
+from fairway.layers.handover import Handover
 from fairway.layers.io import io
+from fairway.layers.redis.calls import Call, CallCommand
 from fairway.layers.redis.cluster import Cluster
-from fairway.layers.redis.command import Command, Deadlines, Done, Words, answer_to, ignore
+from fairway.layers.redis.command import Command, Deadlines, Done, Words, ignore
 from fairway.layers.redis.connection import Reply, Word
 from fairway.layers.redis.hosts import Hosts, Server
 from fairway.layers.redis.keys import Keys
 from fairway.layers.redis.link import Elsewhere
 from fairway.layers.redis.node import Node, Router, Shards
 from fairway.layers.redis.readers import Reader, Taken, Waiter
-from fairway.layers.redis.scripts import Script
+from fairway.layers.redis.scripts import PUSH, Script
 from fairway.layers.redis.subscriptions import Certain, Handler, resolve
 from fairway.layers.redis.wire import HEADER, Wire
 
@@ -29,6 +32,13 @@ REMEMBERED: Final = 10_000
 TOGETHER: Final = 0.25
 #: Keys that are looked at in one step of a flush.
 _STEP: Final = 1000
+#: Queues for which the call that adds is not put together anew each time.
+_KEPT: Final = 1000
+
+
+def milliseconds(seconds: float) -> int:
+    """Seconds as Redis counts them."""
+    return round(seconds * 1000)
 
 
 class Options(NamedTuple):
@@ -64,6 +74,8 @@ class Session:
         keys: What keys and channels are called.
         router: Where they are.
         counts: What has been done so far.
+        pushing: The call that adds to a queue, given its name, the expiry, the capacity and the
+            delay; times in seconds.
     """
 
     def __init__(self, options: Options) -> None:
@@ -81,6 +93,7 @@ class Session:
         self._telling: asyncio.TimerHandle | None = None
         self._closed = False
         self.router = self._make_router(options.hosts)
+        self.pushing = functools.lru_cache(_KEPT)(self._pushing)
 
     def _make_router(self, hosts: Hosts) -> Router:
         if hosts.cluster:
@@ -105,13 +118,24 @@ class Session:
         Raises:
             ChannelLayerUnavailable: That was not possible in time.
         """
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        command = self._command(name, words, answer_to(future), script)
+        answer: Handover[Reply] = Handover()
+        command = self._command(name, words, answer.give, script)
         self._send(command)
         try:
-            return await future
+            return await answer
         finally:
             command.finished = True  # who was cancelled does not wait for it to be sent
+
+    async def call(self, name: str, call: Call, payload: bytes) -> Reply:
+        """The same for a script whose arguments are known but for its payload."""
+        answer: Handover[Reply] = Handover()
+        deadline = time.monotonic() + self._options.send_timeout
+        command = CallCommand(name, call, payload, answer.give, deadline=deadline)
+        self._send(command)
+        try:
+            return await answer
+        finally:
+            command.finished = True
 
     def tell(self, name: str, words: Words, script: Script | None = None) -> None:
         """Have a command executed, if that is possible soon."""
@@ -126,6 +150,20 @@ class Session:
     def _send(self, command: Command) -> None:
         self._deadlines.watch(command)
         self.router.send(command)
+
+    def _pushing(self, queue: str, expiry: float, capacity: int, delay: float) -> Call:
+        words: tuple[Word, ...] = (
+            *self.keys.queue(queue),
+            self.keys.changed(queue),
+            milliseconds(expiry),
+            milliseconds((expiry + 1) * 1.5),  # half as long again: not each has to prolong it
+            capacity,
+            milliseconds(delay),
+            self.keys.process,
+            self.router.publish_command,
+            self.keys.wake(queue),
+        )
+        return Call(PUSH, words, has_payload=True)
 
     # ------------------------------------------------------------------ topics
 
@@ -192,7 +230,7 @@ class Session:
 
     def _read(self, queue: str, waiter: Waiter) -> None:
         if self._closed:
-            waiter.fail(ChannelLayerUnavailable("The channel layer was closed."))
+            waiter.give(None, ChannelLayerUnavailable("The channel layer was closed."))
         else:
             self._reader(queue).add(waiter)
 
@@ -258,11 +296,11 @@ class Session:
                 return
 
     async def _ask_node(self, node: Node, words: tuple[Word, ...]) -> Reply:
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        command = self._command("", lambda _: words, answer_to(future))
+        answer: Handover[Reply] = Handover()
+        command = self._command("", lambda _: words, answer.give)
         self._deadlines.watch(command)
         node.commands.send(command)
-        return await future
+        return await answer
 
     async def close(self) -> None:
         """End all connections; who still waits is told."""
