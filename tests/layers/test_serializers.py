@@ -201,7 +201,10 @@ class TestEncryption:
         JSONSerializer([])
         with pytest.raises(ValueError, match="cryptography") as caught:
             JSONSerializer(["a"])
-        assert str(caught.value) == ("Cannot run with encryption without 'cryptography' installed.")
+        assert str(caught.value) == (
+            "Cannot run with encryption without 'cryptography' installed: "
+            "pip install 'fairway[encryption]'."
+        )
 
 
 @pytest.mark.row("3.3 json and msgpack")

@@ -142,7 +142,10 @@ def _fernet() -> Any:
     try:
         from cryptography import fernet  # noqa: PLC0415
     except ModuleNotFoundError:
-        raise ValueError("Cannot run with encryption without 'cryptography' installed.") from None
+        raise ValueError(
+            "Cannot run with encryption without 'cryptography' installed: "
+            "pip install 'fairway[encryption]'."
+        ) from None
     return fernet
 
 

@@ -14,6 +14,7 @@ from fairway.compat.migrate.others import note_commands, note_dependencies, rewr
         ("channels[daphne] ~= 4.2, <5  # why\nDjango\n", "fairway>=V  # why\nDjango\n"),
         ("a\ndaphne\nchannels\n", "a\nfairway>=V\n"),
         ("channels\nchannels-redis>=4\n", "fairway[redis]>=V\n"),
+        ("channels-redis[cryptography]==4.3.0\n", "fairway[redis,encryption]>=V\n"),
         ("Channels_Redis\r\na\r\n", "fairway[redis]>=V\r\na\r\n"),
         ("fairway\nchannels\na\n", "fairway\na\n"),
         (

@@ -1,6 +1,7 @@
 """Files that are no Python: requirements, and commands that start Daphne."""
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from fairway import __version__
@@ -27,9 +28,7 @@ def rewrite_requirements(source: str) -> Rewritten:
     """
     lines = source.splitlines(keepends=True)
     found = {number: match for number, line in enumerate(lines) if (match := _requirement(line))}
-    wants_redis = any(
-        match["name"].lower() not in ("channels", "daphne") for match in found.values()
-    )
+    name = _our_name(found.values())
     present = any(re.match(r"\s*fairway\b", line, re.IGNORECASE) for line in lines)
     result: list[str] = []
     notes: list[Note] = []
@@ -46,10 +45,20 @@ def rewrite_requirements(source: str) -> Rewritten:
                 )
         elif not present:
             present = True
-            name = "fairway[redis]" if wants_redis else "fairway"
             ours = f"{name}>={__version__}{match['marker'] or ''}{match['comment'] or ''}"
             result.append(ours + line[len(line.rstrip("\r\n")) :])
     return Rewritten("".join(result), tuple(notes))
+
+
+def _our_name(theirs: Iterable[re.Match[str]]) -> str:
+    """Fairway with the extras that bring what these requirements have brought."""
+    extras = []
+    layers = [match for match in theirs if match["name"].lower() not in ("channels", "daphne")]
+    if layers:
+        extras.append("redis")
+    if any("cryptography" in (match["extras"] or "").lower() for match in layers):
+        extras.append("encryption")
+    return f"fairway[{','.join(extras)}]" if extras else "fairway"
 
 
 def _requirement(line: str) -> re.Match[str] | None:
