@@ -1,6 +1,6 @@
 """``daphne.utils``."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -86,6 +86,17 @@ class TestForwarded:
     def test_names(self, arguments: dict[str, Any], expected: object) -> None:
         """Each header may have another name or none; then what was there before stays."""
         assert parse_x_forwarded_for(self.HEADERS, **arguments) == expected
+
+    def test_twisted(self) -> None:
+        """Twisted's headers are no mapping, but tell what they have when they are asked."""
+
+        class Headers:
+            def getAllRawHeaders(self) -> Iterator[tuple[bytes, list[bytes]]]:  # noqa: N802
+                yield b"X-Forwarded-For", [b"10.1.2.3, 192.0.2.1"]
+                yield b"X-Forwarded-Port", [b"1234"]
+
+        headers: Any = Headers()
+        assert parse_x_forwarded_for(headers) == (["10.1.2.3", 1234], None)
 
     def test_bad_port(self) -> None:
         """A port that is no number is none."""

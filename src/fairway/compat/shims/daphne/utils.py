@@ -53,7 +53,7 @@ def parse_x_forwarded_for(
     Fairway's server does not use it; see ``fairway.server.listening.proxy``.
 
     Args:
-        headers: By name.
+        headers: By name; Twisted's ``Headers`` are understood, too.
         address_header_name: Where the address stands; None to believe nothing.
         port_header_name: Where its port stands; None for port 0.
         proto_header_name: Where the scheme stands; None to keep ``original_scheme``.
@@ -65,7 +65,8 @@ def parse_x_forwarded_for(
     """
     if not address_header_name:
         return original_addr, original_scheme
-    found = {name.lower(): value for name, value in headers.items()}
+    pairs = getattr(headers, "getAllRawHeaders", None) or headers.items  # Twisted's, or a mapping
+    found = {name.lower(): value for name, value in pairs()}
     claimed = _optional(found, address_header_name)
     if claimed is None:
         return original_addr, original_scheme
