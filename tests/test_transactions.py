@@ -92,6 +92,8 @@ def test_mistakes_are_raised_where_they_are_made() -> None:
             group_send_on_commit("or ders", MESSAGE)
         with pytest.raises(TypeError):
             send_on_commit("jo bs", MESSAGE)
+        with pytest.raises(ValueError, match="belongs to one process: nothing waits for it"):
+            send_on_commit("specific.here!there", MESSAGE, delay=5)
         with pytest.raises(
             InvalidChannelLayerError, match="There is no 'nobody' in CHANNEL_LAYERS"
         ):

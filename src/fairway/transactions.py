@@ -84,9 +84,12 @@ def send_on_commit(
         InvalidChannelLayerError: There is no such channel layer.
         MessageNotSerializable: The message holds a value that cannot be sent.
         TypeError: The channel's name is not valid.
+        ValueError: There is a delay that this channel, or this layer, cannot keep.
     """
     found = _layer(layer)
     found.require_valid_channel_name(channel)
+    if delay and isinstance(found, ChannelLayer):
+        found.require_valid_delay(channel, delay)
     options = {"delay": delay} if delay else {}
     _send_later(found, "send", channel, message, options, using=using, robust=robust)
 

@@ -85,6 +85,9 @@ async def test_delayed(layer: InMemoryChannelLayer, clock: Clock) -> None:
 async def test_what_cannot_wait(layer: InMemoryChannelLayer) -> None:
     """A connection's channel is not for later, nor for leases."""
     name = await layer.new_channel()
+    for delay in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=rf"^A delay is a number of seconds, not {delay}\.$"):
+            await layer.send("jobs", {"type": "x"}, delay=delay)
     with pytest.raises(ValueError, match="belongs to one process: nothing waits for it"):
         await layer.send(name, {"type": "x"}, delay=1)
     with pytest.raises(RuntimeError, match="cannot lease"):

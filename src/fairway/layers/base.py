@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 import functools
 import logging
+import math
 import secrets
 import time
 from collections import Counter
@@ -173,7 +174,7 @@ class ChannelLayer(BaseChannelLayer):
         self.require_valid_channel_name(channel)
         assert "__asgi_channel__" not in message
         if delay:
-            self._check_delay(channel)
+            self.require_valid_delay(channel, delay)
         payload = encode(message)
         if "!" not in channel:
             taken = await self._push(channel, payload, delay)
@@ -216,7 +217,14 @@ class ChannelLayer(BaseChannelLayer):
             )
         return Job(self._bus, channel, await self._bus.lease(channel, lease))
 
-    def _check_delay(self, channel: str) -> None:
+    def require_valid_delay(self, channel: str, delay: float) -> None:
+        """See that a message to this channel can be sent for so many seconds later.
+
+        Raises:
+            ValueError: It cannot; the message says why.
+        """
+        if not math.isfinite(delay):
+            raise ValueError(f"A delay is a number of seconds, not {delay}.")
         if "!" in channel:
             raise ValueError(f"Channel {channel} belongs to one process: nothing waits for it.")
         if DELAY not in self.abilities:

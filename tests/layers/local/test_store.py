@@ -117,6 +117,18 @@ def test_delay(store: Store, clock: Clock) -> None:
     assert store.next_due("jobs") is None
 
 
+def test_clock_that_is_set_back(store: Store, clock: Clock) -> None:
+    """What is not for later need not wait for the time at which it was sent to come again."""
+    push(store, b"1", b"2")
+    lease = store.lease("jobs", 10)
+    assert lease is not None
+    clock.now -= 3600
+    assert store.give_back(lease.ticket, 60)
+    clock.now -= 3600
+    assert store.next_due("jobs") == 0.0
+    assert popped(store) == [b"1", b"2"]
+
+
 class TestLeases:
     def test_acknowledged(self, store: Store, clock: Clock) -> None:
         """What is done does not come back."""

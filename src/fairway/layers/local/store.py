@@ -42,6 +42,11 @@ CREATE TABLE IF NOT EXISTS membership (
 _FREE: Final = "queue = :queue AND due <= :now AND (leased IS NULL OR leased <= :now)"
 
 
+def _due(now: float, delay: float) -> float:
+    # What is not for later is for any time: also for one before this, if the clock is set back.
+    return now + delay if delay else 0.0
+
+
 class Row(NamedTuple):
     """A message that was taken, with what is needed to put it back where it was."""
 
@@ -188,7 +193,7 @@ class Store:
                     return False
             database.execute(
                 "INSERT INTO message (queue, payload, due, expires) VALUES (?, ?, ?, ?)",
-                (queue, payload, now + delay, now + delay + expiry),
+                (queue, payload, _due(now, delay), now + delay + expiry),
             )
         return True
 
@@ -260,7 +265,7 @@ class Store:
         return self._change(
             "UPDATE message SET ticket = NULL, leased = NULL, attempt = attempt + 1, due = ?, "
             "expires = max(expires, ?) WHERE ticket = ? AND leased > ?",
-            (now + delay, now + delay + expiry, ticket, now),
+            (_due(now, delay), now + delay + expiry, ticket, now),
         )
 
     def next_due(self, queue: str) -> float | None:
