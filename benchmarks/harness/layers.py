@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -32,10 +32,30 @@ class Place:
     redis: Server | None
     processor: int
 
-    @contextlib.contextmanager
-    def role(self, name: str, count: int, processor: int | None = None) -> Iterator["Role"]:
+    def role(
+        self, name: str, count: int, processor: int | None = None
+    ) -> contextlib.AbstractContextManager["Role"]:
         """Runs a process of ``project/roles.py`` for the length of the block."""
-        role = Role(self, name, count, self.processor if processor is None else processor)
+        return self._run(name, ["project.roles", name, str(count)], processor, {})
+
+    def worker(self, count: int) -> contextlib.AbstractContextManager["Role"]:
+        """Runs the project's background worker for the length of the block.
+
+        It is ready when it has done a job.
+        """
+        words = ["django", "runworker", "jobs"]
+        return self._run("runworker", words, None, {"BENCH_JOBS": str(count)})
+
+    @contextlib.contextmanager
+    def _run(
+        self, name: str, module: Sequence[str], processor: int | None, more: Mapping[str, str]
+    ) -> Iterator["Role"]:
+        role = Role(
+            name,
+            [str(self.contender.python), "-m", *module],
+            {**self.environment, **more},
+            pinned(self.processor if processor is None else processor),
+        )
         try:
             role.hear()  # it is ready
             yield role
@@ -44,19 +64,25 @@ class Place:
 
 
 class Role:
-    """A process of ``project/roles.py``."""
+    """A process of the project that says what it does, as ``project/roles.py`` does."""
 
-    def __init__(self, place: Place, name: str, count: int, processor: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        pin: Callable[[], None],
+    ) -> None:
         self.name = name
         self.process = subprocess.Popen(
-            [str(place.contender.python), "-m", "project.roles", name, str(count)],
+            command,
             cwd=BENCHMARKS,
-            env=place.environment,
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            preexec_fn=pinned(processor),  # noqa: PLW1509 - there are no threads here
+            preexec_fn=pin,  # noqa: PLW1509 - there are no threads here
         )
 
     def hear(self) -> Report:
@@ -108,6 +134,17 @@ def jobs(contender: Contender, processors: Processors, count: int) -> Report:
         place.role("work", count) as worker,
         place.role("produce", count, processors.generator) as producer,
     ):
+        return worker.hear() | producer.hear()
+
+
+def background_jobs(contender: Contender, processors: Processors, count: int) -> Report:
+    """The same with the background worker that the project has, and a consumer in it."""
+    with (
+        meeting(contender, processors) as place,
+        place.role("employ", count, processors.generator) as producer,
+        place.worker(count) as worker,
+    ):
+        producer.go()
         return worker.hear() | producer.hear()
 
 

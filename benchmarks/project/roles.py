@@ -52,6 +52,17 @@ async def produce(layer: Any, count: int) -> None:
     say(producer_us=(time.process_time() - used) * 1e6 / (WARM + count))
 
 
+async def employ(layer: Any, count: int) -> None:
+    """A producer that sends one job, and all others when it is told that there is a worker."""
+    await layer.send(JOBS, {"type": "job.do", "number": -WARM, "text": "x" * 128})
+    say(ready=1)
+    await told()
+    used = time.process_time()
+    for number in [*range(1 - WARM, 0), *range(count)]:
+        await layer.send(JOBS, {"type": "job.do", "number": number, "text": "x" * 128})
+    say(producer_us=(time.process_time() - used) * 1e6 / (WARM - 1 + count))
+
+
 async def listen(layer: Any, count: int) -> None:
     """A process with ten members of the group: says when all of them have ``count`` messages."""
     channels = [await layer.new_channel() for _ in range(10)]
@@ -103,7 +114,7 @@ async def _join(
     say(memberships=count * MEMBERS)
 
 
-ROLES = {each.__name__: each for each in (work, produce, listen, tell, join, join_own)}
+ROLES = {each.__name__: each for each in (work, produce, employ, listen, tell, join, join_own)}
 
 
 async def main(role: str, count: int) -> None:

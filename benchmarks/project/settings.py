@@ -2,7 +2,8 @@
 
 ``BENCH_LAYER`` says which one, in memory if it is not set; ``BENCH_PLACE`` where its processes
 meet: the port of a Redis server, or a directory. ``BENCH_DATABASE`` is the path of an SQLite file:
-with it there are users and sessions.
+with it there are users and sessions. ``BENCH_JOBS`` is how many jobs a worker does: with it there
+is ``runworker``.
 """
 
 import os
@@ -26,6 +27,9 @@ if database := os.environ.get("BENCH_DATABASE"):
     }
 
 STACK = os.environ["BENCH_STACK"]
+if "BENCH_JOBS" in os.environ:
+    INSTALLED_APPS.append(STACK)
+    ASGI_APPLICATION = "project.jobs.application"
 LAYER = os.environ.get("BENCH_LAYER", "memory")
 PLACE = os.environ.get("BENCH_PLACE", "")
 
@@ -42,6 +46,10 @@ if LAYER == "local":
     options["path"] = PLACE
 elif LAYER != "memory":
     options["hosts"] = [("127.0.0.1", int(PLACE))]
+if LAYER == "core" and "BENCH_JOBS" in os.environ:
+    # Its consumers wait for messages to themselves as long as redis-py 8 waits for an answer, five
+    # seconds, and end then, with the jobs that were fetched for them.
+    options["hosts"] = [{"host": "127.0.0.1", "port": int(PLACE), "socket_timeout": None}]
 if LAYER in {"local", "redis", "core"}:
     # No producer of jobs is to be refused one.
     options["channel_capacity"] = {"jobs": 1_000_000}

@@ -8,19 +8,23 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING or os.environ["BENCH_STACK"] == "fairway":
+    from fairway.consumer import AsyncConsumer
     from fairway.delivery import Mailbox
     from fairway.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
     from fairway.http import get_asgi_application
     from fairway.layers import get_channel_layer
-    from fairway.routing import ProtocolTypeRouter, URLRouter
+    from fairway.routing import ChannelNameRouter, ProtocolTypeRouter, URLRouter
 else:
+    from channels.consumer import AsyncConsumer
     from channels.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
     from channels.layers import get_channel_layer
-    from channels.routing import ProtocolTypeRouter, URLRouter
+    from channels.routing import ChannelNameRouter, ProtocolTypeRouter, URLRouter
     from django.core.asgi import get_asgi_application
 
 __all__ = [
+    "AsyncConsumer",
     "AsyncWebsocketConsumer",
+    "ChannelNameRouter",
     "ProtocolTypeRouter",
     "URLRouter",
     "WebsocketConsumer",

@@ -3,7 +3,7 @@
 from functools import partial
 
 from harness.contenders import CORE, LOCAL, PUBSUB, REDIS
-from harness.layers import commands, jobs, memberships
+from harness.layers import background_jobs, commands, jobs, memberships
 from harness.scenarios.model import Effort, Lane, Scenario
 from harness.scenarios.turns import in_roles, under_load
 
@@ -35,6 +35,19 @@ SCENARIOS = (
             Lane(contender=REDIS, path="", note="receive()"),
             Lane(contender=LOCAL, path="", note="receive()"),
             Lane(contender=CORE, path="", note="receive()"),
+        ),
+        full=Effort(turns=5, count=5000),
+        quick=Effort(turns=1, count=2000),
+    ),
+    Scenario(
+        name="worker",
+        title="Background worker: one producer, one `runworker` with a consumer, 128 bytes",
+        unit="jobs/s",
+        measure=in_roles(background_jobs, "per_second"),
+        lanes=(
+            Lane(contender=REDIS, path="", note="runworker"),
+            Lane(contender=LOCAL, path="", note="runworker"),
+            Lane(contender=CORE, path="", note="runworker"),
         ),
         full=Effort(turns=5, count=5000),
         quick=Effort(turns=1, count=2000),
