@@ -26,6 +26,10 @@ from tests.compat.migrate.rewriting import left, rewritten
             "from fairway.management.commands.runworker import Command",
         ),
         (
+            "from channels_redis.core import ChannelFull",
+            "from fairway.exceptions import ChannelFull",
+        ),
+        (
             "from channels_redis.core import RedisChannelLayer",
             "from fairway.layers.redis import RedisChannelLayer",
         ),

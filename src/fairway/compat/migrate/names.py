@@ -15,6 +15,7 @@ MODULES: Final = {old: new for old, new in ALIASES.items() if ".shims." not in n
 #: Single names.
 _NAMES: Final = {
     "channels.DEFAULT_CHANNEL_LAYER": "fairway.DEFAULT_CHANNEL_LAYER",
+    "channels_redis.core.ChannelFull": "fairway.exceptions.ChannelFull",
     "channels_redis.core.RedisChannelLayer": _LAYER,
     "channels_redis.pubsub.RedisPubSubChannelLayer": _LAYER,
 }
