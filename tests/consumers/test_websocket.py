@@ -118,6 +118,26 @@ async def test_after_closing(connect: Connect, layer: InMemoryChannelLayer, scri
         assert client.quiet
 
 
+async def test_talks_on_after_closing(connect: Connect, layer: InMemoryChannelLayer) -> None:
+    """Who goes on all the same lets others have their turns."""
+    turns: list[bool] = []
+
+    class Talker(AsyncWebsocketConsumer):
+        async def receive(self, text_data: Any = None, bytes_data: Any = None) -> None:
+            await self.close()
+            asyncio.get_running_loop().call_soon(turns.append, True)
+            for _ in range(1000):
+                await self.send("late")
+            turns.append(False)
+
+    async with connect(Talker()) as client:
+        client.text("go")
+        assert await client.sent() == {"type": "websocket.close"}
+        client.disconnect(1000)
+        await client.task
+    assert turns == [True, False]
+
+
 @pytest.mark.parametrize("base", [AsyncWebsocketConsumer, WebsocketConsumer])
 @pytest.mark.parametrize(
     ("error", "sent"),

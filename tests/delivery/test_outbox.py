@@ -1,8 +1,11 @@
 """Outbox: the ASGI send, with a short way for what may be written at once."""
 
+import asyncio
+
 import pytest
 
 from fairway._types import Event
+from fairway.delivery.outbox import IN_A_ROW
 from fairway.server.observing.counters import Counters
 from fairway.wire.deflate import Compression, CompressionOptions, Deflater
 from fairway.wire.extensions import Extension
@@ -129,6 +132,42 @@ async def test_counted() -> None:
     outbox.ready = False
     await outbox({"type": "websocket.send", "text": "d"})
     assert outbox.tally.messages_sent == 2
+
+
+@pytest.mark.parametrize("size", [10, 10_000])
+async def test_turns(size: int) -> None:
+    """Who sends without end lets others have a turn: after many messages, or a few long ones."""
+    outbox, written, handled = open_outbox()
+    turns: list[int] = []
+    asyncio.get_running_loop().call_soon(lambda: turns.append(len(written)))
+    for text in ("x" * size, b"x" * size) * IN_A_ROW:
+        kind = "text" if isinstance(text, str) else "bytes"
+        await outbox({"type": "websocket.send", kind: text})
+    assert turns == [IN_A_ROW if size < 1024 else 10]
+    assert len(written) == 2 * IN_A_ROW
+    assert handled == []
+
+
+async def test_no_turn_without_an_event() -> None:
+    """Who has a message in hand is sent to the long way for that, which then takes the short."""
+    outbox, written, handled = open_outbox()
+    assert all(outbox.write_text("x") for _ in range(IN_A_ROW))
+    assert not outbox.write_text("y")
+    assert not outbox.write_bytes(b"y")
+    await outbox({"type": "websocket.send", "text": "y"})
+    assert written[-1] == b"\x81\x01y"
+    assert handled == []
+
+
+async def test_turns_of_who_is_not_heard() -> None:
+    """So does who goes on sending to a connection that has ended."""
+    outbox, _, handled = open_outbox()
+    outbox.ready = False
+    turns: list[int] = []
+    asyncio.get_running_loop().call_soon(lambda: turns.append(len(handled)))
+    for _ in range(2 * IN_A_ROW):
+        await outbox({"type": "websocket.send", "text": "lost"})
+    assert turns == [IN_A_ROW]
 
 
 @pytest.mark.parametrize("compresses", [False, True])

@@ -36,6 +36,7 @@ ON_BOTH_LOOPS = {
     "test_drain",
     "test_memory",
     "test_server",
+    "test_talkers",
     "websocket/test_clock",
     "websocket/test_compression",
     "websocket/test_conformance",

@@ -1,5 +1,6 @@
 """Consumers for WebSockets: text and bytes or JSON, sync or async."""
 
+import asyncio
 import json
 import logging
 from collections.abc import Iterable
@@ -333,7 +334,9 @@ class AsyncWebsocketConsumer(Groups, AsyncConsumer):
         send = self._fw_send
         if self._fw_closing or type(send) is not Outbox or not _write(send, text_data, bytes_data):
             event = _send_event(text_data, bytes_data)
-            if not self._fw_closing:
+            if self._fw_closing:
+                await asyncio.sleep(0)  # whoever goes on and on is not to keep others from theirs
+            else:
                 try:
                     await send(event)  # as super().send() does
                 except OSError as error:

@@ -23,6 +23,7 @@ from fairway.server.listening.renewal import has_terminal, reload_certificates
 from fairway.server.observing.access import AccessLog
 from fairway.server.observing.collecting import collect
 from fairway.server.observing.figures import Family
+from fairway.server.observing.lost_writes import unmentioned
 from fairway.server.observing.serving import observed
 from fairway.server.workers.assignment import PATIENCE, patience
 from fairway.server.workers.notify import Notify
@@ -133,7 +134,7 @@ class Server:
         self._served_on = listeners
         files = [SocketFile(listener.path) for listener in listeners]
         try:
-            with self._signals(loop):
+            with self._signals(loop), unmentioned():
                 async with observed(context, make_pages_server, alone=self.worker is None):
                     await self._live(context, listeners, files)
         finally:

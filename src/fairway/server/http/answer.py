@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from fairway._types import Event
+from fairway.delivery.outbox import IN_A_ROW
 from fairway.exceptions import ClientDisconnected
 from fairway.server.context import Context
 from fairway.server.http.events import (
@@ -54,6 +55,7 @@ class Answer:
         "_gone",
         "_head",
         "_head_due",
+        "_left",
         "_request",
         "_sends_file",
         "_status",
@@ -79,6 +81,7 @@ class Answer:
         self._trailers: list[tuple[bytes, bytes]] | None = None  # of a response that has some
         self._head: Event | None = None  # while it waits for the body
         self._head_due = False  # it does not wait for longer than a turn of the event loop
+        self._left = IN_A_ROW
         self._complete = False
         self._gone = False
         self._drained: asyncio.Event | None = None  # while sends wait
@@ -101,6 +104,9 @@ class Answer:
             kind = event["type"]
         except (KeyError, TypeError):
             kind = kind_of(event)
+        if self._left <= 0:
+            self._left = IN_A_ROW
+            await asyncio.sleep(0)
         while self._drained is not None:
             await self._drained.wait()
         if self._gone:
@@ -223,6 +229,7 @@ class Answer:
             if not more:
                 writer.body(b"", more=False)
         self.size += len(body)
+        self._left -= 1 + (len(body) >> 10)
         if not more:
             self._takes_body = False
             if self._trailers is None:
