@@ -430,3 +430,17 @@ class TestTransport:
             channel.abort()
         await until(lambda: not running.websockets)
         channel.abort()
+
+    async def test_order(self, serve: Serve) -> None:
+        """What comes between the word to read on and what was kept is behind what was kept."""
+        running = await serve(Echo(), **OPTIONS)
+        socket = WebSocketOnStream(await connect(running))
+        await socket.open()
+        (channel,) = connections(running)[0]._channels.values()
+        channel.pause_reading()
+        channel.received(websocket.text(b"first"), 0)
+        channel.resume_reading()
+        channel.received(websocket.text(b"second"), 0)
+        channel.received(websocket.text(b"third"), 0)
+        for said in (b"first", b"second", b"third"):
+            assert await socket.frame() == (websocket.TEXT, said)

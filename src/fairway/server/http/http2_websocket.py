@@ -75,7 +75,7 @@ class WebSocketChannel(Channel):
     def _on_data(self, data: bytes) -> None:
         if self._closing or self._protocol is None:
             return
-        if self._holding:
+        if self._holding or self._kept:  # which is still to be delivered, and came before
             self._kept.append(data)
         else:
             self._protocol.data_received(data)
