@@ -1,6 +1,7 @@
 """Payloads at the server: their format, and their encryption."""
 
 import asyncio
+import contextlib
 import logging
 from typing import Any
 
@@ -10,6 +11,7 @@ from fairway._types import Event
 from fairway.exceptions import MessageNotSerializable
 from fairway.layers import codec
 from fairway.layers.envelope import for_channel, for_group, for_request
+from fairway.layers.redis import RedisChannelLayer
 from fairway.layers.redis.connection import connect, pack
 from fairway.layers.redis.hosts import Server
 from fairway.layers.redis.wire import Wire
@@ -23,7 +25,7 @@ PAYLOAD = codec.encode(MESSAGE)
 
 
 def wire(format: str = "msgpack", keys: Any = None) -> Wire:  # noqa: A002  the word that is known
-    return Wire(format, keys, expiry=60)
+    return Wire(registry.get_serializer(format), keys, expiry=60)
 
 
 ENVELOPES = [
@@ -94,7 +96,50 @@ def test_registered_formats(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_unknown_format() -> None:
     """A format that nobody registered is refused at the start."""
     with pytest.raises(SerializerDoesNotExist, match="serializer_format='yaml'"):
-        wire("yaml")
+        RedisChannelLayer(serializer_format="yaml")
+
+
+class ReversingLayer(RedisChannelLayer):
+    """Encodes messages in its own way, as subclasses of the layer in channels_redis do."""
+
+    def serialize(self, message: Event) -> bytes:
+        return super().serialize(message)[::-1]
+
+    def deserialize(self, message: bytes) -> Event:
+        return super().deserialize(message[::-1])
+
+
+async def test_own_way_of_encoding(prefix: str, shared: RedisServer) -> None:
+    """What a subclass makes of messages is what is at the server, and comes back by its hands."""
+    host = ("127.0.0.1", shared.port)
+    async with contextlib.AsyncExitStack() as stack:
+        layer, other, plain = (
+            kind(hosts=[host], prefix=prefix)
+            for kind in (ReversingLayer, ReversingLayer, RedisChannelLayer)
+        )
+        for each in (layer, other, plain):
+            stack.push_async_callback(each.close)
+        socket = await Socket.joined(layer, "room")
+        await other.group_send("room", MESSAGE)
+        await other.send(socket.channel, MESSAGE)
+        assert [await socket.receive() for _ in range(2)] == [MESSAGE] * 2
+        await other.send("jobs", MESSAGE)
+        assert await within(layer.receive("jobs")) == MESSAGE
+        # Whoever knows nothing of it reads something else.
+        await plain.send("jobs", MESSAGE)
+        receiving = asyncio.ensure_future(layer.receive("jobs"))
+        await eventually(lambda: layer._wire.unreadable == 1)
+        await other.send("jobs", MESSAGE)
+        assert await within(receiving) == MESSAGE
+
+
+async def test_serialize(make_layer: MakeLayer, shared: RedisServer) -> None:
+    """A layer tells what it makes of a message; it is the format's form."""
+    for format in ("json", "msgpack"):  # noqa: A001  the word that is known
+        layer = make_layer(shared, serializer_format=format)
+        serializer = registry.get_serializer(format)
+        assert layer.serialize(MESSAGE) == serializer.serialize(MESSAGE)
+        assert layer.deserialize(layer.serialize(MESSAGE)) == MESSAGE
 
 
 @pytest.mark.row("3.3 encryption")

@@ -12,6 +12,7 @@ from fairway.layers.names import ChannelPattern
 from fairway.layers.redis.bus import RedisBus
 from fairway.layers.redis.hosts import parse_hosts
 from fairway.layers.redis.wire import Wire
+from fairway.layers.serializers import registry
 
 #: A message type that consumers get, or a function that is called.
 Notice: TypeAlias = str | Callable[[], object] | None
@@ -67,7 +68,10 @@ class RedisChannelLayer(ChannelLayer):
         if found.cluster and ("{" in prefix or "}" in prefix):
             raise ValueError(f"prefix must not contain braces in a cluster: {prefix!r}")
         self.prefix = prefix
-        self._wire = Wire(serializer_format, symmetric_encryption_keys, expiry)
+        self._serializer = registry.get_serializer(serializer_format)
+        ours = RedisChannelLayer.serialize, RedisChannelLayer.deserialize
+        changed = (type(self).serialize, type(self).deserialize) != ours
+        self._wire = Wire(self if changed else self._serializer, symmetric_encryption_keys, expiry)
         bus = RedisBus(
             found,
             prefix=prefix,
@@ -96,6 +100,25 @@ class RedisChannelLayer(ChannelLayer):
         """Send a message to every channel of a group; see :meth:`ChannelLayer.group_send`."""
         self._wire.check(message)
         return await super().group_send(group, message)
+
+    def serialize(self, message: Event) -> bytes:
+        """What stands for a message at the server, before it is encrypted.
+
+        A subclass may encode messages in its own way, here and in :meth:`deserialize`. What a
+        message may hold stays the same: in a process, it has its form of MessagePack.
+
+        Raises:
+            MessageNotSerializable: It holds a value that the format cannot carry.
+        """
+        return self._serializer.serialize(message)
+
+    def deserialize(self, message: bytes) -> Event:
+        """The message again, from bytes of :meth:`serialize`.
+
+        Raises:
+            ValueError: The bytes are no message.
+        """
+        return self._serializer.deserialize(message)
 
     def _tell_gap(self) -> None:
         self._notify(self._on_reconnect)

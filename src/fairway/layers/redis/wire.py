@@ -4,12 +4,12 @@ import logging
 import struct
 import time
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, Protocol
 
 from fairway._types import Event
 from fairway.layers import codec
 from fairway.layers.envelope import Kind, for_channel, read_channel
-from fairway.layers.serializers import BaseMessageSerializer, MsgPackSerializer, registry
+from fairway.layers.serializers import MsgPackSerializer
 
 logger = logging.getLogger("fairway.layers.redis")
 
@@ -19,12 +19,21 @@ HEADER: Final = struct.Struct("!8sQ")
 _BURST: Final = 60.0
 
 
+class Serializer(Protocol):
+    """What turns messages into bytes and back."""
+
+    def serialize(self, message: Event) -> bytes:
+        """The bytes that stand for a message."""
+
+    def deserialize(self, message: bytes) -> Event:
+        """The message again."""
+
+
 class Wire:
     """The form of a layer's payloads at the server.
 
     Args:
-        format: What messages are encoded with, as :data:`fairway.layers.serializers.registry` knows
-            it. Within a process they are always MessagePack.
+        serializer: What messages are encoded with. Within a process they are always MessagePack.
         keys: Secrets; the first encrypts, all of them decrypt. Everything is encrypted but names.
         expiry: Seconds after which a published payload is not read any more when it is encrypted.
 
@@ -32,17 +41,12 @@ class Wire:
         unreadable: How many payloads were dropped, as they could not be decrypted or decoded.
 
     Raises:
-        SerializerDoesNotExist: Nobody registered the format.
         ValueError: The keys are no list, or ``cryptography`` is not installed.
     """
 
     def __init__(
-        self,
-        format: str,  # noqa: A002  the word that is known
-        keys: Iterable[str | bytes] | None,
-        expiry: float,
+        self, serializer: Serializer, keys: Iterable[str | bytes] | None, expiry: float
     ) -> None:
-        serializer = registry.get_serializer(format)
         # What messages are in a process is what MsgPackSerializer makes: nothing to be done.
         self._serializer = None if type(serializer) is MsgPackSerializer else serializer
         self._crypter = MsgPackSerializer(symmetric_encryption_keys=keys).crypter
@@ -138,5 +142,5 @@ def _map_message(envelope: bytes, change: Callable[[bytes], bytes]) -> bytes:
     return envelope
 
 
-def _recode(serializer: BaseMessageSerializer, data: bytes) -> bytes:
+def _recode(serializer: Serializer, data: bytes) -> bytes:
     return codec.encode(serializer.deserialize(data))
