@@ -46,6 +46,12 @@ def test_nothing_is_connected_by_settings() -> None:
     assert layer.abilities == {"acknowledgement", "delay"}
 
 
+def test_process_under_its_other_name() -> None:
+    """Each layer is another process to Redis, and tells which, also as channels_redis does."""
+    layer, other = RedisChannelLayer(), RedisChannelLayer()
+    assert layer.client_prefix == layer.process != other.client_prefix
+
+
 def test_prefix_is_text() -> None:
     """As in channels_redis."""
     with pytest.raises(AssertionError, match=r"^Prefix must be unicode"):

@@ -91,6 +91,11 @@ class RedisChannelLayer(ChannelLayer):
         if on_disconnect is not None:
             bus.interrupted = lambda: self._notify(on_disconnect)
 
+    @property
+    def client_prefix(self) -> str:
+        """What :attr:`process` is called in ``channels_redis``."""
+        return self.process
+
     async def send(self, channel: str, message: Event, *, delay: float = 0.0) -> None:
         """Send a message to one channel; see :meth:`ChannelLayer.send`."""
         self._wire.check(message)
