@@ -10,11 +10,13 @@ import httpx
 import pytest
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.management.base import CommandError
+from django.utils import autoreload
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from fairway import __version__
 from fairway._types import Receive, Scope, Send
+from fairway.management.commands import runserver
 from fairway.management.commands.runserver import Command
 from fairway.server import AccessRecord, Config
 from tests.management.commands.project import Project
@@ -352,3 +354,16 @@ class TestLog:
             f"WebSocket {word} /ws/ [127.0.0.1:5000]"
             for word in ("HANDSHAKING", "CONNECT", "DISCONNECT", "REJECT")
         ]
+
+
+def test_reloader_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking takes a tenth of a processor; the first look and other threads do not count."""
+    clock = iter([0.0, 9.0, 9.0, 9.01, 9.01, 9.51])
+    monkeypatch.setattr(runserver.time, "thread_time", lambda: next(clock))
+    monkeypatch.setattr(autoreload.StatReloader, "watched_files", lambda self: [])
+    reloader = runserver.Reloader()
+    breaks = []
+    for _ in range(3):
+        assert list(reloader.snapshot_files()) == []
+        breaks.append(round(reloader.SLEEP_TIME, 2))
+    assert breaks == [0.15, 0.15, 5.0]

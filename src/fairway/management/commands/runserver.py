@@ -53,18 +53,21 @@ _BIND_ERRORS: Final = {
 class Reloader(autoreload.StatReloader):
     """Django's autoreloader with shorter breaks: what was saved is served within a second."""
 
-    _took = 0.0
+    #: Seconds of processor time that the last look has taken; of the first, which finds out where
+    #: everything is while the project is still being imported, it says nothing.
+    _took: float | None = None
 
     @property
     def SLEEP_TIME(self) -> float:  # type: ignore[override]  # noqa: N802  Django's name
         """Seconds until the next look."""
-        return max(LOOK_AFTER, self._took / LOOKING)
+        return max(LOOK_AFTER, (self._took or 0.0) / LOOKING)
 
     def snapshot_files(self) -> Iterator[tuple[Path, float]]:
         """Each file with the time of its last change."""
-        began = time.process_time()
+        began = time.thread_time()  # the server's thread is importing the project meanwhile
         yield from super().snapshot_files()
-        self._took = time.process_time() - began
+        took = time.thread_time() - began
+        self._took = 0.0 if self._took is None else took
 
 
 class Command(RunserverCommand):
