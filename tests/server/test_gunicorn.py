@@ -27,6 +27,7 @@ APPLICATION = """
 import os, sys, time
 
 VERSION = 1
+open(f"loaded-{os.getpid()}", "w").close()
 
 async def application(scope, receive, send):
     if scope["type"] == "lifespan":
@@ -105,6 +106,8 @@ async def test_serves(here: Path) -> None:
     """Pages and sockets, from each of its workers; SIGTERM ends them gracefully."""
     async with gunicorn(here, "-w", "2") as process:
         address = await address_of(process)
+        # Just forked, a worker has the handlers of Gunicorn's own process, and a signal is lost.
+        await until(lambda: len(list(here.glob("loaded-*"))) == 2)
         assert (await answer(address))[1:] == ["1", "http", "127.0.0.1"]
         async with connect(address.replace("http", "ws")) as socket:
             await socket.send("Ahoy")
