@@ -359,7 +359,7 @@ class TestLog:
 def test_reloader_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looking takes a tenth of a processor; the first look and other threads do not count."""
     clock = iter([0.0, 9.0, 9.0, 9.01, 9.01, 9.51])
-    monkeypatch.setattr(runserver.time, "thread_time", lambda: next(clock))
+    monkeypatch.setattr("time.thread_time", lambda: next(clock))
     monkeypatch.setattr(autoreload.StatReloader, "watched_files", lambda self: [])
     reloader = runserver.Reloader()
     breaks = []
