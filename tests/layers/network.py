@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from fairway._types import Event
 from fairway.delivery import ChannelQueue, Hub, Mailbox
 from fairway.layers.base import ChannelLayer
-from fairway.layers.bus import ACKNOWLEDGEMENT, DELAY, Bus, Lease, Published
+from fairway.layers.bus import ACKNOWLEDGEMENT, COUNTING, DELAY, Bus, Lease, Published
 from fairway.layers.codec import decode
 
 
@@ -31,7 +31,7 @@ class Network:
 class NetworkBus(Bus):
     """One process's end of the network."""
 
-    abilities = frozenset({ACKNOWLEDGEMENT, DELAY})
+    abilities = frozenset({ACKNOWLEDGEMENT, COUNTING, DELAY})
 
     def __init__(self, network: Network) -> None:
         self.network = network
@@ -67,6 +67,9 @@ class NetworkBus(Bus):
 
     async def pop(self, queue: str) -> bytes:
         return await self.network.queue(queue).get()
+
+    async def waiting(self, queue: str) -> int:
+        return self.network.queue(queue).waiting[1]
 
     async def lease(self, queue: str, seconds: float) -> Lease:
         return await self.network.queue(queue).lease(seconds)

@@ -92,6 +92,15 @@ class TestChannels:
         assert await layer.receive("jobs") == {"type": "work"}
         assert bus.calls == [("push", "jobs", "5", "30"), ("pop", "jobs")]
 
+    async def test_what_the_bus_cannot_do(self, layer: ChannelLayer) -> None:
+        """What a bus does not declare is refused, and it is not asked for it."""
+        with pytest.raises(ValueError, match=r"^ChannelLayer cannot delay messages\.$"):
+            await layer.send("jobs", {"type": "work"}, delay=1)
+        with pytest.raises(RuntimeError, match=r"^ChannelLayer cannot lease messages of jobs"):
+            await layer.receive_job("jobs", lease=1)
+        with pytest.raises(RuntimeError, match=r"^ChannelLayer cannot tell what waits in jobs"):
+            await layer.waiting("jobs")
+
     async def test_full_queue(self, layer: ChannelLayer) -> None:
         """A full queue raises ChannelFull with its name."""
         await layer.send("jobs", {"type": "work"})

@@ -113,11 +113,13 @@ class TestMembership:
             await here.group_add("room", name)
 
     async def test_receiving_for_another_process(self, network: Network) -> None:
-        """Only its own process receives from a channel."""
+        """Only its own process receives from a channel, and knows how much waits there."""
         here, there = network.layer(), network.layer()
         name = await there.new_channel()
         with pytest.raises(RuntimeError, match="belongs to another process"):
             await here.receive(name)
+        with pytest.raises(RuntimeError, match="belongs to another process"):
+            await here.waiting(name)
 
     async def test_sent_after_it_was_emptied(self, network: Network) -> None:
         """A channel that is read with receive() gets what is sent between two receives."""
@@ -145,11 +147,14 @@ async def test_stats(network: Network) -> None:
     await here.group_send("room", {"type": "x"})
     await there.group_send("room", {"type": "x"})
     await here.send(name, {"type": "x"})
+    await settled()
     assert here.stats() == {
         "sent": 2, "delivered": 0, "received": 0, "dropped": 0, "channels": 0, "groups": 0,
+        "waiting": 0,
     }  # fmt: skip
     assert there.stats() == {
         "sent": 1, "delivered": 1, "received": 2, "dropped": 0, "channels": 1, "groups": 1,
+        "waiting": 3,
     }  # fmt: skip
 
 

@@ -79,3 +79,13 @@ def test_after_a_fork(layer: InMemoryChannelLayer) -> None:
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert layer.sync.receive("jobs") == {"type": "work"}
+
+
+def test_waiting(layer: InMemoryChannelLayer) -> None:
+    """How much waits in a channel, whichever; nothing where there is none."""
+    layer.sync.send("jobs", {"type": "x"})
+    assert layer.sync.waiting("jobs") == 1
+    assert layer.sync.waiting(layer.sync.new_channel()) == 0
+    assert layer.sync.waiting("specific.inmemory!gone") == 0
+    with pytest.raises(TypeError):
+        layer.sync.waiting("my jobs")

@@ -116,6 +116,13 @@ class ChannelQueue:
             with self._lock:
                 self._readers -= 1
 
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """No events of a client, and how many messages wait; for later too, but not on lease."""
+        with self._lock:
+            self._settle()
+            return 0, len(self._items) + len(self._later)
+
     def qsize(self) -> int:
         """How many messages wait, under the name that :class:`asyncio.Queue` uses."""
         return len(self._items)

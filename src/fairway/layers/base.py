@@ -14,7 +14,7 @@ from typing import ClassVar
 from fairway._types import Event
 from fairway.delivery import ChannelQueue, Hub, Mailbox
 from fairway.exceptions import ChannelFull, WrongProcess
-from fairway.layers.bus import ACKNOWLEDGEMENT, DELAY, Bus, Confirmation
+from fairway.layers.bus import ACKNOWLEDGEMENT, COUNTING, DELAY, Bus, Confirmation
 from fairway.layers.codec import decode, encode
 from fairway.layers.contract import BaseChannelLayer, Reached
 from fairway.layers.envelope import for_group
@@ -217,6 +217,25 @@ class ChannelLayer(BaseChannelLayer):
             )
         return Job(self._bus, channel, await self._bus.lease(channel, lease))
 
+    async def waiting(self, channel: str) -> int:
+        """How many messages wait in a channel, those for later among them, those on lease not.
+
+        Raises:
+            ChannelLayerUnavailable: It cannot be asked for now.
+            RuntimeError: This layer cannot tell (see :attr:`abilities`), or the channel belongs to
+                another process.
+            TypeError: The channel's name is not valid.
+        """
+        self.require_valid_channel_name(channel)
+        if "!" not in channel:
+            if COUNTING not in self.abilities:
+                raise RuntimeError(f"{type(self).__name__} cannot tell what waits in {channel}.")
+            return await self._bus.waiting(channel)
+        if not self._is_mine(channel):
+            raise WrongProcess(f"Channel {channel} belongs to another process.")
+        found = self._hub.channels.get(channel)
+        return 0 if found is None else found.waiting[1]
+
     def require_valid_delay(self, channel: str, delay: float) -> None:
         """See that a message to this channel can be sent for so many seconds later.
 
@@ -395,7 +414,7 @@ class ChannelLayer(BaseChannelLayer):
 
         ``sent`` messages, ``delivered`` to members of groups here, ``received`` from other
         processes, ``dropped`` as their channel was full; ``channels`` and ``groups`` of this
-        process; and what the bus counts.
+        process, and what is ``waiting`` in those channels; and what the bus counts.
         """
         return {
             "sent": self._counts["sent"],
@@ -404,6 +423,7 @@ class ChannelLayer(BaseChannelLayer):
             "dropped": self._hub.dropped,
             "channels": len(self._hub.channels),
             "groups": len(self._hub.groups),
+            "waiting": sum(each.waiting[1] for each in list(self._hub.channels.values())),
             **self._bus.stats(),
         }
 

@@ -11,7 +11,16 @@ from typing import Final, NamedTuple, TypeAlias
 
 from fairway.delivery.queue import Lease
 
-__all__ = ["ACKNOWLEDGEMENT", "DELAY", "Bus", "Confirmation", "Deliver", "Lease", "Published"]
+__all__ = [
+    "ACKNOWLEDGEMENT",
+    "COUNTING",
+    "DELAY",
+    "Bus",
+    "Confirmation",
+    "Deliver",
+    "Lease",
+    "Published",
+]
 
 #: Takes what another process published: its topic and its bytes. May be called on any thread.
 Deliver: TypeAlias = Callable[[str, bytes], None]
@@ -21,6 +30,8 @@ Confirmation: TypeAlias = "concurrent.futures.Future[None] | None"
 
 #: The ability to lease from queues: :meth:`Bus.lease` and what ends a lease.
 ACKNOWLEDGEMENT: Final = "acknowledgement"
+#: The ability to tell how much waits in a queue: :meth:`Bus.waiting`.
+COUNTING: Final = "counting"
 #: The ability to push for later.
 DELAY: Final = "delay"
 
@@ -51,7 +62,8 @@ class Bus(abc.ABC):
 
     Attributes:
         abilities: What this bus can do beyond the abstract methods, by name, so that it is refused
-            at start and not in production: :data:`ACKNOWLEDGEMENT`, :data:`DELAY`.
+            at start and not in production: :data:`ACKNOWLEDGEMENT`, :data:`COUNTING`,
+            :data:`DELAY`.
         deliver: Where payloads from other processes go; the layer's to set.
         lost: Called when payloads may have been missed, after an outage; the layer's to set.
     """
@@ -123,6 +135,14 @@ class Bus(abc.ABC):
 
         Cancelling this loses nothing. While the transport is down it waits too.
         """
+
+    async def waiting(self, queue: str) -> int:
+        """How many payloads wait in a queue, those for later among them, those on lease not.
+
+        Raises:
+            ChannelLayerUnavailable: The queue cannot be reached now.
+        """
+        raise NotImplementedError
 
     async def lease(self, queue: str, seconds: float) -> Lease:
         """Take the next payload for ``seconds``; then it comes back, unless acknowledged."""

@@ -7,7 +7,7 @@ from fairway.delivery import Hub
 from fairway.delivery.hub import Endpoint, Group
 from fairway.delivery.queue import ChannelQueue, Lease
 from fairway.layers.base import ChannelLayer
-from fairway.layers.bus import ACKNOWLEDGEMENT, DELAY, Bus, Published
+from fairway.layers.bus import ACKNOWLEDGEMENT, COUNTING, DELAY, Bus, Published
 from fairway.layers.names import ChannelPattern
 from fairway.layers.queues import Queues
 
@@ -15,7 +15,7 @@ from fairway.layers.queues import Queues
 class MemoryBus(Bus):
     """Connects a process with nobody: there is no other, and queues live in its own hub."""
 
-    abilities = frozenset({ACKNOWLEDGEMENT, DELAY})
+    abilities = frozenset({ACKNOWLEDGEMENT, COUNTING, DELAY})
 
     #: The queues of the layer's own process; the layer's to set.
     queues: Queues
@@ -53,6 +53,11 @@ class MemoryBus(Bus):
     async def pop(self, queue: str) -> bytes:
         """Take the next payload from a queue, waiting for one if need be."""
         return await self.queues.get(queue)
+
+    async def waiting(self, queue: str) -> int:
+        """How many payloads wait in a queue."""
+        found = self._found(queue)
+        return 0 if found is None else found.waiting[1]
 
     async def lease(self, queue: str, seconds: float) -> Lease:
         """Take the next payload for ``seconds``."""

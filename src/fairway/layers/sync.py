@@ -61,6 +61,10 @@ class SyncVerbs:
         """Send a message to every channel of a group; see :meth:`ChannelLayer.group_send`."""
         return self._run("group_send", self._layer.group_send(group, message))
 
+    def waiting(self, channel: str) -> int:
+        """How many messages wait in a channel; see :meth:`ChannelLayer.waiting`."""
+        return self._run("waiting", self._layer.waiting(channel))
+
     def flush(self) -> None:
         """Forget every message and every membership."""
         self._run("flush", self._layer.flush())

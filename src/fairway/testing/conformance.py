@@ -354,6 +354,22 @@ class ChannelLayerConformance:
         elapse(51)
         assert await within(ours.receive("channel")) == message(1)
 
+    async def test_waiting(self, layer: BaseChannelLayer) -> None:
+        """What waits in a channel can be counted, for later too; what is on lease does not wait."""
+        ours = _able(_able(_able(layer, "delay"), "acknowledgement"), "counting")
+        assert await ours.waiting("channel") == 0
+        await ours.send("channel", message(1), delay=50)
+        for number in range(2):
+            await ours.send("channel", message(number))
+        assert await ours.waiting("channel") == 3
+        job = await within(ours.receive_job("channel", lease=30))
+        assert await ours.waiting("channel") == 2
+        await job.give_back()
+        assert await ours.waiting("channel") == 3
+        name = await ours.new_channel()
+        await ours.send(name, message(1))
+        assert await ours.waiting(name) == 1
+
     async def test_acknowledged(
         self, layer: BaseChannelLayer, elapse: Callable[[float], None]
     ) -> None:

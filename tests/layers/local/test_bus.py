@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fairway.exceptions import ChannelLayerUnavailable
-from fairway.layers.bus import ACKNOWLEDGEMENT, DELAY
+from fairway.layers.bus import ACKNOWLEDGEMENT, COUNTING, DELAY
 from fairway.layers.local.bus import LocalBus
 from fairway.layers.local.directory import Directory
 
@@ -30,7 +30,7 @@ async def push(bus: LocalBus, payload: bytes) -> None:
 
 async def test_abilities(bus: LocalBus) -> None:
     """It delays, and it leases."""
-    assert bus.abilities == {ACKNOWLEDGEMENT, DELAY}
+    assert bus.abilities == {ACKNOWLEDGEMENT, COUNTING, DELAY}
 
 
 async def test_cancelled_at_any_moment(bus: LocalBus) -> None:
@@ -88,7 +88,7 @@ async def test_stats(bus: LocalBus, tmp_path: Path) -> None:
     other = LocalBus(Directory(tmp_path / "mesh"), 60)
     await other.publish("room", b"x")
     await bus.publish("room", b"x")
-    assert bus.stats() == {"peers": 1, "missed": 0}
+    assert bus.stats() == {"peers": 1, "missed": 0, "expired": 0}
     await other.close()
 
 

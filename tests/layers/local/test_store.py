@@ -54,6 +54,7 @@ def test_first_in_first_out(store: Store) -> None:
 def test_nothing_is_made_by_looking(store: Store) -> None:
     """A project that uses no named channel has no file."""
     assert (store.members(), store.counts(), store.exists) == ({}, (0, 0), False)
+    assert store.count("jobs") == 0
     store.flush()
     assert not store.path.exists()
 
@@ -100,7 +101,9 @@ def test_expiry(store: Store, clock: Clock, caplog: pytest.LogCaptureFixture) ->
     push(store, b"1", b"2")
     clock.now += 60
     push(store, b"3")
+    assert (store.count("jobs"), store.expired) == (1, 0)
     assert popped(store) == [b"3"]
+    assert (store.count("jobs"), store.expired) == (0, 2)
     assert caplog.messages == [
         "Channel jobs: 2 messages were dropped, since nobody received them in time ('expiry')."
     ]
@@ -140,6 +143,14 @@ class TestLeases:
         assert [store.acknowledge(lease.ticket) for _ in range(2)] == [True, False]
         clock.now += 30
         assert popped(store) == []
+
+    def test_counted(self, store: Store, clock: Clock) -> None:
+        """What is on lease does not wait, until its time is over; then it does, however old."""
+        push(store, b"1")
+        store.lease("jobs", 90)
+        assert store.count("jobs") == 0
+        clock.now += 90
+        assert store.count("jobs") == 1
 
     def test_run_out(self, store: Store, clock: Clock) -> None:
         """What a killed worker had comes back, in its old place."""

@@ -43,7 +43,7 @@ def test_nothing_is_connected_by_settings() -> None:
     layer = RedisChannelLayer(hosts=["redis://redis.invalid"])
     assert layer.stats()["channels"] == 0
     assert (layer.extensions, layer.group_expiry) == (["groups", "flush"], 86400)
-    assert layer.abilities == {"acknowledgement", "delay"}
+    assert layer.abilities == {"acknowledgement", "counting", "delay"}
 
 
 def test_process_under_its_other_name() -> None:

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 from fairway.delivery.queue import Lease
 from fairway.exceptions import ChannelLayerUnavailable
-from fairway.layers.bus import ACKNOWLEDGEMENT, DELAY, Bus, Confirmation, Published
+from fairway.layers.bus import ACKNOWLEDGEMENT, COUNTING, DELAY, Bus, Confirmation, Published
 from fairway.layers.io import io
 from fairway.layers.local.clerk import Clerk
 from fairway.layers.local.directory import Directory
@@ -70,7 +70,7 @@ class LocalBus(Bus):
         clock: Seconds since the epoch.
     """
 
-    abilities = frozenset({ACKNOWLEDGEMENT, DELAY})
+    abilities = frozenset({ACKNOWLEDGEMENT, COUNTING, DELAY})
 
     def __init__(
         self, directory: Directory, expiry: float, clock: Callable[[], float] = time.time
@@ -255,6 +255,11 @@ class LocalBus(Bus):
         )
         return row.payload
 
+    async def waiting(self, queue: str) -> int:
+        """How many payloads wait in a queue."""
+        self._use()
+        return await self._clerk.do(lambda: self._store.count(queue))
+
     async def lease(self, queue: str, seconds: float) -> Lease:
         """Take the next payload for ``seconds``."""
         return await self._take(
@@ -353,11 +358,12 @@ class LocalBus(Bus):
         return not self._closed and self._pid == os.getpid()
 
     def stats(self) -> dict[str, int]:
-        """``peers``: other processes; ``missed``: payloads that one which hung did not get."""
+        """``peers``, ``missed`` and ``expired``; see docs/layers.md."""
         links = self._mesh.publishers
         return {
             "peers": len(links),
             "missed": self._mesh.payloads_missed + sum(link.missed for link in links),
+            "expired": self._store.expired,
         }
 
     async def flush(self) -> None:

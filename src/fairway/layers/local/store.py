@@ -70,6 +70,10 @@ class Store:
         busy_timeout: Seconds that a call waits while another process is writing, before it raises
             :class:`sqlite3.OperationalError`.
         made: Called with the descriptor of a file that this process has made.
+
+    Attributes:
+        path: The file.
+        expired: How many messages this process has dropped, as nobody took them in time.
     """
 
     def __init__(
@@ -89,6 +93,7 @@ class Store:
         self._busy_timeout = busy_timeout
         self._database: sqlite3.Connection | None = None
         self._opened: tuple[int, int] | None = None
+        self.expired = 0
 
     @property
     def is_open(self) -> bool:
@@ -286,6 +291,21 @@ class Store:
                 database.execute("DELETE FROM message")
                 database.execute("DELETE FROM membership")
 
+    def count(self, queue: str) -> int:
+        """How many messages wait in a queue, those for later among them, those on lease not."""
+        if not self.exists:
+            return 0
+        (waiting,) = (
+            self._open()
+            .execute(
+                "SELECT count(*) FROM message WHERE queue = :queue "
+                "AND (leased <= :now OR leased IS NULL AND expires > :now)",
+                {"queue": queue, "now": self._clock()},
+            )
+            .fetchone()
+        )
+        return int(waiting)
+
     def counts(self) -> tuple[int, int]:
         """How many queues hold messages, and how many messages in all."""
         if not self.exists:
@@ -315,6 +335,7 @@ class Store:
             "DELETE FROM message WHERE queue = ? AND expires <= ? AND leased IS NULL", (queue, now)
         ).rowcount
         if dropped:
+            self.expired += dropped
             logger.warning(
                 "Channel %s: %d messages were dropped, since nobody received them in time "
                 "('expiry').",

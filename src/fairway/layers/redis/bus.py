@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from fairway.delivery.queue import Lease
-from fairway.layers.bus import ACKNOWLEDGEMENT, DELAY, Bus, Confirmation, Published
+from fairway.layers.bus import ACKNOWLEDGEMENT, COUNTING, DELAY, Bus, Confirmation, Published
 from fairway.layers.io import io
 from fairway.layers.redis.connection import Word
 from fairway.layers.redis.hosts import Hosts
@@ -51,7 +51,7 @@ class RedisBus(Bus):
             the first use, like ``deliver`` and ``lost``.
     """
 
-    abilities = frozenset({ACKNOWLEDGEMENT, DELAY})
+    abilities = frozenset({ACKNOWLEDGEMENT, COUNTING, DELAY})
 
     def __init__(
         self, hosts: Hosts, *, prefix: str, expiry: float, send_timeout: float, wire: Wire
@@ -186,6 +186,14 @@ class RedisBus(Bus):
             payload = self._wire.open(taken.data, queue)
             if payload is not None:
                 return payload
+
+    async def waiting(self, queue: str) -> int:
+        """How many payloads wait in a queue; those that have just expired may be among them."""
+        session = self._open()
+        ready, later, *_ = session.keys.queue(queue)
+        waiting: int = await session.ask(queue, lambda _: ("LLEN", ready))
+        for_later: int = await session.ask(queue, lambda _: ("ZCARD", later))
+        return waiting + for_later
 
     async def lease(self, queue: str, seconds: float) -> Lease:
         """Take the next payload for ``seconds``; then it comes back, unless acknowledged."""
