@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from fairway._types import ASGIApplication, Event, Scope
 from fairway.consumer import AsyncConsumer
+from fairway.layers.base import ChannelLayer
 from fairway.layers.io import new_event_loop
 from fairway.server.application.threads import ThreadPool
 from fairway.worker.instances import ApplicationDetails, Instances
@@ -220,9 +221,19 @@ class Worker:
 
     async def _take(self, lane: Lane) -> Delivery:
         on_lease = self._policies[lane.channel].acknowledge
+        if isinstance(self._link.layer, ChannelLayer):  # which loses nothing when it is cancelled
+            delivery = await self._link.take(lane.channel, on_lease=on_lease)
+        else:
+            delivery = await self._take_carefully(lane, on_lease)
+        self._outcomes.counts[lane.channel]["taken"] += 1
+        logger.debug("Job of type %r from channel %r was taken.", delivery.kind, lane.channel)
+        return delivery
+
+    async def _take_carefully(self, lane: Lane, on_lease: bool) -> Delivery:
+        """Take from a layer that may lose what it has just received when it is cancelled."""
         taking = asyncio.create_task(self._link.take(lane.channel, on_lease=on_lease))
         try:
-            delivery = await asyncio.shield(taking)
+            return await asyncio.shield(taking)
         except asyncio.CancelledError:
             taking.cancel()
             await asyncio.wait({taking})
@@ -231,9 +242,6 @@ class Worker:
                 self._outcomes.counts[lane.channel]["taken"] += 1
                 lane.put(taking.result())
             raise
-        self._outcomes.counts[lane.channel]["taken"] += 1
-        logger.debug("Job of type %r from channel %r was taken.", delivery.kind, lane.channel)
-        return delivery
 
     # ------------------------------------------------------------------ starting and stopping
 
