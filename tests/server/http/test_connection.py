@@ -618,6 +618,17 @@ class TestShutDown:
         await running.ended()
         assert len(running.records) == 1
 
+    async def test_lingering(self, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Who has its last answer already and does not close holds nobody up, either."""
+        monkeypatch.setattr(patience, "LINGER", 10 * DEADLINE)
+        monkeypatch.setattr(patience, "LAST_LINGER", 0.05)
+        running = await serve(responds(start(200), body()), graceful_timeout=10 * DEADLINE)
+        client = await running.connect()
+        await client.send(b"nonsense\r\n\r\n")
+        assert (await client.response()).status == 400
+        running.stop()
+        await running.ended()
+
 
 class TestHTTPTimeout:
     """``http_timeout``: how long the application may take."""

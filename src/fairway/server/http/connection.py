@@ -329,7 +329,9 @@ class Connection(Patience):
         """The server ends: an idle connection closes soon, a busy one after its response."""
         if self.stream is not None:
             self.stream.shut_down()
-        elif not self._discarding:
+        elif self._discarding:
+            self._hasten_end()
+        else:
             self._expect_the_last()
 
     def _expect_the_last(self) -> None:

@@ -186,6 +186,11 @@ class Patience(asyncio.Protocol):
         linger = LAST_LINGER if self.context.draining else LINGER
         self._set_deadline(min(linger, STALLED), self._check_end)
 
+    def _hasten_end(self) -> None:
+        """The server ends: what is left of the time to read our last words is cut short."""
+        if self._deadline is not None and self._deadline > self.context.time() + LAST_LINGER:
+            self._set_deadline(LAST_LINGER, self._check_end)
+
     def _check_end(self) -> None:
         waiting = unsent(self.transport)
         if 0 < waiting < self._progress:
