@@ -3,6 +3,7 @@
 import logging
 import re
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,33 @@ class TestProcess:
             process.interrupt()
             assert process.finish() == 0
         assert any("asgi.py" in line and "line 1" in line for line in process.seen)
+
+    def test_a_call_that_blocks_everybody_is_shown(self, project: Project) -> None:
+        """Where an application holds the event loop up, the log shows the line, while it does."""
+        project.write(
+            "asgi.py",
+            """
+            import pathlib
+            import time
+
+            async def application(scope, receive, send):
+                assert scope["type"] == "http"
+                while not pathlib.Path("go").exists():
+                    time.sleep(0.01)
+                await send({"type": "http.response.start", "status": 200, "headers": []})
+                await send({"type": "http.response.body", "body": b"at last"})
+            """,
+        )
+        with project.manage("runserver", "127.0.0.1:0", "--noreload") as process:
+            port = process.port()
+            with ThreadPoolExecutor(1) as pool:
+                answer = pool.submit(get, port, "/")
+                process.wait_for(r"^Nobody has been served for 2 s")
+                process.wait_for(r"asgi\.py\", line \d+, in application$")
+                project.write("go", "")
+                assert answer.result().text == "at last"
+            process.interrupt()
+            assert process.finish() == 0
 
     def test_a_port_in_use_is_one_line(self, project: Project) -> None:
         """Django's words, no traceback, and a failing exit status."""

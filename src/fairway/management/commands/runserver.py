@@ -1,5 +1,6 @@
 """``manage.py runserver`` on Fairway's server: HTTP and WebSockets on one port."""
 
+import asyncio
 import errno
 import importlib
 import logging
@@ -28,6 +29,7 @@ from fairway.routing import get_default_application
 from fairway.server import AccessRecord, Config, ConfigError, Server
 from fairway.server.listening.listener import open_sockets
 from fairway.server.observing.access import format_django
+from fairway.server.observing.stuck import LoopWatch
 
 if apps.is_installed("django.contrib.staticfiles"):
     from django.contrib.staticfiles.management.commands.runserver import Command as RunserverCommand
@@ -81,6 +83,7 @@ class Command(RunserverCommand):
 
     # Made in the autoreloader's thread if there is one; stopped from the main thread.
     _server: Server | None = None
+    _watch: LoopWatch | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -220,13 +223,20 @@ class Command(RunserverCommand):
             application,
             config,
             access_log=self.log_access,
-            ready=lambda: self._announce(port),
+            ready=lambda: self._begin(port),
             sockets=sockets,
         )
         try:
             self._server.run()
         finally:
+            if self._watch is not None:
+                self._watch.stop()
             self._ended.set()
+
+    def _begin(self, port: int) -> None:
+        """The server is ready: say where, and watch its event loop, which nobody should hold up."""
+        self._announce(port)
+        self._watch = LoopWatch(asyncio.get_running_loop())
 
     def _host(self) -> str:
         """The address to listen on; with ``-6``, a name means its IPv6 address."""
