@@ -120,7 +120,7 @@ class TestProcess:
                 answer = pool.submit(get, port, "/")
                 process.wait_for(r"^Nobody has been served for 2 s")
                 process.wait_for(r"asgi\.py\", line \d+, in application$")
-                project.write("go", "")
+                project.write("go", "on")
                 assert answer.result().text == "at last"
             process.interrupt()
             assert process.finish() == 0
