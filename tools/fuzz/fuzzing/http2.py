@@ -175,5 +175,6 @@ TARGET = Target(
         "fairway.wire.http2_fields",
         "fairway.wire.http2_frames",
         "fairway.wire.http2_head",
+        "fairway.wire.http2_resets",
     ),
 )
