@@ -100,3 +100,25 @@ async def test_a_reader_that_is_too_slow(make_layer: MakeLayer, server: RedisSer
         assert found
     await make_layer(server).group_send("room", message())
     assert await socket.receive() == message()
+
+
+async def test_no_right_to_subscribe(
+    make_layer: MakeLayer, server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its user may not subscribe: the log says so once, however often that is tried again."""
+    server.ask("ACL", "SETUSER", "site", "on", "nopass", "~*", "&*", "+@all")
+    layer = make_layer(f"redis://site:any@127.0.0.1:{server.port}")
+    socket = await Socket.joined(layer, "room")
+    server.ask("ACL", "SETUSER", "site", "resetchannels")  # which ends what is subscribed
+    await eventually(lambda: layer.stats()["reconnects"] > 3)
+    assert len(caplog.messages) == 2
+    server.ask("ACL", "SETUSER", "site", "&*")
+    assert await socket.receive() == {"type": "layer.gap"}
+    lost, refused, back = caplog.messages
+    about = f"Redis at 127.0.0.1:{server.port} is"
+    assert lost.startswith(f"{about} not available: ")
+    assert refused.startswith(f"{about} not available: NOPERM ")
+    assert refused.endswith(". Let its user do this, see `ACL SETUSER`.")
+    assert back.startswith(f"{about} available again, after ")
+    await layer.group_send("room", message())
+    assert await socket.receive() == message()

@@ -169,7 +169,8 @@ class Link(abc.ABC):
                 if time.monotonic() - begun >= STABLE:
                     attempt = 0
                 self._closed()
-                self._fail(reason)
+                code = reason.partition(" ")[0]
+                self._fail(reason, code if code in ADVICE else "")
             await asyncio.sleep(back_off(attempt))
             attempt += 1
 
@@ -204,10 +205,15 @@ class Link(abc.ABC):
         if came_back:
             self.reconnects += 1
             self.came_back = time.monotonic()
-        self._reporter.back(self.role)
+        if self._proven():
+            self._reporter.back(self.role)
         connection.quiet = True
         self._check(connection, asked=False)
         self._opened(connection, came_back=came_back)
+
+    def _proven(self) -> bool:
+        """Whether a server that lets somebody in is back; if not, the subclass says when."""
+        return True
 
     def _fail(self, reason: str, code: str = "") -> None:
         self.failing = True

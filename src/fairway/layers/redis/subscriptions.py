@@ -163,12 +163,16 @@ class SubscriptionLink(Link):
                 if handler is not None:
                     handler(channel, data)
                 return
+            self._reporter.back(self.role)
             if kind == self._subscribed:
                 self._confirm(channel)
             elif kind == self._unsubscribed:
                 self._left(channel)
         elif isinstance(reply, hiredis.ReplyError):
             self._refuse(str(reply))
+
+    def _proven(self) -> bool:
+        return not self.handlers  # it may refuse what is about to be asked for
 
     def _left(self, channel: bytes) -> None:
         """A subscription has ended: as was asked for, or since its slot was moved."""
@@ -193,6 +197,7 @@ class SubscriptionLink(Link):
 
     def _refuse(self, text: str) -> None:
         if self._elsewhere is not None and text.startswith(("MOVED", "CLUSTERDOWN", "TRYAGAIN")):
+            self._reporter.back(self.role)
             self._elsewhere.refused(self, text)
         elif self.connection is not None:
             self.connection.abort(text)
