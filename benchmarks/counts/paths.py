@@ -1,6 +1,8 @@
 """The paths whose instructions are counted, each from socket to socket."""
 
 import asyncio
+import atexit
+import contextlib
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +19,8 @@ from counts.clients import (
     upgrade_request,
 )
 from counts.http2 import HTTP2Client
+from harness.processes import Processors
+from harness.redis import redis_server
 
 __all__ = ["PATHS", "Path", "Turn"]
 
@@ -193,6 +197,24 @@ async def send_and_receive(crowd: Crowd) -> Turn:
     return turn
 
 
+async def job(crowd: Crowd) -> Turn:
+    """A message to a named channel at a Redis server, and out of it again, in one process."""
+    from fairway.layers.redis import RedisChannelLayer  # noqa: PLC0415  as above
+
+    running = contextlib.ExitStack()
+    redis = running.enter_context(redis_server(Processors.choose().server))
+    atexit.register(running.close)
+    layer = RedisChannelLayer(hosts=[("127.0.0.1", redis.port)])
+    message = {"type": "job.do", "text": TEXT.decode()}
+
+    async def turn() -> None:
+        await layer.send("jobs", message)
+        received = await layer.receive("jobs")
+        assert received == message, received
+
+    return turn
+
+
 async def least(crowd: Crowd) -> Turn:
     """What is no part of the server: the clients, and the event loop's way in and out."""
     loop = asyncio.get_running_loop()
@@ -349,6 +371,15 @@ PATHS: Final = {
             units=1,
             turns=200,
             prepare=send_and_receive,
+            application="",
+        ),
+        Path(
+            name="job",
+            title="The same over Redis: a job to a named channel and out of it",
+            unit="job",
+            units=1,
+            turns=100,
+            prepare=job,
             application="",
         ),
     )
