@@ -46,6 +46,8 @@ DURATIONS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.
 LOGS_HEALTH: Final = 2
 #: Seconds that a client has for closing the connection after we have said our last words.
 LINGER: Final = 5.0
+#: The same when the server ends.
+LAST_LINGER: Final = 1.0
 #: Threads that open, read and send files at once; they begin when they are needed.
 FILE_THREADS: Final = 8
 _GOLDEN_SECTION: Final = 0.618033988749895

@@ -10,6 +10,7 @@ from websockets.asyncio.client import connect
 from fairway._types import ASGIApplication, Event, Receive, Scope, Send
 from fairway.exceptions import ClientDisconnected, WrongState
 from fairway.server import Config, Server
+from fairway.server.websocket import stream
 from tests.server.conftest import Serve
 from tests.server.running import (
     DEADLINE,
@@ -300,6 +301,29 @@ class TestClosedByClient:
         await client.send(close(1000))
         await until(lambda: not running.websockets)
         assert app.events[-1]["code"] == 1000
+
+    async def test_staying_while_the_server_ends(
+        self, serve: Serve, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A client that has had our last words and stays does not hold the server up."""
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["path"] == "/closed":
+                await send({"type": "websocket.close"})
+            else:
+                await Recorder()(scope, receive, send)
+
+        monkeypatch.setattr(stream, "LAST_LINGER", 0.05)
+        patient = {"websocket_close_timeout": 10 * DEADLINE, "graceful_timeout": 10 * DEADLINE}
+        running = await serve(app, **patient)
+        broken = await opened(running)
+        await broken.send(unmasked(TEXT, b"not masked"))
+        assert (await broken.goodbye())[0] == 1002
+        denied, stranger = [await running.websocket() for _ in range(2)]
+        assert b" 403 " in await denied.open("/closed")
+        assert b" 400 " in await stranger.open("/", "Sec-WebSocket-Version: none")
+        running.stop()
+        await running.ended()
 
     async def test_goodbye_that_is_not_read(self, serve: Serve) -> None:
         """One that says goodbye and does not read what it gets is given up."""

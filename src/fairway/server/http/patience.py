@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
-from fairway.server.context import LINGER, Context
+from fairway.server.context import LAST_LINGER, LINGER, Context
 from fairway.server.deadlines import RESOLUTION
 from fairway.server.http.progress import Progress, unsent
 from fairway.server.http.stream import HTTPStream
@@ -21,8 +21,6 @@ STALLED: Final = 60.0
 #: Seconds after which a client that has closed its sending side is given up while its response goes
 #: on, unless more of it goes out all the time. A killed client looks the same at first.
 HALF_CLOSED: Final = 1.0
-#: Seconds that a client has for closing the connection when the server ends.
-LAST_LINGER: Final = 1.0
 #: What is answered by the end of the connection.
 CUT: Final = "the connection is cut"
 

@@ -33,6 +33,8 @@ class Phase(enum.Enum):
 ALIVE = frozenset({Phase.OPEN, Phase.CLOSING, Phase.LEAVING})
 #: The phases in which the application may still decide about the opening handshake.
 UNDECIDED = frozenset({Phase.CONNECTING, Phase.DENYING})
+#: The phases in which the client has had our last words.
+OVER = frozenset({Phase.DENIED, Phase.CLOSED})
 
 
 def refuse_event(kind: str, phase: Phase) -> NoReturn:

@@ -14,14 +14,21 @@ from fairway.exceptions import ClientDisconnected
 from fairway.server.application.encryption import tls_extension
 from fairway.server.application.scope import websocket_scope
 from fairway.server.application.threads import LentThread
-from fairway.server.context import LINGER, Context, end_writing
+from fairway.server.context import LAST_LINGER, LINGER, Context, end_writing
 from fairway.server.http.events import kind_of
 from fairway.server.listening.proxy import Address
 from fairway.server.observing.access import path_of
 from fairway.server.websocket.clock import WebSocketClock
 from fairway.server.websocket.intake import Intake
 from fairway.server.websocket.opening import HTTP1, MAX_EARLY_DATA, Door, Opening
-from fairway.server.websocket.phase import ALIVE, UNDECIDED, Phase, encode_message, refuse_event
+from fairway.server.websocket.phase import (
+    ALIVE,
+    OVER,
+    UNDECIDED,
+    Phase,
+    encode_message,
+    refuse_event,
+)
 from fairway.wire.frames import CloseCode
 from fairway.wire.handshake import HandshakeRefused
 from fairway.wire.http1 import Request
@@ -359,7 +366,10 @@ class WebSocketStream(Intake):
 
     def shut_down(self) -> None:
         """The server ends: 1012 to an open socket, 503 to one that is still connecting."""
-        self.leave(CloseCode.SERVICE_RESTART, _RESTARTING)
+        if self._phase not in OVER:
+            self.leave(CloseCode.SERVICE_RESTART, _RESTARTING)
+        elif self in self._context.connections:  # it has had our last words, and only stays
+            self._watch_end(LAST_LINGER)
 
     def leave(self, code: int, reason: str) -> None:
         """End the WebSocket from our side, whatever the application is doing.
@@ -434,7 +444,7 @@ class WebSocketStream(Intake):
         if self._transport.get_write_buffer_size() < self._unsent:
             self._watch_end(self._context.config.websocket_close_timeout)
         else:
-            if self._phase is not _CLOSED:
+            if self._phase not in OVER:
                 self._refused("websocket_close_timeout", "the connection is cut")
             self._drop()
 
