@@ -38,8 +38,10 @@ def run(program: str, server: RedisServer, prefix: str) -> str:
     return done.stdout
 
 
+# Python's development mode warns of steps that take more than 0.1 s, as any does on a busy machine.
 HEAD = """
-import asyncio, os, sys
+import asyncio, logging, os, sys
+logging.getLogger("asyncio").addFilter(lambda record: not record.msg.startswith("Executing "))
 from asgiref.sync import async_to_sync
 from fairway.layers.redis import RedisChannelLayer
 layer = RedisChannelLayer(hosts=[("127.0.0.1", int(sys.argv[1]))], prefix=sys.argv[2])
