@@ -42,7 +42,7 @@ class TestScope:
         assert await notes_of(connect, Greeter()) == [
             (
                 "What puts 'user' into the scope is AuthMiddlewareStack(…), from fairway.auth: "
-                "wrap it around the routes."
+                "wrap it around this consumer."
             )
         ]
 

@@ -1,6 +1,7 @@
 """What ``WebsocketCommunicator`` promises."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -194,6 +195,12 @@ class TestReceive:
         with pytest.raises(AssertionError) as caught:
             await sending({"type": "websocket.send", "bytes": b"{}"}).receive_json_from()
         assert str(caught.value) == "JSON data is not a text frame, it is <class 'bytes'>"
+
+    async def test_text_that_is_no_json(self) -> None:
+        """The text is shown beside the decoder's complaint."""
+        with pytest.raises(json.JSONDecodeError) as caught:
+            await sending({"type": "websocket.send", "text": "You: Ahoy"}).receive_json_from()
+        assert caught.value.__notes__ == ["The application sent: 'You: Ahoy'"]
 
 
 @pytest.mark.row("1.9 WebsocketCommunicator")

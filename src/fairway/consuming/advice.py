@@ -59,7 +59,7 @@ def _advise_on_scope(scope: Scope, error: KeyError) -> str | None:
     raised = traceback.extract_tb(error.__traceback__)[-1:]
     if not any("scope" in (place.line or "") for place in raised):
         return None  # some other dictionary
-    return f"What puts {key!r} into the scope is {_GIVEN_BY[key]}: wrap it around the routes."
+    return f"What puts {key!r} into the scope is {_GIVEN_BY[key]}: wrap it around this consumer."
 
 
 def _advise_on_awaiting(consumer_class: type, error: TypeError) -> str | None:

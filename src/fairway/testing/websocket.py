@@ -257,11 +257,16 @@ class WebsocketCommunicator(ApplicationCommunicator):
         Raises:
             AssertionError: It sent something else, such as bytes or ``websocket.close``.
             TimeoutError: As for ``receive_output``.
+            ValueError: It sent text that is no JSON, which a note shows.
         """
         payload = await self.receive_from(timeout)
         if not isinstance(payload, str):
             raise AssertionError(f"JSON data is not a text frame, it is {type(payload)}")
-        return json.loads(payload)
+        try:
+            return json.loads(payload)
+        except ValueError as error:
+            error.add_note(f"The application sent: {payload!r:.1000}")
+            raise
 
     async def receive_close(self, timeout: float | None = DEFAULT_TIMEOUT) -> tuple[int, str]:  # noqa: ASYNC109
         """Wait until the application closes the WebSocket; return the code and the reason.
