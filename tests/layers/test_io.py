@@ -62,6 +62,17 @@ def test_timeout(io: InputOutput) -> None:
     io.stop()
 
 
+def test_done_as_the_time_ends(io: InputOutput) -> None:
+    """What is done by then is a result: a message that was taken would be lost else."""
+
+    async def take() -> str:
+        threading.Event().wait(0.05)  # stops the loop, so that the time is over first
+        return "taken"
+
+    assert io.run_sync(take(), 0.001) == "taken"
+    io.stop()
+
+
 def test_stop(io: InputOutput) -> None:
     """At the end everyone says goodbye, what still runs is cancelled, and the thread ends."""
     said: list[str] = []

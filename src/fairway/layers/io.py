@@ -73,9 +73,10 @@ class InputOutput:
         Raises:
             TimeoutError: It took longer than ``timeout`` seconds; it has been cancelled.
         """
-        future = self.submit(coroutine)
+        # The time is over there, not here: what is there by then is a result, and not lost.
+        future = self.submit(_within(timeout, coroutine))
         try:
-            return future.result(timeout)
+            return future.result()
         except BaseException:
             future.cancel()
             raise
@@ -146,6 +147,11 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
         loop.run_until_complete(loop.shutdown_asyncgens())
     finally:
         loop.close()
+
+
+async def _within(seconds: float | None, coroutine: Coroutine[Any, Any, T]) -> T:
+    async with asyncio.timeout(seconds):
+        return await coroutine
 
 
 async def _part(goodbyes: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:
