@@ -264,3 +264,21 @@ class TestRunserver:
             assert response.status_code == 404
             process.wait_for(r"^Not Found: no route for the websocket path '/ws/chta/'$")
         assert not any("Traceback" in line for line in process.seen)
+
+
+def test_workers_that_share_no_groups(project: Project) -> None:
+    """The layer in memory under two workers loses half of the messages, and one line says so."""
+    project.write("asgi.py", IN_ANY_ORDER)
+    project.write(
+        "settings.py",
+        project.read("settings.py")
+        + 'CHANNEL_LAYERS = {"default": {"BACKEND": "fairway.layers.InMemoryChannelLayer"}}\n',
+    )
+    with serving([*SERVERS["fairway"], "-w", "2"], project.directory, environment()) as running:
+        told = [line for line in running.output if "in-memory layer" in line]
+    (line,) = told
+    assert line.rstrip().endswith(
+        "CHANNEL_LAYERS['default'] is the in-memory layer, so a message reaches only the sockets "
+        "of the worker that sends it, one of 2. Without this setting, all processes of this "
+        "machine are reached."
+    )

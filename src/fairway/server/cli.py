@@ -21,6 +21,7 @@ from fairway.server.application.lifespan import LifespanFailed
 from fairway.server.application.loading import (
     ApplicationNotFound,
     load_application,
+    lonely_layers,
     project_options,
 )
 from fairway.server.config import Config, ConfigError, Option, options
@@ -117,9 +118,24 @@ def run(argv: Sequence[str]) -> int:
         config = _merge(project_options(), arguments, supervised=assignment is not None)
         if any(getattr(config, name) != getattr(typed, name) for name in _OF_LOGS):
             configure_logging(config)
+        if assignment is not None and assignment.place == 0:
+            _warn_of_lonely_layers(config)
     except (ApplicationNotFound, ConfigError) as error:
         return _complain(str(error))
     return _complain_if(lambda: serve(application, config, assignment, notify))
+
+
+def _warn_of_lonely_layers(config: Config) -> None:
+    """Say which groups do not span the workers, of which this is the first one."""
+    if config.workers > 1:
+        for alias in lonely_layers():
+            logger.warning(
+                "CHANNEL_LAYERS[%r] is the in-memory layer, so a message reaches only the sockets "
+                "of the worker that sends it, one of %d. Without this setting, all processes of "
+                "this machine are reached.",
+                alias,
+                config.workers,
+            )
 
 
 def _check_environment() -> None:
@@ -292,10 +308,7 @@ def open_access_log(config: Config) -> TextIO | None:
 
 
 class _Parser(argparse.ArgumentParser):
-    """One that finds the option that somebody has misspelled.
-
-    The standard library's names all words behind it as wrong, and the application is among them.
-    """
+    """Finds the option that was misspelled; else the application behind it is wrong, too."""
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         parsed, unknown = self.parse_known_args(args, namespace)

@@ -11,6 +11,7 @@ from fairway._types import Receive, Scope, Send
 from fairway.server.application.loading import (
     ApplicationNotFound,
     load_application,
+    lonely_layers,
     project_options,
 )
 from fairway.server.config import ConfigError
@@ -154,15 +155,17 @@ class TestLoadApplication:
             load_application("site_with_error:a")
 
 
+@pytest.fixture
+def conf(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """What stands for ``django.conf``."""
+    conf = SimpleNamespace(settings=SimpleNamespace(configured=True))
+    monkeypatch.setitem(sys.modules, "django.conf", conf)
+    return conf
+
+
+@pytest.mark.usefixtures("conf")
 class TestProjectOptions:
     """The ``FAIRWAY`` setting."""
-
-    @pytest.fixture(autouse=True)
-    def conf(self, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-        """What stands for ``django.conf``."""
-        conf = SimpleNamespace(settings=SimpleNamespace(configured=True))
-        monkeypatch.setitem(sys.modules, "django.conf", conf)
-        return conf
 
     def test_setting(self, conf: SimpleNamespace) -> None:
         """It is taken as it is; whether its keys exist is another's business."""
@@ -196,3 +199,30 @@ class TestProjectOptions:
         with pytest.raises(ConfigError) as caught:
             project_options()
         assert str(caught.value) == f"The setting FAIRWAY must be a dictionary, not {value!r}."
+
+
+class TestLonelyLayers:
+    """Channel layers that several workers do not share."""
+
+    def test_in_memory(self, conf: SimpleNamespace) -> None:
+        """Those in memory, under either name."""
+        conf.settings.CHANNEL_LAYERS = {
+            "default": {"BACKEND": "fairway.layers.InMemoryChannelLayer"},
+            "redis": {"BACKEND": "fairway.layers.redis.RedisChannelLayer"},
+            "old": {"BACKEND": "channels.layers.InMemoryChannelLayer"},
+            "wrong": None,
+        }
+        assert lonely_layers() == ["default", "old"]
+
+    @pytest.mark.parametrize("layers", [None, {}, ["wrong"]])
+    def test_none(self, conf: SimpleNamespace, layers: object) -> None:
+        """Nothing is set, or a system check has something to say of it."""
+        conf.settings.CHANNEL_LAYERS = layers
+        assert lonely_layers() == []
+
+    def test_no_project(self, conf: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Settings that nobody has asked for are left alone, and there may be no Django."""
+        conf.settings.configured = False
+        assert lonely_layers() == []
+        monkeypatch.delitem(sys.modules, "django.conf")
+        assert lonely_layers() == []

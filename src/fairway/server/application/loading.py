@@ -135,3 +135,19 @@ def project_options() -> Mapping[str, Any]:
     if not isinstance(found, Mapping):
         raise ConfigError(f"The setting FAIRWAY must be a dictionary, not {found!r}.")
     return found
+
+
+def lonely_layers() -> list[str]:
+    """The channel layers of a Django project, by alias, that reach no other process."""
+    django_conf = sys.modules.get("django.conf")
+    if django_conf is None or not django_conf.settings.configured:
+        return []
+    layers = getattr(django_conf.settings, "CHANNEL_LAYERS", None)
+    if not isinstance(layers, Mapping):
+        return []
+    return [
+        str(alias)
+        for alias, entry in layers.items()
+        if isinstance(entry, Mapping)
+        and str(entry.get("BACKEND")).endswith(".InMemoryChannelLayer")
+    ]
