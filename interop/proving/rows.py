@@ -133,8 +133,9 @@ def exists(name: str) -> bool:
     module, _, attribute = name.partition(":")
     try:
         found = importlib.import_module(module)
-    except ImportError:
-        return False
+    except ModuleNotFoundError as error:
+        # It is there if what it misses is a package of others: the row's own environment has that.
+        return not f"{module}.".startswith(f"{error.name}.")
     return not attribute or hasattr(found, attribute)
 
 

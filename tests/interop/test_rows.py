@@ -77,6 +77,13 @@ def test_exists(name: str, there: bool) -> None:
     assert exists(name) is there
 
 
+def test_exists_without_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What needs a package that only the row's environment has is there, too."""
+    (tmp_path / "carrier.py").write_text("import a_package_that_nobody_has\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert exists("carrier:Pigeon")
+
+
 def test_names_are_unique() -> None:
     """Results are kept by group and name."""
     assert len({(each.group, each.name) for each in ROWS}) == len(ROWS)
