@@ -7,7 +7,8 @@ from fairway.exceptions import InvalidChannelLayerError
 from fairway.generic.http import AsyncHttpConsumer
 from fairway.generic.polling import AsyncLongPollConsumer
 from fairway.generic.sse import AsyncEventStreamConsumer
-from fairway.generic.websocket import AsyncWebsocketConsumer
+from fairway.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
+from fairway.layers import InMemoryChannelLayer
 from tests.consumers.connections import Connect
 
 HTTP: Scope = {"type": "http", "asgi": {"version": "3.0"}, "path": "/", "headers": []}
@@ -35,3 +36,14 @@ class TestGroups:
             with pytest.raises(InvalidChannelLayerError) as caught:
                 await client.task
         assert str(caught.value) == "BACKEND is unconfigured or doesn't support groups"
+
+    @pytest.mark.parametrize("base", [AsyncWebsocketConsumer, WebsocketConsumer])
+    async def test_one_name_alone(
+        self, connect: Connect, layer: InMemoryChannelLayer, base: type
+    ) -> None:
+        """A text is no list of names, though one can go through its letters."""
+        consumer = type("Mistaken", (base,), {"groups": "room"})()
+        async with connect(consumer, accepted=False) as client:
+            client.put({"type": "websocket.connect"})
+            with pytest.raises(TypeError, match=r"^groups is 'room': write groups = \['room'\]\."):
+                await client.task

@@ -21,6 +21,8 @@ class Groups(Serving):
             raise InvalidChannelLayerError("BACKEND is unconfigured or doesn't support groups")
 
     async def _fw_join_groups(self) -> None:
+        if isinstance(self.groups, str):  # else each letter of it would be a group
+            raise TypeError(f"groups is {self.groups!r}: write groups = [{self.groups!r}].")
         for group in self.groups or ():
             await self.channel_layer.group_add(group, self.channel_name)
 
