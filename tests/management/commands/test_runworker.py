@@ -6,7 +6,8 @@ import logging
 import os
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,17 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from fairway._types import ASGIApplication, Event, Receive, Scope, Send
-from fairway.layers import InMemoryChannelLayer, LocalChannelLayer, channel_layers
+from fairway.layers import (
+    ChannelLayer,
+    InMemoryChannelLayer,
+    LocalChannelLayer,
+    channel_layers,
+)
+from fairway.layers.redis import RedisChannelLayer
 from fairway.management.commands.runworker import Command
 from fairway.routing import ChannelNameRouter, ProtocolTypeRouter
 from fairway.worker import Worker, job
+from tests.layers.redis.servers import RedisServer
 from tests.management.commands.project import Process, Project
 
 # pytest-django's `settings` fixture; its attributes are any setting.
@@ -410,21 +418,35 @@ def test_jobs_of_a_channel_run_at_once(project: Project) -> None:
         assert process.finish() == 0
 
 
-@pytest.fixture
-def meeting_place() -> Iterator[str]:
-    """A directory for the processes of one test, whose name is short enough for Unix sockets."""
+@contextlib.contextmanager
+def local() -> Iterator[dict[str, object]]:
+    """Options of a layer for the processes of one test; its path is short, as Unix sockets want."""
     with tempfile.TemporaryDirectory(prefix="fw-") as path:
-        yield path
+        yield {"path": path}
+
+
+@contextlib.contextmanager
+def redis() -> Iterator[dict[str, object]]:
+    """The same where they meet in a Redis of their own."""
+    with RedisServer() as server:
+        yield {"hosts": [f"redis://127.0.0.1:{server.port}"]}
 
 
 @pytest.mark.pain(23)
+@pytest.mark.parametrize(
+    ("backend", "meet"),
+    [(LocalChannelLayer, local), (RedisChannelLayer, redis)],
+    ids=["local", "redis"],
+)
 class TestAcrossProcesses:
-    @pytest.fixture(autouse=True)
-    def _use_the_local_layer(self, project: Project, meeting_place: str) -> None:
-        layer = "fairway.layers.LocalChannelLayer"
-        entry = f'"BACKEND": "{layer}", "CONFIG": {{"path": "{meeting_place}"}}'
-        settings = project.read("settings.py").replace('"BACKEND": "jobs.Layer"', entry)
-        project.write("settings.py", settings)
+    @pytest.fixture
+    def layer(
+        self,
+        project: Project,
+        backend: type[ChannelLayer],
+        meet: Callable[[], AbstractContextManager[dict[str, Any]]],
+    ) -> Iterator[ChannelLayer]:
+        """The layer, here and in the project, whose jobs wait to be let go on."""
         project.write(
             "jobs.py",
             """
@@ -449,10 +471,16 @@ class TestAcrossProcesses:
                     os.write(1, f"done {number}\\n".encode())
             """,
         )
+        with meet() as options:
+            entry = f'"BACKEND": "{backend.__module__}.{backend.__name__}", "CONFIG": {options!r}'
+            settings = project.read("settings.py").replace('"BACKEND": "jobs.Layer"', entry)
+            project.write("settings.py", settings)
+            layer = backend(**options)
+            yield layer
+            async_to_sync(layer.close)()
 
-    def test_jobs_wait_for_a_worker(self, project: Project, meeting_place: str) -> None:
+    def test_jobs_wait_for_a_worker(self, project: Project, layer: ChannelLayer) -> None:
         """Sent by a process before there is a worker, done by one, then by the next."""
-        layer = LocalChannelLayer(path=meeting_place)
         for number in (1, 2):
             layer.sync.send("jobs", {"type": "once", "number": number})
         with project.manage("runworker", "jobs") as process:
@@ -465,13 +493,11 @@ class TestAcrossProcesses:
             process.wait_for("begun 2 attempt 1")
             let_go(project, 2)
             process.wait_for("done 2")
-        async_to_sync(layer.close)()
 
     def test_a_job_of_a_killed_worker_is_done_by_another(
-        self, project: Project, meeting_place: str
+        self, project: Project, layer: ChannelLayer
     ) -> None:
         """SIGKILL in the middle of a job with acknowledgement: it comes again as its lease ends."""
-        layer = LocalChannelLayer(path=meeting_place)
         layer.sync.send("jobs", {"type": "kept", "number": 1})
         with (
             project.manage("runworker", "jobs", "--lease", "2") as first,
@@ -484,7 +510,6 @@ class TestAcrossProcesses:
             other.wait_for("begun 1 attempt 2")
             let_go(project, 1)
             other.wait_for("done 1")
-        async_to_sync(layer.close)()
 
 
 def _begins(first: Process, second: Process) -> bool:
