@@ -146,6 +146,10 @@ def test_cluster() -> None:
     [
         ({"host": "a"}, "hosts must be a list of Redis hosts, not dict."),
         (7, "hosts must be a list of Redis hosts, not int."),
+        (
+            [{"address": ("a", 1)}],
+            "hosts[0]: 'address' must be a URL, not ('a', 1); a pair is 'host' and 'port'.",
+        ),
         ([7], "hosts[0] must be a URL, a pair of host and port, or a dictionary, not int."),
         (
             [("a", 1), ("b", 2, 3)],

@@ -3,6 +3,7 @@
 import dataclasses
 import ssl
 from collections.abc import Mapping, Sequence
+from types import NoneType
 from typing import Any, Final
 
 import redis.asyncio as redis_py
@@ -155,6 +156,8 @@ def _server(options: dict[str, Any]) -> Server:
         options["path"] = options.pop("unix_socket_path")
         options.setdefault("connection_class", UnixDomainSocketConnection)
     address = options.pop("address", None)
+    if not isinstance(address, (str, bytes, NoneType)):  # a pair, as channels_redis 3 took it
+        raise TypeError(f"'address' must be a URL, not {address!r}; a pair is 'host' and 'port'.")
     pool = (
         redis_py.ConnectionPool(**options)
         if address is None
