@@ -156,7 +156,7 @@ def _server(options: dict[str, Any]) -> Server:
         options["path"] = options.pop("unix_socket_path")
         options.setdefault("connection_class", UnixDomainSocketConnection)
     address = options.pop("address", None)
-    if not isinstance(address, (str, bytes, NoneType)):  # a pair, as channels_redis 3 took it
+    if not isinstance(address, (str, NoneType)):  # a pair, as channels_redis 3 took it
         raise TypeError(f"'address' must be a URL, not {address!r}; a pair is 'host' and 'port'.")
     pool = (
         redis_py.ConnectionPool(**options)
