@@ -72,6 +72,14 @@ def test_others(source: str) -> None:
                 "and 'fairway.layers', and 'django.channels.server' for runserver."
             ),
         ),
+        (
+            'INSTALLED_APPS.insert(0, "daphne")',
+            (
+                "'daphne' was left: if it names a logger, Fairway's are 'fairway.server' "
+                "and 'fairway.layers', and 'django.channels.server' for runserver. If it names an "
+                "app, that is 'fairway' now."
+            ),
+        ),
     ],
 )
 def test_left(source: str, reason: str) -> None:

@@ -38,10 +38,11 @@ def _rewrite(module: Module, node: ast.Constant, value: str) -> None:
     if isinstance(module.parent(node), (ast.JoinedStr, ast.Expr)):
         return  # a part of an f-string, or a docstring
     if _LOGGERS.fullmatch(value):
+        app = " If it names an app, that is 'fairway' now." if value == "daphne" else ""
         module.note(
             node,
             f"{value!r} was left: if it names a logger, Fairway's are 'fairway.server' and "
-            "'fairway.layers', and 'django.channels.server' for runserver.",
+            f"'fairway.layers', and 'django.channels.server' for runserver.{app}",
         )
         return
     if not _DOTTED.fullmatch(value):
