@@ -314,8 +314,8 @@ class TestClosedByClient:
                 await Recorder()(scope, receive, send)
 
         monkeypatch.setattr(stream, "LAST_LINGER", 0.05)
-        patient = {"websocket_close_timeout": 10 * DEADLINE, "graceful_timeout": 10 * DEADLINE}
-        running = await serve(app, **patient)
+        long = 10 * DEADLINE
+        running = await serve(app, websocket_close_timeout=long, graceful_timeout=long)
         broken = await opened(running)
         await broken.send(unmasked(TEXT, b"not masked"))
         assert (await broken.goodbye())[0] == 1002
