@@ -17,7 +17,7 @@ from .people import User
 
 def fingerprint(session_key: str | None) -> str:
     """Return what identifies a session without being able to open it, unlike its key."""
-    return salted_hmac("chat.session", session_key or "").hexdigest()
+    return salted_hmac("chat.session", session_key or "", algorithm="sha256").hexdigest()
 
 
 @receiver(user_logged_out)
