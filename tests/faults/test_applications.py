@@ -188,7 +188,9 @@ class TestHTTPReturns:
         assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
         assert b"0\r\n\r\n" not in answer
         await census.nothing_is_left(running)
-        assert log.take() == ["ERROR The application returned without a response to POST /upload"]
+        assert log.take() == [
+            "ERROR The application returned before the end of its response to POST /upload"
+        ]
 
 
 async def hangs(send: Send) -> None:

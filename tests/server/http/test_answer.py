@@ -126,7 +126,9 @@ class TestTrailers:
         client = await running.connect()
         await client.get("/", "TE: trailers")
         assert await client.is_cut()
-        assert logs.take() == ["ERROR The application returned without a response to GET /"]
+        assert logs.take() == [
+            "ERROR The application returned before the end of its response to GET /"
+        ]
 
     @pytest.mark.parametrize(
         ("events", "kind", "message"),

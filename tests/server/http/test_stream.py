@@ -606,7 +606,9 @@ class TestFailure:
         client = await running.connect()
         await client.get()
         assert await client.is_cut()
-        assert logs.take() == ["ERROR The application returned without a response to GET /"]
+        assert logs.take() == [
+            "ERROR The application returned before the end of its response to GET /"
+        ]
 
     @pytest.mark.row("2.2 handle_reply")
     @pytest.mark.parametrize(

@@ -105,7 +105,8 @@ class HTTPStream(Answer):
             context.log_exception(executor.label, error)
         else:
             if not self._complete and not self._gone:
-                logger.error("The application returned without a response to %s", executor.label)
+                missed = "before the end of its" if self.response_started else "without a"
+                logger.error("The application returned %s response to %s", missed, executor.label)
         finally:
             task, self._task = self._task, None  # which holds by its context what may hold this
             if task is not None:
