@@ -1,9 +1,12 @@
 """LocalChannelLayer: the contract, across real processes of this machine."""
 
 import asyncio
+import contextlib
+import itertools
 import logging
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -23,6 +26,7 @@ from fairway.testing.peer import Peer
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be any user")
 
+ROOT = Path(__file__).parents[3]
 PATH = "FAIRWAY_TEST_MESH"
 PEER = f"{__name__}:make_layer"
 ADAS_PEER = f"{PEER}_of_ada"
@@ -174,7 +178,7 @@ def run(code: str) -> str:
         stdout=subprocess.PIPE,
         text=True,
         check=True,
-        cwd=Path(__file__).parents[3],
+        cwd=ROOT,
     ).stdout
 
 
@@ -285,6 +289,53 @@ async def test_killed_reader(layer: LocalChannelLayer) -> None:
     job = await layer.receive_job("jobs", lease=60)
     assert (job.message, job.attempt) == ({"type": "work"}, 2)
     assert await job.acknowledge()
+
+
+READER = """
+import asyncio
+
+async def read():
+    layer = make_layer()
+    while True:
+        print((await layer.receive("jobs"))["number"], flush=True)
+
+asyncio.run(read())
+"""
+
+
+async def test_readers_killed_at_any_point(path: Path) -> None:
+    """Nobody gets a message twice, each kill costs one at most, and the file stays whole."""
+    layer = LocalChannelLayer(path=path, capacity=1000, expiry=600)
+    numbers = itertools.count()
+    got: list[int] = []
+    for _ in range(3):
+        reader = await start(READER)
+        assert reader.stdout is not None
+        for _ in range(20):
+            await layer.send("jobs", {"type": "x", "number": next(numbers)})
+            got.append(int(await reader.stdout.readline()))
+        for _ in range(50):
+            await layer.send("jobs", {"type": "x", "number": next(numbers)})
+        reader.kill()
+        told, _ = await reader.communicate()
+        got += [int(line) for line in told.splitlines()]
+    while await layer.waiting("jobs"):
+        got.append((await layer.receive("jobs"))["number"])
+    assert len(got) == len(set(got)) >= next(numbers) - 3
+    await layer.close()
+    with contextlib.closing(sqlite3.connect(path / "queues.sqlite3")) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+async def start(code: str) -> asyncio.subprocess.Process:
+    """A process that runs a script that may make the layer."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        f"from {__name__} import make_layer\n{code}",
+        stdout=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+    )
 
 
 async def test_no_place_to_meet(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
