@@ -30,6 +30,7 @@ class TestChunks:
             (b"B\r\nhello world\r\n0\r\n\r\n", b"hello world"),
             (b"000000000000001\r\na\r\n0\r\n\r\n", b"a"),
             (b"6\r\n\r\n0\r\n\r\r\n0\r\n\r\n", b"\r\n0\r\n\r"),
+            (b"1\r\na\r\n1\r\nb\r\n1;x=y\r\nc\r\n1\r\nd\r\n2\r\nef\r\n0;z\r\n\r\n", b"abcdef"),
         ],
     )
     def test_data(self, body: bytes, data: bytes) -> None:
@@ -204,6 +205,15 @@ class TestBodySize:
             request(),
             END,
         ]
+
+    def test_beyond_in_small_chunks(self) -> None:
+        """The chunk that would exceed it is refused at its size, after those before it."""
+        events: list[Event] = []
+        decoder = ChunkedDecoder(HTTP1Limits(body_size=3))
+        body = b"1\r\na\r\n" * 4 + b"0\r\n\r\n"
+        detail = "The request body is larger than this server accepts."
+        assert decoder.decode(body, 0, events) == (21, Refusal(413, detail, "body_size"))
+        assert events == [b"aaa"]
 
     def test_beyond(self) -> None:
         """A chunk that passes the limit is refused when it is announced: 413."""

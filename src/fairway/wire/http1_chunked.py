@@ -26,6 +26,7 @@ _VALUE: Final = rb"(?:[ \t]*+=[ \t]*+(?:%b|%b))?+" % (_TOKEN, _QUOTED)
 _EXTENSION: Final = rb"[ \t]*+;[ \t]*+%b%b" % (_TOKEN, _VALUE)
 # 15 digits are 2**60: more would overflow in agents on the way, and none has that much to send.
 _SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:%b)*+\r\n" % _EXTENSION)
+_PLAIN_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})\r\n")
 _HUGE_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{16}")
 _EXTENDED_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,15}[ \t]*+;")
 
@@ -114,6 +115,11 @@ class ChunkedDecoder:
                 position += len(part)
                 self._left -= len(part)
                 continue
+            if self._expected is _SIZE and not self._line:
+                behind = self._take_whole(data, position, parts)
+                if behind > position:
+                    position = behind
+                    continue
             line_end = data.find(b"\n", position) + 1
             line = data[position : line_end or end]
             position += len(line)
@@ -128,6 +134,30 @@ class ChunkedDecoder:
         if parts:
             events.append(b"".join(parts))
         return position, last
+
+    def _take_whole(self, data: bytes, position: int, parts: list[bytes]) -> int:
+        """Take the chunks that are there from their size to their end and have no extension.
+
+        That is how nearly all come. One read may hold 40,000 of a single byte, in which nobody else
+        has a turn: they take less than half the time this way.
+
+        Returns:
+            The position behind them; what is there is for the long way.
+        """
+        room = (self._limits.body_size or sys.maxsize) - self._size
+        taken = 0
+        while (found := _PLAIN_SIZE.match(data, position)) is not None:
+            size = int(found[1], 16)
+            start = found.end()
+            end = start + size
+            if not size or taken + size > room or data[end : end + 2] != b"\r\n":
+                break
+            parts.append(data[start:end])
+            taken += size
+            position = end + 2
+        self._size += taken
+        self._extensions = max(self._extensions - taken, 0)
+        return position
 
     def _length_fault(self, length: int) -> Refusal | None:
         """Whether a line, or what there is of it, is too long, its CRLF (or CR) not counted."""
