@@ -1,6 +1,7 @@
 """InputOutput: one event loop in a thread of its own."""
 
 import asyncio
+import concurrent.futures
 import subprocess
 import sys
 import threading
@@ -59,6 +60,22 @@ def test_timeout(io: InputOutput) -> None:
     """Who waits no longer has it cancelled."""
     with pytest.raises(TimeoutError):
         io.run_sync(asyncio.sleep(3600), 0.01)
+    io.stop()
+
+
+def test_error(io: InputOutput) -> None:
+    """Who blocks for it gets what it raises, or that somebody else has cancelled it."""
+
+    async def fail() -> None:
+        raise LookupError("reason")
+
+    async def give_up() -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(LookupError, match=r"^reason$"):
+        io.run_sync(fail())
+    with pytest.raises(concurrent.futures.CancelledError):
+        io.run_sync(give_up(), 3600)
     io.stop()
 
 

@@ -12,7 +12,7 @@ import concurrent.futures
 import os
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 new_event_loop: Callable[[], asyncio.AbstractEventLoop]
 try:
@@ -73,13 +73,21 @@ class InputOutput:
         Raises:
             TimeoutError: It took longer than ``timeout`` seconds; it has been cancelled.
         """
-        # The time is over there, not here: what is there by then is a result, and not lost.
-        future = self.submit(_within(timeout, coroutine))
+        loop, running = self.loop, _Running(coroutine)
+        loop.call_soon_threadsafe(running.begin)
         try:
-            return future.result()
-        except BaseException:
-            future.cancel()
+            late = not running.ended.acquire(timeout=-1 if timeout is None else timeout)
+            if late:
+                # What is there by now is a result, and not lost.
+                loop.call_soon_threadsafe(running.cancel)
+                running.ended.acquire()
+        except BaseException:  # Ctrl-C, say
+            loop.call_soon_threadsafe(running.cancel)
             raise
+        try:
+            return running.result()
+        except asyncio.CancelledError:
+            raise (TimeoutError if late else concurrent.futures.CancelledError) from None
 
     def run_verb(
         self,
@@ -136,6 +144,38 @@ class InputOutput:
         self._goodbyes = set()
 
 
+class _Running(Generic[T]):
+    """A coroutine that a thread blocks for.
+
+    The two futures of ``run_coroutine_threadsafe()`` take as long as most of what is done.
+
+    Attributes:
+        ended: A lock that is released when it has ended.
+    """
+
+    __slots__ = ("_coroutine", "_task", "ended")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
+        self._coroutine = coroutine
+        self.ended = threading.Lock()
+        self.ended.acquire()
+
+    def begin(self) -> None:
+        """On the thread that has the loop, as the next two."""
+        self._task = asyncio.get_running_loop().create_task(self._coroutine)
+        self._task.add_done_callback(self._end)
+
+    def cancel(self) -> None:
+        self._task.cancel()
+
+    def _end(self, _task: "asyncio.Task[T]") -> None:
+        self.ended.release()
+
+    def result(self) -> T:
+        """Once it has ended."""
+        return self._task.result()
+
+
 def _run(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(loop)
     try:
@@ -147,11 +187,6 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
         loop.run_until_complete(loop.shutdown_asyncgens())
     finally:
         loop.close()
-
-
-async def _within(seconds: float | None, coroutine: Coroutine[Any, Any, T]) -> T:
-    async with asyncio.timeout(seconds):
-        return await coroutine
 
 
 async def _part(goodbyes: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:
