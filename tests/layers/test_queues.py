@@ -32,6 +32,7 @@ def queues(hub: Hub, clock: Clock) -> Queues:
         hub,
         lambda name: ChannelQueue(name, 2, 60, clock),
         expiry=60,
+        patience=120,
         group_expiry=600,
         clock=clock,
     )
@@ -74,12 +75,27 @@ async def test_membership_ends(queues: Queues, hub: Hub, clock: Clock) -> None:
 
 
 async def test_nobody_reads(queues: Queues, hub: Hub, clock: Clock) -> None:
-    """A queue whose messages expire has no reader, so it leaves its groups."""
+    """A queue in which messages have expired for long has no reader, so it leaves its groups."""
     queues.join("room", "one")
+    for _ in range(2):
+        hub.post("room", b"1")
+        clock.now += 60
+        assert queues.sweep() == []
     hub.post("room", b"1")
     clock.now += 60
     assert queues.sweep() == ["room"]
     assert (hub.groups, hub.channels) == ({}, {})
+
+
+async def test_reader_busy_for_long(queues: Queues, hub: Hub, clock: Clock) -> None:
+    """A queue stays in its groups as long as its reader comes back, however late for messages."""
+    queues.join("room", "one")
+    for _ in range(5):
+        hub.post("room", b"missed")
+        clock.now += 100
+        hub.post("room", b"1")
+        assert await queues.get("one") == b"1"
+    assert list(hub.groups["room"]) == ["one"]
 
 
 async def test_forgotten_by_senders(queues: Queues, hub: Hub, clock: Clock) -> None:

@@ -41,8 +41,7 @@ class ChannelLayer(BaseChannelLayer):
     Args:
         bus: What connects the processes; made by the subclass.
         hub: What this process reads; one for all its event loops.
-        expiry: Seconds after which a message in a queue that nobody took is dropped, and its
-            channel leaves its groups.
+        expiry: Seconds after which a message in a queue that nobody took is dropped.
         group_expiry: Seconds after its last ``group_add`` that a queue stays in a group. A
             connection stays until it ends, however long that is.
         capacity: Messages that a queue may hold. (A connection's mailbox has budgets of its own.)
@@ -55,6 +54,9 @@ class ChannelLayer(BaseChannelLayer):
     """
 
     extensions: list[str] = ["groups", "flush"]
+    #: So many times ``expiry`` may messages expire in a queue that nobody reads; then it leaves its
+    #: groups. A reader that is busy for long stays in, and what a view has forgotten is let go.
+    unread_expiries: ClassVar[int] = 10
     #: Whether its constructor takes a ``project``, which ``CHANNEL_LAYERS`` fills in.
     names_project: ClassVar[bool] = False
 
@@ -77,7 +79,12 @@ class ChannelLayer(BaseChannelLayer):
         self.on_unbind: list[Callable[[str], None]] = []
         self.on_close: list[Callable[[], Awaitable[None]]] = []
         self._queues = Queues(
-            hub, self._new_queue, expiry=expiry, group_expiry=group_expiry, clock=clock
+            hub,
+            self._new_queue,
+            expiry=expiry,
+            patience=expiry * self.unread_expiries,
+            group_expiry=group_expiry,
+            clock=clock,
         )
         self._remote = Remote(bus, hub, self._queues, self._join_here, self._leave_here)
         bus.deliver = self._remote.deliver

@@ -117,6 +117,8 @@ class InMemoryChannelLayer(ChannelLayer):
         groups: The groups with their channels, by name; an empty group is not kept.
     """
 
+    unread_expiries = 0  # as with the layer of that name in Channels
+
     def __init__(
         self,
         expiry: float = 60,

@@ -17,8 +17,9 @@ class Queues:
     Args:
         hub: Where they are, beside the mailboxes of consumers.
         new_queue: Makes the queue of a name.
-        expiry: Seconds after which a message that nobody took is dropped, and its channel leaves
-            its groups.
+        expiry: Seconds after which a message that nobody took is dropped.
+        patience: Seconds after which a queue leaves its groups if nobody has read it since messages
+            began to expire in it.
         group_expiry: Seconds after its last :meth:`join` that a queue stays in a group.
         clock: Seconds that only go forwards.
     """
@@ -29,15 +30,19 @@ class Queues:
         new_queue: Callable[[str], ChannelQueue],
         *,
         expiry: float,
+        patience: float,
         group_expiry: float,
         clock: Callable[[], float],
     ) -> None:
         self._hub = hub
         self._new_queue = new_queue
         self._expiry = expiry
+        self._patience = patience
         self._group_expiry = group_expiry
         self._clock = clock
         self._joined: dict[tuple[str, str], float] = {}
+        # Since when messages expire in queues that nobody has read since.
+        self._unread: dict[str, float] = {}
         self._next_sweep = clock()
 
     def put(self, channel: str, payload: bytes, delay: float = 0.0) -> bool:
@@ -61,6 +66,7 @@ class Queues:
     def _reading(self, channel: str) -> Iterator[ChannelQueue]:
         """The queue of that name, which nobody forgets as idle meanwhile."""
         self.sweep()
+        self._unread.pop(channel, None)
         try:
             with ExitStack() as stack:
                 with self._hub.lock:
@@ -96,6 +102,7 @@ class Queues:
     def clear(self) -> None:
         """Forget the memberships; the hub has been cleared."""
         self._joined.clear()
+        self._unread.clear()
 
     def sweep(self) -> list[str]:
         """Drop what has expired, now and then: the bill for each call stays small.
@@ -110,8 +117,9 @@ class Queues:
         emptied = []
         for name, endpoint in list(self._hub.channels.items()):
             if isinstance(endpoint, ChannelQueue) and endpoint.drop_expired():
-                # Nobody reads it: the specification lets such a channel fall out of its groups.
-                emptied += [group for group in list(endpoint.groups) if self.leave(group, name)]
+                if self._unread.setdefault(name, now) + self._patience <= now:
+                    # Nobody reads it: the specification lets it fall out of its groups.
+                    emptied += [group for group in list(endpoint.groups) if self.leave(group, name)]
                 self._drop_if_idle(name)
         for (group, name), since in list(self._joined.items()):
             if since + self._group_expiry <= now and self.leave(group, name):
@@ -124,3 +132,4 @@ class Queues:
             queue = self._hub.channels.get(channel)
             if isinstance(queue, ChannelQueue) and queue.idle and not queue.groups:
                 self._hub.detach(channel)
+                self._unread.pop(channel, None)
