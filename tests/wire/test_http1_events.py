@@ -1,5 +1,7 @@
 """What an HTTP/1.1 connection tells the server, as objects."""
 
+from typing import Any
+
 import pytest
 
 from fairway.wire.http1_events import END_OF_MESSAGE, EndOfMessage, HTTP1Limits, Refusal, Request
@@ -15,8 +17,9 @@ class TestHTTP1Limits:
     @pytest.mark.parametrize("name", ["request_line", "header_size", "header_count", "body_size"])
     def test_not_negative(self, name: str) -> None:
         """A negative limit is refused by name."""
+        negative: dict[str, Any] = {name: -1}
         with pytest.raises(ValueError, match=f"^{name} must not be negative; 0 means no limit.$"):
-            HTTP1Limits(**{name: -1})
+            HTTP1Limits(**negative)
 
 
 class TestRequest:

@@ -254,14 +254,15 @@ class TestStreams:
         assert peer.resets() == [(3, ErrorCode.STREAM_CLOSED)]
         peer.request(5)
 
-    def test_closed(self, peer: Peer) -> None:
-        """Fields on a stream that both sides have ended break the connection."""
+    @pytest.mark.parametrize("kind", ["fields", "data"])
+    def test_closed(self, kind: str, peer: Peer) -> None:
+        """Fields or data on a stream that both sides have ended break the connection."""
         peer.request()
         peer.server.send_fields(1, [(b":status", b"204")], end=True)
         peer.sent()
         failed(
             peer,
-            peer.speaker.headers(1),
+            peer.speaker.headers(1) if kind == "fields" else client.data(1, b"x"),
             ErrorCode.STREAM_CLOSED,
             "A frame is for a stream that has ended.",
         )
@@ -342,17 +343,14 @@ class TestStreams:
         detail = "A frame's padding is longer than the frame."
         failed(peer, frame(DATA, PADDED, 1, b"\x03ab"), ErrorCode.PROTOCOL_ERROR, detail)
 
-    @pytest.mark.parametrize("how", ["both", "client", "never"])
+    @pytest.mark.parametrize("how", ["client", "never"])
     def test_data_on_a_closed_stream(self, how: str, peer: Peer) -> None:
         """Data on a stream that its client knows to have ended is answered by a reset, once (§6.1).
 
-        It was ended by both sides, or reset by its client, or left out, which is the same (§5.1.1).
+        It was reset by its client, or left out, which is the same (§5.1.1).
         """
-        if how != "never":
-            peer.request()
-        if how == "both":
-            peer.server.send_fields(1, [(b":status", b"204")], end=True)
         if how == "client":
+            peer.request()
             peer.say(client.reset(1))
         peer.request(3)
         peer.sent()
@@ -930,7 +928,8 @@ class TestLimits:
         ids=["PING", "SETTINGS", "empty DATA", "DATA padded with nothing", "DATA of padding",
              "WINDOW_UPDATE", "WINDOW_UPDATE of a stream",
              "PRIORITY", "unknown", "GOAWAY", "DATA beyond the room of a reset stream",
-             "empty DATA on a reset stream", "DATA on a closed stream", "RST_STREAM again"],
+             "empty DATA on a reset stream", "DATA on a stream that its client has reset",
+             "RST_STREAM again"],
     )  # fmt: skip
     def test_floods(self, make: Callable[[], bytes]) -> None:
         """Frames that carry nothing end the connection if there are too many of them."""
@@ -941,8 +940,7 @@ class TestLimits:
         peer.server.reset(3, ErrorCode.NO_ERROR)
         peer.say(client.data(3, b"x" * 600))
         peer.upload(5)
-        peer.say(client.data(5, end=True))
-        peer.server.send_fields(5, [(b":status", b"204")], end=True)
+        peer.say(client.reset(5))
         peer.sent()
         peer.now += 100.0
         peer.say(client.ping())

@@ -53,6 +53,8 @@ _READ_SETTINGS: Final = frozenset(
      Setting.MAX_FRAME_SIZE, Setting.ENABLE_CONNECT_PROTOCOL}
 )  # fmt: skip
 
+_ENDED: Final = "A frame is for a stream that has ended."
+
 #: "A sender MUST NOT allow a flow-control window to exceed 2**31-1 octets", §6.9.1.
 _LARGEST_WINDOW: Final = 2**31 - 1
 
@@ -180,10 +182,7 @@ class HTTP2Connection(Engine):
 
     def _refused_by_h2(self, error: ProtocolError) -> ConnectionBroken:
         self._h2.clear_outbound_data_buffer()  # a GOAWAY that says less than ours
-        if isinstance(error, StreamClosedError):
-            detail = "A frame is for a stream that has ended."
-        else:
-            detail = f"{str(error).rstrip('.')}."
+        detail = _ENDED if isinstance(error, StreamClosedError) else f"{str(error).rstrip('.')}."
         return ConnectionBroken(ErrorCode(int(error.error_code)), detail)
 
     def _charge(self) -> None:
@@ -348,7 +347,8 @@ class HTTP2Connection(Engine):
         """A part of a body has come on a stream that takes none.
 
         If the server has reset the stream, its client may not have known that. Otherwise the server
-        "MUST respond with a stream error … of type STREAM_CLOSED" (§6.1).
+        "MUST respond with a stream error … of type STREAM_CLOSED" (§6.1), or, where both sides have
+        ended the stream, with one of the connection.
         """
         try:
             self._h2.data_discarded(stream_id, size)
@@ -361,6 +361,8 @@ class HTTP2Connection(Engine):
         self._charge()
         if stream_id in self._streams:
             raise StreamBroken(ErrorCode.STREAM_CLOSED, "The stream was ended by its client.")
+        if self._h2.has_ended(stream_id):  # "connection error … of type STREAM_CLOSED", §5.1
+            raise ConnectionBroken(ErrorCode.STREAM_CLOSED, _ENDED)
         self._write(frames.rst_stream(stream_id, ErrorCode.STREAM_CLOSED))
         self._discarding.add(stream_id, 0)
 

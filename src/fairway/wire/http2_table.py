@@ -113,6 +113,10 @@ class StreamTable(H2Connection):
         self._inbound_flow_control_window_manager.window_consumed(size)
         self.acknowledge_received_data(size, stream_id)
 
+    def has_ended(self, stream_id: int) -> bool:
+        """Whether a stream has ended on both sides, without a reset; of the last 256 that have."""
+        return self._stream_is_closed_by_end(stream_id)
+
     def _end(self, stream_id: int) -> None:
         stream = self.streams[stream_id]
         stream.state_machine.process_input(StreamInputs.SEND_END_STREAM)

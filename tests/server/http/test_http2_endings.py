@@ -182,13 +182,13 @@ class TestErrors:
         await app.left.acquire()
 
     async def test_data_after_both_ends(self, serve: Serve) -> None:
-        """DATA on a stream that is complete is answered with a reset of it, once (§6.1)."""
+        """DATA on a stream that both sides have ended ends the connection (§5.1)."""
         client = await connect(await serve(path, **OPTIONS))
         assert (await client.fetch_on(1)).resets == []
-        await client.send(h2.data(1, b"x") * 3)
-        await client.pong()
-        assert client.answers[1].resets == [ErrorCode.STREAM_CLOSED]
-        assert (await client.fetch_on(3)).body == b"/"
+        await client.send(h2.data(1, b"x"))
+        await client.end()
+        detail = "A frame is for a stream that has ended."
+        assert client.goaways == [(1, ErrorCode.STREAM_CLOSED, detail)]
 
     async def test_number_again(self, serve: Serve) -> None:
         """A request under a number that was used ends the connection (§5.1.1)."""
