@@ -1,5 +1,6 @@
 """How many layer messages may wait for a WebSocket, and what becomes of those beyond."""
 
+import asyncio
 import logging
 import re
 
@@ -22,6 +23,13 @@ class Slow(AsyncWebsocketConsumer):
 
     async def price_changed(self, event: Event) -> None:
         await self.send(text_data=f"{event['of']}{event['price']}")
+
+
+class Stuck(Slow):
+    disconnect_grace = 0
+
+    async def price_changed(self, event: Event) -> None:
+        await asyncio.Event().wait()
 
 
 class Latest(Slow):
@@ -72,8 +80,11 @@ async def test_policies(
 
 
 async def test_usual_policy(layer: InMemoryChannelLayer, connect: Connect) -> None:
-    """The usual one closes with 1013, and says when to come back; so does our server for it."""
-    (event,) = await sent(layer, connect, Slow)
+    """The usual one closes with 1013, and says when to come back; so does our server for it.
+
+    Senders wait for a while before it applies, in vain here.
+    """
+    (event,) = await sent(layer, connect, Stuck)
     assert (event["type"], event["code"]) == ("websocket.close", 1013)
     assert re.fullmatch(r"Too many messages were waiting\.( retry=[0-5]\.\d)?", event["reason"])
 

@@ -10,6 +10,7 @@ import pytest
 
 from fairway.delivery import ChannelQueue, Hub, Mailbox, Overflow
 from fairway.delivery.hub import SLICE
+from fairway.delivery.patience import Patience
 from fairway.server.observing.counters import Counters
 from fairway.wire.prepared import PreparedMessage
 from tests.delivery.helpers import new_mailbox, open_outbox, take_all
@@ -376,3 +377,57 @@ def test_post() -> None:
     assert hub.post("room", b"1") == 1
     assert hub.post("elsewhere", b"1") == 0
     assert len(queue) == 1
+
+
+class TestPatience:
+    """Members that are behind, while the clock of the senders' patience stands still."""
+
+    @staticmethod
+    def hub() -> Hub:
+        return Hub(Patience(lambda: 0.0))
+
+    @staticmethod
+    async def read(mailbox: Mailbox, count: int) -> list[object]:
+        """What a reader gets whose handler runs in a thread for each message."""
+        got: list[object] = []
+        while len(got) < count and not mailbox.dropped:
+            item = mailbox.take()
+            if item is None:
+                await mailbox.park()
+            else:
+                await asyncio.to_thread(got.append, item)
+        return got
+
+    async def test_reader_with_a_thread(self) -> None:
+        """A loop of sends loses nothing at a reader that needs several turns for each message."""
+        hub = self.hub()
+        mailbox = attach(hub, "a", max_messages=60)
+        hub.join("room", "a")
+        reading = asyncio.ensure_future(self.read(mailbox, 300))
+        for number in range(300):
+            await hub.publish("room", b"%d" % number)
+        assert await reading == [b"%d" % number for number in range(300)]
+
+    async def test_sender_with_a_loop_of_its_own(self) -> None:
+        """Neither does one on another event loop."""
+        hub = self.hub()
+        mailbox = attach(hub, "a", max_messages=200)
+        hub.join("room", "a")
+
+        async def send() -> None:
+            for number in range(1000):
+                await hub.publish("room", b"%d" % number)
+
+        reading = asyncio.ensure_future(self.read(mailbox, 1000))
+        await asyncio.to_thread(asyncio.run, send())
+        assert await reading == [b"%d" % number for number in range(1000)]
+
+    @pytest.mark.parametrize("overflow", [Overflow.DROP_OLDEST, Overflow.DROP_NEWEST])
+    async def test_who_may_lose_some(self, overflow: Overflow) -> None:
+        """Nobody waits for a reader that has said which messages it does without."""
+        hub = self.hub()
+        mailbox = attach(hub, "a", max_messages=60, overflow=overflow)
+        hub.join("room", "a")
+        for _ in range(100):
+            await hub.publish("room", b"x")
+        assert mailbox.dropped == 40

@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 from fairway.delivery.mailbox import Mailbox
 from fairway.delivery.outbox import Tally
+from fairway.delivery.patience import Patience
 from fairway.delivery.queue import ChannelQueue
 from fairway.wire.prepared import PreparedMessage
 
@@ -108,6 +109,9 @@ class Hub:
     Membership may be changed from any thread. A message for a mailbox is put in on the thread of
     its loop. It reaches every member once, and a sender's messages reach each member in order.
 
+    Args:
+        patience: How long senders wait for members that are behind, if not as long as usual.
+
     Attributes:
         channels: What each channel name stands for here.
         groups: The groups that have members here; an empty group is not kept.
@@ -115,13 +119,18 @@ class Hub:
         lock: Held wherever channels or groups change; for those who look first and change then.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patience: Patience | None = None) -> None:
         self.channels: dict[str, Endpoint] = {}
         self.groups: dict[str, Group] = {}
         self.dropped = 0
         self.lock = threading.RLock()
         self._posted: dict[asyncio.AbstractEventLoop, deque[_Delivery]] = {}
         self._unread = self._unread_bytes = 0
+        self._patience = patience or Patience()
+        # Who has said that it is behind since a delivery began; and of those of another loop.
+        self._crowded: list[Mailbox] = []
+        self._crowded_elsewhere: list[Mailbox] = []
+        self._note = self._note_crowded  # one for all of them
         _hubs.add(self)
 
     # ------------------------------------------------------------------ membership
@@ -130,6 +139,7 @@ class Hub:
         """Let ``channel`` stand for ``endpoint`` from now on."""
         if isinstance(endpoint, Mailbox):
             endpoint.channel = channel
+            endpoint.on_crowded = self._note
         with self.lock:
             self.channels[channel] = endpoint
 
@@ -240,16 +250,22 @@ class Hub:
             lanes = entry.lanes() if entry is not None else []
         reached = 0
         current = _running_loop()
+        crowded: list[Mailbox] = []
+        elsewhere: list[asyncio.AbstractEventLoop] = []
         for loop, members in lanes:
             reached += len(members)
             if loop is not None and loop is not current:
                 self._post(loop, members, payload, prepared)
+                elsewhere.append(loop)
                 continue
             for start in range(0, len(members), SLICE):
                 if start:
                     await asyncio.sleep(0)
+                self._crowded = crowded
                 self._deliver(members[start : start + SLICE], payload, prepared)
         await self._let_read(len(payload))
+        if crowded or elsewhere:
+            await self._let_catch_up(crowded, elsewhere)
         return reached
 
     def post(self, group: str, payload: bytes, prepared: PreparedMessage | None = None) -> int:
@@ -273,6 +289,23 @@ class Hub:
         if self._unread >= YIELD_AFTER or self._unread_bytes >= YIELD_AFTER_BYTES:
             self._unread = self._unread_bytes = 0
             await asyncio.sleep(0)
+
+    async def _let_catch_up(
+        self, crowded: list[Mailbox], elsewhere: list[asyncio.AbstractEventLoop]
+    ) -> None:
+        """Let members that are behind, and other loops, catch up, as long as there is patience."""
+        if elsewhere:
+            crowded += self._crowded_elsewhere
+
+        def behind() -> bool:
+            return any(mailbox.crowded for mailbox in crowded) or any(
+                len(self._posted.get(loop, ())) >= YIELD_AFTER for loop in elsewhere
+            )
+
+        await self._patience.wait_while(behind)
+
+    def _note_crowded(self, mailbox: Mailbox) -> None:
+        self._crowded.append(mailbox)
 
     def _deliver(
         self, members: Iterable[Endpoint], payload: bytes, prepared: PreparedMessage | None
@@ -332,6 +365,7 @@ class Hub:
         room = SLICE
         while waiting and room > 0:
             members, payload, prepared = waiting[0]
+            self._crowded = self._crowded_elsewhere = []
             part = members[start : start + room]
             try:
                 self._deliver(part, payload, prepared)

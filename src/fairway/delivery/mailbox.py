@@ -73,6 +73,8 @@ class Mailbox:
         groups: Names of the groups that it is in; the hub's to change.
         key_of: For :attr:`Overflow.LATEST`, the key of an encoded message.
         direct: Where the hub may write prepared messages while the reader waits, or None.
+        on_crowded: Called with this mailbox when a layer message is put in of those that use the
+            second half of the budget; the hub's to set.
         on_disconnect: Called once, when the client's disconnect is put in.
         on_drain: Called when the server ends, and waits for what has an end.
         on_overdue: Called when the reader is about to be cancelled because it goes on for too long;
@@ -104,6 +106,7 @@ class Mailbox:
         "groups",
         "key_of",
         "loop",
+        "on_crowded",
         "on_disconnect",
         "on_drain",
         "on_overdue",
@@ -129,6 +132,7 @@ class Mailbox:
         self.groups: list[str] = []
         self.key_of: Callable[[bytes], Hashable] | None = None
         self.direct: Outbox | None = None
+        self.on_crowded: Callable[[Mailbox], None] | None = None
         self.on_disconnect: Callable[[], None] | None = None
         self.on_drain: Callable[[], None] | None = None
         self.on_overdue: Callable[[], str] | None = None
@@ -174,6 +178,14 @@ class Mailbox:
         """How many events of the client, without its disconnect, and how many layer messages."""
         events = self._event_count - (self._disconnect is not None)
         return max(events, 0), self._message_count
+
+    @property
+    def crowded(self) -> bool:
+        """Whether layer messages use half of the budget, and those beyond it end the connection."""
+        return self.overflow is Overflow.DISCONNECT and (
+            self._message_count << 1 > self._max_messages
+            or self._message_bytes << 1 > self._max_bytes
+        )
 
     @property
     def last_event(self) -> Event | None:
@@ -229,9 +241,9 @@ class Mailbox:
             return True
         size = len(payload)
         if (
-            self._message_count >= self._max_messages
-            or self._message_bytes + size > self._max_bytes
-        ) and not self._make_room(payload):
+            self._message_count << 1 >= self._max_messages
+            or self._message_bytes + size << 1 > self._max_bytes
+        ) and not self._has_room(payload):
             return False
         self._items.append(payload)
         self._message_count += 1
@@ -252,6 +264,17 @@ class Mailbox:
         self.reader = None
         if not reader.done():  # a cancelled reader leaves its future behind
             reader.set_result(None)
+
+    def _has_room(self, payload: bytes) -> bool:
+        """Whether a message may be put in where half of the budget is used."""
+        if (
+            self._message_count >= self._max_messages
+            or self._message_bytes + len(payload) > self._max_bytes
+        ):
+            return self._make_room(payload)
+        if self.on_crowded is not None:
+            self.on_crowded(self)
+        return True
 
     def _make_room(self, payload: bytes) -> bool:
         """Apply the overflow policy; says whether this message may now be put in."""
