@@ -20,7 +20,14 @@ ROOT = Path(__file__).parent.parent
 ENVIRONMENTS = ROOT / ".venv-matrix"
 
 #: Which releases of Django run on which Python: what the classifiers of both say and we promise.
-SUPPORTED = [("3.11", "5.2"), ("3.12", "5.2"), ("3.12", "6.0"), ("3.13", "5.2"), ("3.13", "6.0")]
+SUPPORTED = [
+    ("3.11", "5.2"),
+    ("3.12", "5.2"),
+    ("3.12", "6.0"),
+    ("3.13", "5.2"),
+    ("3.13", "6.0"),
+    ("3.13", "6.1"),
+]
 
 DEFAULT_ARGUMENTS = [
     "-q",
