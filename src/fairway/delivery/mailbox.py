@@ -90,6 +90,8 @@ class Mailbox:
         "_disconnect",
         "_event_count",
         "_failure",
+        "_half_bytes",
+        "_half_messages",
         "_input_size",
         "_items",
         "_max_bytes",
@@ -127,7 +129,7 @@ class Mailbox:
     ) -> None:
         self.loop = loop
         self.flow = flow
-        self.overflow = overflow
+        self.set_budget(overflow, max_messages, max_bytes)
         self.channel: str | None = None
         self.groups: list[str] = []
         self.key_of: Callable[[bytes], Hashable] | None = None
@@ -149,8 +151,6 @@ class Mailbox:
         self._input_size = 0
         self._paused = False
         self._received = 0
-        self._max_messages = max_messages
-        self._max_bytes = max_bytes
         self._message_count = 0
         self._message_bytes = 0
         self._overflowing = False
@@ -158,8 +158,8 @@ class Mailbox:
     def set_budget(self, overflow: Overflow, max_messages: int, max_bytes: int) -> None:
         """Change how many layer messages may wait, and what happens to those beyond."""
         self.overflow = overflow
-        self._max_messages = max_messages
-        self._max_bytes = max_bytes
+        self._max_messages, self._half_messages = max_messages, max_messages // 2
+        self._max_bytes, self._half_bytes = max_bytes, max_bytes // 2
 
     # ------------------------------------------------------------------ putting in
 
@@ -183,8 +183,7 @@ class Mailbox:
     def crowded(self) -> bool:
         """Whether layer messages use half of the budget, and those beyond it end the connection."""
         return self.overflow is Overflow.DISCONNECT and (
-            self._message_count << 1 > self._max_messages
-            or self._message_bytes << 1 > self._max_bytes
+            self._message_count > self._half_messages or self._message_bytes > self._half_bytes
         )
 
     @property
@@ -241,8 +240,8 @@ class Mailbox:
             return True
         size = len(payload)
         if (
-            self._message_count << 1 >= self._max_messages
-            or self._message_bytes + size << 1 > self._max_bytes
+            self._message_count >= self._half_messages
+            or self._message_bytes + size > self._half_bytes
         ) and not self._has_room(payload):
             return False
         self._items.append(payload)
@@ -299,7 +298,8 @@ class Mailbox:
         self.dropped += 1
         if self.overflow is Overflow.DISCONNECT:
             self._drop_messages()
-            self._max_messages = 0  # who missed some gets no more: it would have a gap
+            # Who missed some gets no more: it would have a gap.
+            self._max_messages = self._half_messages = 0
             if self.on_overflow is not None:
                 callback, self.on_overflow = self.on_overflow, None
                 callback()
