@@ -124,6 +124,7 @@ class TestExpiry:
         await layer.send("jobs", message(1))
         clock.now += 30
         assert await received(layer, "jobs") == [message(1)]
+        assert layer.stats()["expired"] == 1
 
     async def test_channel_leaves_its_groups(
         self, layer: InMemoryChannelLayer, clock: Clock

@@ -140,7 +140,7 @@ async def test_gap(network: Network) -> None:
 
 
 async def test_stats(network: Network) -> None:
-    """Counts of what was sent, delivered, received and dropped."""
+    """Counts of what was sent, delivered, received, dropped and expired."""
     here, there = network.layer(), network.layer()
     name, _ = bind(there)
     await there.group_add("room", name)
@@ -150,11 +150,11 @@ async def test_stats(network: Network) -> None:
     await settled()
     assert here.stats() == {
         "sent": 2, "delivered": 0, "received": 0, "dropped": 0, "channels": 0, "groups": 0,
-        "waiting": 0,
+        "waiting": 0, "expired": 0,
     }  # fmt: skip
     assert there.stats() == {
         "sent": 1, "delivered": 1, "received": 2, "dropped": 0, "channels": 1, "groups": 1,
-        "waiting": 3,
+        "waiting": 3, "expired": 0,
     }  # fmt: skip
 
 

@@ -420,9 +420,11 @@ class ChannelLayer(BaseChannelLayer):
         """What this process has done with the layer so far, and what it holds now.
 
         ``sent`` messages, ``delivered`` to members of groups here, ``received`` from other
-        processes, ``dropped`` as their channel was full; ``channels`` and ``groups`` of this
-        process, and what is ``waiting`` in those channels; and what the bus counts.
+        processes, ``dropped`` as their channel was full, ``expired`` as nobody took them in time;
+        ``channels`` and ``groups`` of this process, and what is ``waiting`` in those channels; and
+        what the bus counts.
         """
+        counted = self._bus.stats()
         return {
             "sent": self._counts["sent"],
             "delivered": self._counts["delivered"],
@@ -431,7 +433,8 @@ class ChannelLayer(BaseChannelLayer):
             "channels": len(self._hub.channels),
             "groups": len(self._hub.groups),
             "waiting": sum(each.waiting[1] for each in list(self._hub.channels.values())),
-            **self._bus.stats(),
+            **counted,
+            "expired": self._queues.expired + counted.get("expired", 0),
         }
 
     async def flush(self) -> None:

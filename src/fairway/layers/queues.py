@@ -44,6 +44,16 @@ class Queues:
         # Since when messages expire in queues that nobody has read since.
         self._unread: dict[str, float] = {}
         self._next_sweep = clock()
+        self._expired = 0  # in queues that are forgotten
+
+    @property
+    def expired(self) -> int:
+        """How many messages were dropped because nobody took them in time."""
+        return self._expired + sum(
+            endpoint.expired
+            for endpoint in list(self._hub.channels.values())
+            if isinstance(endpoint, ChannelQueue)
+        )
 
     def put(self, channel: str, payload: bytes, delay: float = 0.0) -> bool:
         """Add a message; False when the queue is full."""
@@ -133,3 +143,4 @@ class Queues:
             if isinstance(queue, ChannelQueue) and queue.idle and not queue.groups:
                 self._hub.detach(channel)
                 self._unread.pop(channel, None)
+                self._expired += queue.expired

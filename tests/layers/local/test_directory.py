@@ -90,7 +90,10 @@ class TestPreparing:
         ("make", "why"),
         [
             (lambda path: path.touch(), "is no directory"),
-            (lambda path: path.symlink_to(path.parent), "is no directory"),
+            (
+                lambda path: path.symlink_to(path.parent),
+                "is a symbolic link, which its owner could turn; name its target",
+            ),
             (
                 lambda path: (path.mkdir(), path.chmod(0o755)),
                 "has mode 755, which lets in others than 700 does",

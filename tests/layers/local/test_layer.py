@@ -407,3 +407,19 @@ async def test_senders_on_many_threads(path: Path) -> None:
     await sending
     await one.close()
     await other.close()
+
+
+def test_path_of_a_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A path may begin with the user's home, and a relative one stays where it was."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert LocalChannelLayer(path="~/layer").directory.path == tmp_path / "layer"
+    assert LocalChannelLayer(path="layer").directory.path == tmp_path / "layer"
+
+
+def test_mode_that_is_text() -> None:
+    """Permissions are a number: a text is refused, with an example."""
+    with pytest.raises(
+        TypeError, match=r"^'mode' is '0770'; it must be a number, such as 0o770\.$"
+    ):
+        LocalChannelLayer(mode="0770")  # type: ignore[arg-type]  # the mistake

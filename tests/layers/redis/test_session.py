@@ -264,7 +264,7 @@ async def test_stats(make_layer: MakeLayer, server: RedisServer) -> None:
     """What the bus counts, beside what every layer does."""
     layer = make_layer(server)
     assert set(layer.stats()) == {
-        "sent", "delivered", "received", "dropped", "channels", "groups", "waiting",
+        "sent", "delivered", "received", "dropped", "channels", "groups", "waiting", "expired",
     }  # fmt: skip
     await Socket.joined(layer, "room")
     bus = {name: count for name, count in layer.stats().items() if name not in (

@@ -219,6 +219,8 @@ class Directory:
             )
 
     def _check_owner(self, status: os.stat_result) -> None:
+        if stat.S_ISLNK(status.st_mode):
+            raise self._unusable("is a symbolic link, which its owner could turn; name its target")
         if not stat.S_ISDIR(status.st_mode):
             raise self._unusable("is no directory")
         self._check_user(status)

@@ -23,7 +23,8 @@ class LocalChannelLayer(ChannelLayer):
         group_expiry: Seconds after its last ``group_add`` that a named channel stays in a group.
         capacity: Messages that a queue may hold.
         channel_capacity: Other capacities by glob or compiled regular expression.
-        path: The directory in which the processes meet, made if need be; None for the usual one.
+        path: The directory in which the processes meet, made if need be; None for the usual one. It
+            may begin with ``~``.
         mode: Its permissions. ``0o770`` lets in the users of its group, who then need a ``path``
             with the setgid bit (``chmod g+s``), so that files in it belong to the group.
         project: What tells this project from others on the machine; ``CHANNEL_LAYERS`` fills it in.
@@ -44,9 +45,11 @@ class LocalChannelLayer(ChannelLayer):
         project: str = "",
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.directory = Directory(
-            default_path(project) if path is None else Path(path), mode, shared=path is not None
-        )
+        if not isinstance(mode, int):
+            raise TypeError(f"'mode' is {mode!r}; it must be a number, such as 0o770.")
+        # Absolute, as a process may go elsewhere.
+        chosen = None if path is None else Path(path).expanduser().absolute()
+        self.directory = Directory(chosen or default_path(project), mode, shared=chosen is not None)
         super().__init__(
             LocalBus(self.directory, expiry, clock),
             Hub(),
