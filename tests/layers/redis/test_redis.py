@@ -52,6 +52,19 @@ def test_process_under_its_other_name() -> None:
     assert layer.client_prefix == layer.process != other.client_prefix
 
 
+async def test_what_others_do_before_a_loop_ends(
+    make_layer: MakeLayer, server: RedisServer
+) -> None:
+    """close_pools() and wait_received() of channels_redis are there, and nothing is lost by them."""
+    layer = make_layer(server)
+    channel = await layer.new_channel()
+    await layer.group_add("room", channel)
+    await layer.wait_received()
+    await layer.close_pools()
+    await layer.group_send("room", {"type": "x"})
+    assert await within(layer.receive(channel)) == {"type": "x"}
+
+
 def test_prefix_is_text() -> None:
     """As in channels_redis."""
     with pytest.raises(AssertionError, match=r"^Prefix must be unicode"):

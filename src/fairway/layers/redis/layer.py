@@ -96,6 +96,15 @@ class RedisChannelLayer(ChannelLayer):
         """What :attr:`process` is called in ``channels_redis``."""
         return self.process
 
+    async def close_pools(self) -> None:
+        """Do nothing: connections belong to no event loop here, and :meth:`close` ends them.
+
+        With ``channels_redis`` each event loop has connections of its own, to be closed before it.
+        """
+
+    async def wait_received(self) -> None:
+        """Do nothing: no task of ``receive`` goes on after it here, as in ``channels_redis``."""
+
     async def send(self, channel: str, message: Event, *, delay: float = 0.0) -> None:
         """Send a message to one channel; see :meth:`ChannelLayer.send`."""
         self._wire.check(message)
