@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -816,6 +817,16 @@ class TestLoopFactory:
         monkeypatch.setitem(sys.modules, "uvloop", None)
         assert loop_factory("auto") is asyncio.new_event_loop
         with pytest.raises(ConfigError, match=r"^loop is 'uvloop', which is not installed\.$"):
+            loop_factory("uvloop")
+
+    def test_broken(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """One that was not built for this system is as good as none."""
+        (tmp_path / "uvloop.py").write_text("raise ImportError('wrong ELF class')")
+        monkeypatch.delitem(sys.modules, "uvloop")
+        monkeypatch.syspath_prepend(tmp_path)
+        assert loop_factory("auto") is asyncio.new_event_loop
+        message = r"^loop is 'uvloop', which cannot be loaded: wrong ELF class\.$"
+        with pytest.raises(ConfigError, match=message):
             loop_factory("uvloop")
 
 

@@ -314,14 +314,16 @@ def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
         name: ``"auto"``, ``"uvloop"`` or ``"asyncio"``.
 
     Raises:
-        ConfigError: uvloop was asked for by name and is not installed.
+        ConfigError: uvloop was asked for by name and is not installed, or cannot be loaded.
     """
     if name != "asyncio":
         try:
             import uvloop  # noqa: PLC0415  optional: there is none for Windows
-        except ModuleNotFoundError:
+        except ImportError as error:
             if name == "uvloop":
-                raise ConfigError("loop is 'uvloop', which is not installed.") from None
+                missing = isinstance(error, ModuleNotFoundError)
+                why = "is not installed" if missing else f"cannot be loaded: {error}"
+                raise ConfigError(f"loop is 'uvloop', which {why}.") from None
         else:
             factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
             return factory

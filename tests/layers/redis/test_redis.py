@@ -55,7 +55,7 @@ def test_process_under_its_other_name() -> None:
 async def test_what_others_do_before_a_loop_ends(
     make_layer: MakeLayer, server: RedisServer
 ) -> None:
-    """close_pools() and wait_received() of channels_redis are there, and nothing is lost by them."""
+    """close_pools() and wait_received() of channels_redis are there, and lose nothing."""
     layer = make_layer(server)
     channel = await layer.new_channel()
     await layer.group_add("room", channel)
