@@ -16,11 +16,13 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fairway"))
 
 @pytest.fixture(autouse=True)
 def interrupts() -> Iterator[None]:
-    """Ctrl-C means the same before and after a test, and is not ignored, whoever started pytest.
+    """Signals mean the same before and after a test, and are not ignored, whoever started pytest.
 
     A server that a fixture ends puts back what it found, which is the handler of an event loop that
-    is closed by then.
+    is closed by then; and what ``nohup`` ignores, the processes of a test would ignore, too.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGINT, signal.default_int_handler)

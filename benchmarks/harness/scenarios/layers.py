@@ -4,7 +4,7 @@ from functools import partial
 
 from harness.contenders import CORE, LOCAL, PUBSUB, REDIS
 from harness.layers import background_jobs, commands, jobs, memberships
-from harness.scenarios.model import Effort, Lane, Scenario
+from harness.scenarios.model import Effort, Lane, Scenario, Target
 from harness.scenarios.turns import in_roles, under_load
 
 SCENARIOS = (
@@ -23,6 +23,12 @@ SCENARIOS = (
             Lane(contender=PUBSUB, path="/group/"),
             Lane(contender=CORE, path="/group/"),
         ),
+        targets=(
+            Target(lane=REDIS, against=PUBSUB, at_least=8),
+            Target(lane=REDIS, against=CORE, at_least=10),
+            Target(lane=LOCAL, against=PUBSUB, at_least=20),
+            Target(lane=f"{LOCAL}, websocket.send", against=PUBSUB, at_least=20),
+        ),
         full=Effort(turns=5, sockets=1000, seconds=2.0, warmup=0.5),
         quick=Effort(turns=1, sockets=1000, seconds=1.0, warmup=0.3),
     ),
@@ -36,6 +42,7 @@ SCENARIOS = (
             Lane(contender=LOCAL, path="", note="receive()"),
             Lane(contender=CORE, path="", note="receive()"),
         ),
+        targets=(Target(lane=f"{REDIS}, receive()", against=CORE, at_least=5),),
         full=Effort(turns=5, count=5000),
         quick=Effort(turns=1, count=2000),
     ),
@@ -49,6 +56,7 @@ SCENARIOS = (
             Lane(contender=LOCAL, path="", note="runworker"),
             Lane(contender=CORE, path="", note="runworker"),
         ),
+        targets=(Target(lane=f"{REDIS}, runworker", against=CORE, at_least=5),),
         full=Effort(turns=5, count=5000),
         quick=Effort(turns=1, count=2000),
     ),
@@ -63,6 +71,7 @@ SCENARIOS = (
             Lane(contender=PUBSUB, path=""),
             Lane(contender=CORE, path=""),
         ),
+        targets=(Target(lane=REDIS, at_most=1),),
         full=Effort(turns=1, count=90),
         quick=Effort(turns=1, count=90),
     ),
@@ -78,6 +87,7 @@ SCENARIOS = (
             Lane(contender=PUBSUB, path=""),
             Lane(contender=CORE, path=""),
         ),
+        targets=(Target(lane=REDIS, at_most=300), Target(lane=LOCAL, at_most=300)),
         full=Effort(turns=3, count=50),
         quick=Effort(turns=1, count=50),
     ),
@@ -93,6 +103,7 @@ SCENARIOS = (
             Lane(contender=PUBSUB, path=""),
             Lane(contender=CORE, path=""),
         ),
+        targets=(Target(lane=REDIS, at_most=300), Target(lane=LOCAL, at_most=300)),
         full=Effort(turns=3, count=10),
         quick=Effort(turns=1, count=10),
     ),
