@@ -81,11 +81,12 @@ def streams(visits: Visits) -> ASGIApplication:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         visits.came += 1
+        visit = visits.came
         await receive()
         await send(start())
         await send(body(b"some bytes of an endless body", more=True))
         assert (await receive())["type"] == "http.disconnect"
-        visits.told[id(receive)] += 1
+        visits.told[visit] += 1
 
     return app
 
@@ -261,12 +262,13 @@ def pours(visits: Visits) -> ASGIApplication:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         visits.came += 1
+        visit = visits.came
         try:
             await send(start())
             while True:
                 await send(body(bytes(65536), more=True))
         finally:
-            visits.told[id(send)] += 1
+            visits.told[visit] += 1
 
     return app
 
