@@ -63,13 +63,8 @@ def server(
     request: pytest.FixtureRequest, prepared: Prepared, tmp_path: Path
 ) -> Iterator[ChatServer]:
     """The chat on Fairway, or on what the test asks for by parametrising this fixture."""
-    server = ChatServer(prepared, tmp_path, getattr(request, "param", "fairway"))
-    server.start()
-    try:
+    with ChatServer(prepared, tmp_path, getattr(request, "param", "fairway")).serving() as server:
         yield server
-    finally:
-        server.stop()
-    assert server.errors() == ""
 
 
 @pytest.fixture

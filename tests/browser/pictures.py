@@ -54,12 +54,8 @@ def crew() -> Iterator[Crew]:
     """Start all that it takes."""
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         prepared = prepare(Path(name))
-        server = ChatServer(prepared, Path(name))
-        server.start()
-        try:
+        with ChatServer(prepared, Path(name)).serving() as server:
             yield Crew(launch(playwright), server, dict(prepared.sessions))
-        finally:
-            server.stop()
 
 
 def main(directory: Path) -> None:

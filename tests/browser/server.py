@@ -9,11 +9,12 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 from tests.docs.snippets import ROOT
 from tests.docs.story import PATIENCE, environment
@@ -156,6 +157,16 @@ class ChatServer:
             self._running.wait(PATIENCE)
             self._reader.join()
         self._running = None
+
+    @contextmanager
+    def serving(self) -> Iterator[Self]:
+        """Serve while the block runs; in the end no traceback may have been printed."""
+        self.start()
+        try:
+            yield self
+        finally:
+            self.stop()
+        assert self.errors() == ""
 
     def errors(self) -> str:
         """What the server has printed from just before its first traceback on; nothing if none."""

@@ -25,13 +25,8 @@ def redis() -> Iterator[RedisServer]:
 def server(redis: RedisServer, prepared: Prepared, tmp_path: Path) -> Iterator[ChatServer]:
     """The chat in two processes, which reach each other by Redis alone."""
     address = f"redis://127.0.0.1:{redis.port}"
-    server = ChatServer(prepared, tmp_path, "telling", CHAT_REDIS=address)
-    server.start()
-    try:
+    with ChatServer(prepared, tmp_path, "telling", CHAT_REDIS=address).serving() as server:
         yield server
-    finally:
-        server.stop()
-    assert server.errors() == ""
 
 
 @pytest.mark.pain(1)

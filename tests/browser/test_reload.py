@@ -24,15 +24,11 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(prepared: Prepared, tmp_path: Path, folder: Path) -> Iterator[ChatServer]:
-    server = ChatServer(prepared, tmp_path, "reloading", folder)
-    server.start()
-    try:
+    """The chat from that copy, under the command that starts anew when a file changes."""
+    with ChatServer(prepared, tmp_path, "reloading", folder).serving() as server:
         server.stop()
         server.start()  # at a port of its own now, which it keeps when it reloads
         yield server
-    finally:
-        server.stop()
-    assert server.errors() == ""
 
 
 def test_saved(visit: Visit, server: ChatServer, folder: Path) -> None:

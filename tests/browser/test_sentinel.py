@@ -29,17 +29,15 @@ def redis() -> Iterator[Watched]:
 @pytest.fixture
 def server(redis: Watched, prepared: Prepared, tmp_path: Path) -> Iterator[ChatServer]:
     """The chat in two processes, which reach each other by whichever server is the master."""
-    settings = "tests.browser.sentinel"
-    port = str(redis[2].port)
-    server = ChatServer(
-        prepared, tmp_path, "telling", DJANGO_SETTINGS_MODULE=settings, CHAT_SENTINEL=port
+    chat = ChatServer(
+        prepared,
+        tmp_path,
+        "telling",
+        DJANGO_SETTINGS_MODULE="tests.browser.sentinel",
+        CHAT_SENTINEL=str(redis[2].port),
     )
-    server.start()
-    try:
+    with chat.serving() as server:
         yield server
-    finally:
-        server.stop()
-    assert server.errors() == ""
 
 
 def talk(when: str, *people: Person) -> None:
