@@ -46,19 +46,19 @@ class Path:
         name: On the command line and in the baseline.
         title: What it does, in a few words.
         unit: What is counted for each.
-        units: How many of them a turn makes.
         turns: How many turns are taken between two marks.
+        prepare: Makes the turn.
+        units: How many of them a turn makes.
         application: ``module:name`` of what is served; empty where there is no server.
         options: Of the server, where its defaults do not do.
-        prepare: Makes the turn.
     """
 
     name: str
     title: str
     unit: str
-    units: int
     turns: int
     prepare: Prepare
+    units: int = 1
     application: str = "project.asgi:application"
     options: Mapping[str, object] = field(default_factory=dict)
 
@@ -276,7 +276,6 @@ PATHS: Final = {
             name="sync-echo",
             title="Echo through a sync consumer",
             unit="message",
-            units=1,
             turns=100,
             prepare=echo("/sync-echo/", 1),
         ),
@@ -335,7 +334,6 @@ PATHS: Final = {
             name="view",
             title="Request to a sync view of Django",
             unit="request",
-            units=1,
             turns=60,
             prepare=request("/view/", 1),
         ),
@@ -343,7 +341,6 @@ PATHS: Final = {
             name="async-view",
             title="Request to an async view of Django",
             unit="request",
-            units=1,
             turns=40,
             prepare=request("/async-view/", 1),
         ),
@@ -359,7 +356,6 @@ PATHS: Final = {
             name="open-auth",
             title="The same with a session and its user",
             unit="socket",
-            units=1,
             turns=12,
             prepare=visit("/group/", 1),
             application=COUNTED,
@@ -368,7 +364,6 @@ PATHS: Final = {
             name="layer",
             title="layer.send and layer.receive in one process",
             unit="message",
-            units=1,
             turns=200,
             prepare=send_and_receive,
             application="",
@@ -377,7 +372,6 @@ PATHS: Final = {
             name="job",
             title="The same over Redis: a job to a named channel and out of it",
             unit="job",
-            units=1,
             turns=100,
             prepare=job,
             application="",

@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.build import BENCHMARKS
 from harness.contenders import CHANNELS, FAIRWAY
 from harness.processes import ServerError
-from harness.scenarios.model import Effort, Lane, Scenario, Target, Turn, Work
+from harness.scenarios.model import Effort, Scenario, Target, Turn, Work, lanes
 from harness.scenarios.turns import idle_memory, opening
 
 
@@ -58,10 +58,7 @@ SCENARIOS = (
         unit="sockets/s",
         mode="idle",
         measure=signed_in(opening),
-        lanes=(
-            Lane(contender=FAIRWAY, path="/member/echo/"),
-            Lane(contender=CHANNELS, path="/member/echo/"),
-        ),
+        lanes=lanes("/member/echo/", FAIRWAY, CHANNELS),
         targets=(Target(against=CHANNELS, at_least=6),),
         full=Effort(turns=5, sockets=2000),
         quick=Effort(turns=1, sockets=500),
@@ -73,10 +70,7 @@ SCENARIOS = (
         mode="idle",
         measure=signed_in(idle_memory),
         lower_is_better=True,
-        lanes=(
-            Lane(contender=FAIRWAY, path="/member/group/"),
-            Lane(contender=CHANNELS, path="/member/group/"),
-        ),
+        lanes=lanes("/member/group/", FAIRWAY, CHANNELS),
         targets=(Target(at_most=12000),),
         full=Effort(turns=3, sockets=3000),
         quick=Effort(turns=1, sockets=1000),

@@ -30,7 +30,7 @@ from harness.processes import (
     pinned,
     processor_seconds,
 )
-from harness.scenarios.model import Effort, Lane, Scenario, Target, Turn, Work
+from harness.scenarios.model import Effort, Lane, Scenario, Target, Turn, Work, lanes
 
 #: What a site without WebSockets has before it imports anything else.
 DJANGO = "from django.core.asgi import get_asgi_application; get_asgi_application()"
@@ -162,10 +162,7 @@ SCENARIOS = (
         lower_is_better=True,
         measure=starting,
         application=PLAIN,
-        lanes=[
-            Lane(contender=contender, path="/")
-            for contender in (FAIRWAY, UVICORN, GRANIAN, HYPERCORN, DAPHNE)
-        ],
+        lanes=lanes("/", FAIRWAY, UVICORN, GRANIAN, HYPERCORN, DAPHNE),
         targets=(Target(against=UVICORN, at_most=1),),
         full=_FULL,
         quick=_QUICK,
@@ -177,7 +174,7 @@ SCENARIOS = (
         lower_is_better=True,
         measure=starting,
         application=APPLICATION,
-        lanes=[Lane(contender=contender, path="/async-view/") for contender in (FAIRWAY, CHANNELS)],
+        lanes=lanes("/async-view/", FAIRWAY, CHANNELS),
         targets=(Target(against=CHANNELS, at_most=1),),
         full=_FULL,
         quick=_QUICK,

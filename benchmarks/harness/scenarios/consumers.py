@@ -11,14 +11,10 @@ from harness.contenders import (
     SOCKETIO_PYTHON,
     UWEBSOCKETS,
 )
-from harness.scenarios.model import Effort, Lane, Scenario, Target
+from harness.scenarios.model import Effort, Lane, Scenario, Target, lanes
 from harness.scenarios.turns import idle_memory, under_load
 
 CHANNELS_ANYWHERE = (CHANNELS, CHANNELS_DAPHNE, CHANNELS_GRANIAN, CHANNELS_HYPERCORN)
-
-
-def _lanes(path: str, *contenders: str) -> list[Lane]:
-    return [Lane(contender=contender, path=path) for contender in contenders]
 
 
 def socketio(event: str) -> list[Lane]:
@@ -41,9 +37,9 @@ SCENARIOS = (
         mode="echo",
         measure=under_load,
         lanes=[
-            *_lanes("/echo/", FAIRWAY, *CHANNELS_ANYWHERE),
+            *lanes("/echo/", FAIRWAY, *CHANNELS_ANYWHERE),
             *socketio("echo"),
-            *_lanes("/echo/", BARE),
+            *lanes("/echo/", BARE),
         ],
         targets=(
             Target(against=CHANNELS, at_least=6),
@@ -61,7 +57,7 @@ SCENARIOS = (
         lanes=(
             Lane(contender=FAIRWAY, path="/group/"),
             ENCODED_ONCE,
-            *_lanes("/group/", *CHANNELS_ANYWHERE),
+            *lanes("/group/", *CHANNELS_ANYWHERE),
             *socketio("group"),
             Lane(contender=UWEBSOCKETS, path="/group/", note="publish"),
             Lane(contender=BARE, path="/group/"),
@@ -82,7 +78,7 @@ SCENARIOS = (
         mode="idle",
         measure=idle_memory,
         lower_is_better=True,
-        lanes=[*_lanes("/group/", FAIRWAY, *CHANNELS_ANYWHERE), *socketio("group")],
+        lanes=[*lanes("/group/", FAIRWAY, *CHANNELS_ANYWHERE), *socketio("group")],
         targets=(Target(at_most=8000),),
         full=Effort(turns=3, sockets=3000),
         quick=Effort(turns=1, sockets=1000),

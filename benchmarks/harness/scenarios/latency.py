@@ -1,6 +1,7 @@
 """How long an echo takes while the same server sends to a large group."""
 
 from harness.contenders import CHANNELS, FAIRWAY
+from harness.scenarios.consumers import ENCODED_ONCE
 from harness.scenarios.model import Effort, Lane, Scenario, Target, Turn, Work
 from harness.scenarios.turns import options_of, servers_of
 
@@ -39,7 +40,6 @@ def tail(work: Work) -> Turn:
 #: Its in-memory layer goes over all channels for each message that one of them receives: each
 #: delivery takes so much longer as the group is larger, and a message to 10,000 most of a minute.
 CHANNELS_GROUP = 1000
-ENCODED_ONCE = Lane(contender=FAIRWAY, path="/broadcast/", note="websocket.send")
 
 SCENARIOS = (
     Scenario(

@@ -32,6 +32,11 @@ class Lane:
         return f"{self.contender}, {self.note}" if self.note else self.contender
 
 
+def lanes(path: str, *contenders: str, note: str = "") -> list[Lane]:
+    """Rows of several contenders that do the same."""
+    return [Lane(contender=contender, path=path, note=note) for contender in contenders]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Effort:
     """How much is done: everything that ``--quick`` makes smaller.

@@ -21,7 +21,7 @@ from harness.contenders import (
     WS,
 )
 from harness.scenarios.consumers import CHANNELS_ANYWHERE, socketio
-from harness.scenarios.model import Effort, Lane, Scenario, Target
+from harness.scenarios.model import Effort, Scenario, Target, lanes
 from harness.scenarios.turns import opening, under_load
 
 
@@ -42,7 +42,7 @@ def _pages(
         measure=under_load,
         application=application,
         targets=[Target(against=peer, at_least=ratio) for peer, ratio in targets.items()],
-        lanes=[Lane(contender=contender, path=path) for contender in contenders],
+        lanes=lanes(path, *contenders),
         full=Effort(turns=5, sockets=50, seconds=1.5, warmup=0.5),
         quick=Effort(turns=1, sockets=50, seconds=1.0, warmup=0.3),
     )
@@ -72,13 +72,10 @@ SCENARIOS = (
         mode="echo",
         measure=under_load,
         application=PLAIN,
-        lanes=[
-            Lane(contender=contender, path="/echo/")
-            for contender in (
-                FAIRWAY, UVICORN, GRANIAN, HYPERCORN, DAPHNE, WEBSOCKETS, PICOWS, WS,
-                UWEBSOCKETS, BARE,
-            )
-        ],
+        lanes=lanes(
+            "/echo/",
+            FAIRWAY, UVICORN, GRANIAN, HYPERCORN, DAPHNE, WEBSOCKETS, PICOWS, WS, UWEBSOCKETS, BARE,
+        ),
         targets=(Target(against=UVICORN, at_least=1.7), Target(against=GRANIAN, at_least=3)),
         full=Effort(turns=5, sockets=50, seconds=1.5, warmup=0.5),
         quick=Effort(turns=1, sockets=50, seconds=1.0, warmup=0.3),
@@ -89,10 +86,7 @@ SCENARIOS = (
         unit="messages/s",
         mode="echo",
         measure=under_load,
-        lanes=(
-            Lane(contender=FAIRWAY, path="/sync-echo/"),
-            Lane(contender=CHANNELS, path="/sync-echo/"),
-        ),
+        lanes=lanes("/sync-echo/", FAIRWAY, CHANNELS),
         targets=(Target(against=CHANNELS, at_least=3),),
         full=Effort(turns=5, sockets=20, seconds=1.5, warmup=0.5),
         quick=Effort(turns=1, sockets=20, seconds=1.0, warmup=0.3),
@@ -104,12 +98,9 @@ SCENARIOS = (
         mode="idle",
         measure=opening,
         lanes=[
-            *(
-                Lane(contender=contender, path="/echo/")
-                for contender in (FAIRWAY, *CHANNELS_ANYWHERE)
-            ),
+            *lanes("/echo/", FAIRWAY, *CHANNELS_ANYWHERE),
             *socketio("echo"),
-            Lane(contender=BARE, path="/echo/"),
+            *lanes("/echo/", BARE),
         ],
         targets=(Target(against=CHANNELS, at_least=6),),
         full=Effort(turns=5, sockets=3000),

@@ -13,6 +13,9 @@ WARM_SOCKETS = "100"  # opened and closed before memory is read for the first ti
 BODY = "Hello, world!"  # of every page
 HOLD = "60"  # seconds after which the generator gives up holding idle sockets
 
+#: Something that processes do with a channel layer: a function of :mod:`harness.layers`.
+Play = Callable[[Contender, Processors, int], Report]
+
 
 @contextlib.contextmanager
 def servers_of(work: Work) -> Iterator[list[Server]]:
@@ -77,13 +80,11 @@ def idle_memory(work: Work) -> Turn:
     return Turn(value=(after - before) / work.effort.sockets, report=report)
 
 
-def in_roles(
-    play: Callable[[Contender, Processors, int], Report], figure: str
-) -> Callable[[Work], Turn]:
+def in_roles(play: Play, figure: str) -> Callable[[Work], Turn]:
     """Something that processes do with a channel layer, without servers or load generator.
 
     Args:
-        play: A function of :mod:`harness.layers`.
+        play: What they do.
         figure: That of its report.
     """
 
