@@ -7,7 +7,7 @@ import pytest
 from fairway._types import Event
 from fairway.delivery import ChannelQueue, Hub, Mailbox, Overflow
 from fairway.exceptions import ChannelFull, MessageNotSerializable
-from fairway.layers.base import ChannelLayer
+from fairway.layers.base import ChannelLayer, Reached
 from fairway.layers.bus import Bus, Published
 from fairway.layers.codec import decode
 from fairway.layers.envelope import Kind
@@ -85,6 +85,15 @@ class TestChannels:
         first, second = bind(layer)[0], bind(layer)[0]
         assert first != second
         assert layer.non_local_name(first) == layer.non_local_name(second)
+
+    async def test_new_channels_that_nobody_uses(self, bus: RecordingBus) -> None:
+        """A process that only ever makes channels forgets them by and by."""
+        now = [0.0]
+        layer = ChannelLayer(bus, Hub(), expiry=30, clock=lambda: now[0])
+        for _ in range(100):
+            await layer.new_channel()
+            now[0] += 3
+        assert layer.stats()["channels"] == 2
 
     async def test_named_channel(self, layer: ChannelLayer, bus: RecordingBus) -> None:
         """A named channel is a queue of the bus."""
@@ -186,6 +195,45 @@ class TestGroups:
         await layer.unbind(name)
         await layer.group_send("room", {"type": "x"})
         assert mailbox.take() is None
+
+    @pytest.mark.parametrize("verb", ["receive", "send", "group_send", "new_channel"])
+    async def test_membership_that_ran_out(self, bus: RecordingBus, verb: str) -> None:
+        """A group whose last member has not joined again for long is heard of no more."""
+        now = [0.0]
+        layer = ChannelLayer(bus, Hub(), expiry=30, group_expiry=40, clock=lambda: now[0])
+        other = await layer.new_channel()
+        await layer.group_add("room", await layer.new_channel())
+        await layer.send(other, {"type": "x"})
+        now[0] += 50
+        match verb:
+            case "receive":
+                await layer.send(other, {"type": "y"})
+                await layer.receive(other)
+            case "send":
+                now[0] += 60
+                await layer.send(other, {"type": "y"})
+            case "group_send":
+                await layer.group_send("empty", {"type": "y"})
+            case "new_channel":
+                await layer.new_channel()
+        assert bus.calls == [("subscribe", "room"), ("unsubscribe", "room")]
+
+    async def test_joined_after_its_end(self, layer: ChannelLayer, bus: RecordingBus) -> None:
+        """A task that a consumer left behind brings its channel into no group again."""
+        name, _ = bind(layer)
+        await layer.unbind(name)
+        await layer.group_add("room", name)
+        assert await layer.group_send("room", {"type": "x"}) == Reached(0, 0)
+        await layer.group_discard("room", name)
+        assert (layer.stats()["groups"], layer.stats()["channels"], bus.calls) == (0, 0, [])
+
+    async def test_sent_after_its_end(self, layer: ChannelLayer) -> None:
+        """What is sent to a connection that has ended is lost, and nothing of it is kept."""
+        name, _ = bind(layer)
+        await layer.unbind(name)
+        for _ in range(6):  # one more than a queue holds
+            await layer.send(name, {"type": "x"})
+        assert layer.stats()["channels"] == 0
 
     async def test_invalid_names(self, layer: ChannelLayer) -> None:
         """Every verb checks its names."""

@@ -27,7 +27,13 @@ def hub() -> Hub:
 
 
 @pytest.fixture
-def queues(hub: Hub, clock: Clock) -> Queues:
+def emptied() -> list[str]:
+    """The groups that were told to be empty."""
+    return []
+
+
+@pytest.fixture
+def queues(hub: Hub, clock: Clock, emptied: list[str]) -> Queues:
     return Queues(
         hub,
         lambda name: ChannelQueue(name, 2, 60, clock),
@@ -35,6 +41,7 @@ def queues(hub: Hub, clock: Clock) -> Queues:
         patience=120,
         group_expiry=600,
         clock=clock,
+        emptied=emptied.append,
     )
 
 
@@ -60,30 +67,34 @@ def test_full(queues: Queues) -> None:
     assert [queues.put("jobs", b"1") for _ in range(3)] == [True, True, False]
 
 
-async def test_membership_ends(queues: Queues, hub: Hub, clock: Clock) -> None:
+async def test_membership_ends(queues: Queues, hub: Hub, clock: Clock, emptied: list[str]) -> None:
     """A queue leaves a group that it has not joined again for long; the emptied group is named."""
     assert queues.join("room", "one")
     assert not queues.join("room", "two")
     clock.now += 500
     assert not queues.join("room", "one")
     clock.now += 500
-    assert queues.sweep() == []
+    queues.sweep()
+    assert emptied == []
     assert list(hub.groups["room"]) == ["one"]
     clock.now += 500
-    assert queues.sweep() == ["room"]
+    queues.sweep()
+    assert emptied == ["room"]
     assert (hub.groups, hub.channels) == ({}, {})
 
 
-async def test_nobody_reads(queues: Queues, hub: Hub, clock: Clock) -> None:
+async def test_nobody_reads(queues: Queues, hub: Hub, clock: Clock, emptied: list[str]) -> None:
     """A queue in which messages have expired for long has no reader, so it leaves its groups."""
     queues.join("room", "one")
     for _ in range(2):
         hub.post("room", b"1")
         clock.now += 60
-        assert queues.sweep() == []
+        queues.sweep()
+        assert emptied == []
     hub.post("room", b"1")
     clock.now += 60
-    assert queues.sweep() == ["room"]
+    queues.sweep()
+    assert emptied == ["room"]
     assert (hub.groups, hub.channels) == ({}, {})
 
 
@@ -106,6 +117,26 @@ async def test_forgotten_by_senders(queues: Queues, hub: Hub, clock: Clock) -> N
     assert list(hub.channels) == ["new"]
 
 
+async def test_made_and_never_used(queues: Queues, hub: Hub, clock: Clock) -> None:
+    """A name that was handed out and never used is forgotten, but not at once."""
+    queues.queue("reply")
+    queues.sweep()
+    assert list(hub.channels) == ["reply"]
+    clock.now += 6
+    queues.sweep()
+    assert hub.channels == {}
+
+
+async def test_used_at_last(queues: Queues, hub: Hub, clock: Clock) -> None:
+    """A name that is used late is kept as long as anything waits in it."""
+    queues.queue("reply")
+    queues.sweep()
+    assert queues.put("reply", b"1")
+    clock.now += 6
+    queues.sweep()
+    assert await queues.get("reply") == b"1"
+
+
 async def test_cancelled_reader(queues: Queues, hub: Hub) -> None:
     """A reader that gives up leaves nothing behind."""
     reading = asyncio.ensure_future(queues.get("jobs"))
@@ -116,10 +147,11 @@ async def test_cancelled_reader(queues: Queues, hub: Hub) -> None:
     assert hub.channels == {}
 
 
-async def test_joined_since(queues: Queues, hub: Hub, clock: Clock) -> None:
+async def test_joined_since(queues: Queues, hub: Hub, clock: Clock, emptied: list[str]) -> None:
     """A queue stays in a group that it joined after messages had expired in it, unnoticed."""
     queues.put("one", b"1")
     clock.now += 200
     queues.join("room", "one")
-    assert queues.sweep() == []
+    queues.sweep()
+    assert emptied == []
     assert list(hub.groups["room"]) == ["one"]

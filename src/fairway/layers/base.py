@@ -23,7 +23,7 @@ from fairway.layers.job import Job
 from fairway.layers.names import ChannelPattern
 from fairway.layers.prepared import prepare
 from fairway.layers.queues import Queues
-from fairway.layers.remote import QUEUE_MARK, Remote, process_of
+from fairway.layers.remote import QUEUE_MARK, Remote, is_connection, process_of
 from fairway.layers.sync import SyncVerbs
 
 __all__ = ["BaseChannelLayer", "ChannelLayer", "Job", "Reached"]
@@ -85,6 +85,7 @@ class ChannelLayer(BaseChannelLayer):
             patience=expiry * self.unread_expiries,
             group_expiry=group_expiry,
             clock=clock,
+            emptied=bus.unsubscribe,
         )
         self._remote = Remote(bus, hub, self._queues, self._join_here, self._leave_here)
         bus.deliver = self._remote.deliver
@@ -117,6 +118,7 @@ class ChannelLayer(BaseChannelLayer):
         Raises:
             TypeError: With this prefix it is no valid name, or too long.
         """
+        self._queues.sweep()
         name = self._new_name(prefix, QUEUE_MARK)
         self._hub.attach(name, self._new_queue(name))
         confirmed = self._remote.listen()
@@ -292,7 +294,8 @@ class ChannelLayer(BaseChannelLayer):
     async def group_add(self, group: str, channel: str) -> None:
         """Put a channel into a group; again is the same as once.
 
-        When this has returned, a message sent to the group from anywhere arrives.
+        When this has returned, a message sent to the group from anywhere arrives. The channel of a
+        connection that has ended joins nothing: nobody would take it out again.
 
         Raises:
             ChannelLayerUnavailable: The channel is not of this process, and cannot be reached now.
@@ -331,6 +334,8 @@ class ChannelLayer(BaseChannelLayer):
         with self._hub.lock:
             if isinstance(self._hub.channels.get(channel), Mailbox):
                 first = self._hub.join(group, channel)
+            elif is_connection(channel):
+                return None  # a task or thread that its consumer has left behind is late
             else:
                 first = self._queues.join(group, channel)
             if not first:
@@ -374,7 +379,7 @@ class ChannelLayer(BaseChannelLayer):
         """
         assert isinstance(message, dict), "Message is not a dict"
         self.require_valid_group_name(group)
-        self._sweep()
+        self._queues.sweep()
         payload = encode(message)
         prepared = prepare(message)
         members = await self._hub.publish(group, payload, prepared)
@@ -403,10 +408,6 @@ class ChannelLayer(BaseChannelLayer):
     def group_size(self, group: str) -> int:
         """How many channels of this process are in a group."""
         return len(self._hub.groups.get(group, ()))
-
-    def _sweep(self) -> None:
-        for group in self._queues.sweep():
-            self._bus.unsubscribe(group)
 
     def _tell_gap(self) -> None:
         """Tell those who asked for it that messages may be missing."""

@@ -22,6 +22,8 @@ class Queues:
             began to expire in it.
         group_expiry: Seconds after its last :meth:`join` that a queue stays in a group.
         clock: Seconds that only go forwards.
+        emptied: Called with each group that has no member here any more since one of its queues
+            was not read, or has not joined again; with the hub's lock held.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class Queues:
         patience: float,
         group_expiry: float,
         clock: Callable[[], float],
+        emptied: Callable[[str], None],
     ) -> None:
         self._hub = hub
         self._new_queue = new_queue
@@ -40,9 +43,12 @@ class Queues:
         self._patience = patience
         self._group_expiry = group_expiry
         self._clock = clock
+        self._emptied = emptied
         self._joined: dict[tuple[str, str], float] = {}
         # Since when messages expire in queues that nobody has read since.
         self._unread: dict[str, float] = {}
+        # Those that were idle at the last sweep: made for a name that nobody has used yet.
+        self._unused: set[str] = set()
         self._next_sweep = clock()
         self._expired = 0  # in queues that are forgotten
 
@@ -113,28 +119,36 @@ class Queues:
         """Forget the memberships; the hub has been cleared."""
         self._joined.clear()
         self._unread.clear()
+        self._unused.clear()
 
-    def sweep(self) -> list[str]:
-        """Drop what has expired, now and then: the bill for each call stays small.
-
-        Returns:
-            The groups that are empty now.
-        """
+    def sweep(self) -> None:
+        """Drop what has expired, now and then: the bill for each call stays small."""
         now = self._clock()
         if now < self._next_sweep:
-            return []
+            return
         self._next_sweep = now + min(self._expiry, self._group_expiry) / _SWEEPS
-        emptied = []
+        unused, self._unused = self._unused, set()
         for name, endpoint in list(self._hub.channels.items()):
-            if isinstance(endpoint, ChannelQueue) and endpoint.drop_expired():
+            if not isinstance(endpoint, ChannelQueue):
+                continue
+            if endpoint.drop_expired():
                 if self._unread.setdefault(name, now) + self._patience <= now:
                     # Nobody reads it: the specification lets it fall out of its groups.
-                    emptied += [group for group in list(endpoint.groups) if self.leave(group, name)]
+                    for group in list(endpoint.groups):
+                        self._expel(group, name)
                 self._drop_if_idle(name)
+            elif name in unused:
+                self._drop_if_idle(name)
+            elif endpoint.idle and not endpoint.groups:
+                self._unused.add(name)
         for (group, name), since in list(self._joined.items()):
-            if since + self._group_expiry <= now and self.leave(group, name):
-                emptied.append(group)
-        return emptied
+            if since + self._group_expiry <= now:
+                self._expel(group, name)
+
+    def _expel(self, group: str, channel: str) -> None:
+        with self._hub.lock:  # nobody joins the group in between, to hear of its end afterwards
+            if self.leave(group, channel):
+                self._emptied(group)
 
     def _drop_if_idle(self, channel: str) -> None:
         """Forget a queue that holds nothing, that nobody waits for and that is in no group."""

@@ -5,6 +5,7 @@ import concurrent.futures
 import itertools
 import logging
 import os
+import re
 import secrets
 from collections.abc import Callable
 from typing import Final
@@ -27,8 +28,9 @@ logger = logging.getLogger("fairway.layers")
 
 #: Seconds to wait for another process to say that it has done what it was asked for.
 REPLY_TIMEOUT: Final = 3.0
-#: Behind the ``!`` of a channel from ``new_channel()``; other names go on with a hexadecimal digit.
+#: Behind the ``!`` of a channel from ``new_channel()``: no connection's name goes on like that.
 QUEUE_MARK: Final = "q"
+_CONNECTION: Final = re.compile("[0-9a-f]{16}")
 
 
 def process_of(channel: str) -> str:
@@ -36,13 +38,13 @@ def process_of(channel: str) -> str:
     return channel.partition("!")[0].rpartition(".")[2]
 
 
-def is_queue(channel: str) -> bool:
-    """Whether a channel whose name has a ``!`` came from ``new_channel()``.
+def is_connection(channel: str) -> bool:
+    """Whether a channel whose name has a ``!`` came from ``bind()``.
 
-    Such a channel never ends, though nothing is kept of it while nothing waits in it; a consumer's
-    ends with its connection. So the name has to say it.
+    Such a channel ends with its connection. What came from ``new_channel()`` never does, though
+    nothing is kept of it while nothing waits in it. So the name has to say which it is.
     """
-    return channel.partition("!")[2].startswith(QUEUE_MARK)
+    return _CONNECTION.fullmatch(channel.partition("!")[2]) is not None
 
 
 def topic_of(process: str) -> str:
@@ -151,12 +153,18 @@ class Remote:
     # ------------------------------------------------------------------ in
 
     def put(self, channel: str, payload: bytes) -> bool:
-        """Hand a message to a channel of this process; False when it is full."""
+        """Hand a message to a channel of this process; False when it is full.
+
+        What is sent to a connection that has ended is lost, like what is sent to a process that is
+        gone.
+        """
         if isinstance(self._hub.channels.get(channel), Mailbox):
             try:
                 return self._hub.put(channel, payload)
             except KeyError:
-                return True  # another thread has just ended it: what is sent to it is lost
+                return True  # another thread has just ended it
+        if is_connection(channel):
+            return True
         if self._queues.put(channel, payload):
             return True
         self._hub.dropped += 1
@@ -194,7 +202,7 @@ class Remote:
         confirmed: Confirmation = None
         if kind == Kind.LEAVE:
             self._leave(group, channel)
-        elif channel in self._hub.channels or is_queue(channel):  # else it is gone with its groups
+        else:
             confirmed = self._join(group, channel)
         reply = for_request(Kind.DONE, number)
 
