@@ -42,7 +42,8 @@ from pytest_django.fixtures import Settings
 
 from fairway._types import ASGIApplication, Event, Scope
 from fairway.http import ONLY_PAGES, ASGIHandler, StaticFilesHandler, get_asgi_application
-from fairway.server.application.threads import LentThread, ThreadLoan, ThreadPool
+from fairway.server.application.loans import ThreadLoan
+from fairway.server.application.threads import LentThread, ThreadPool
 
 # ---------------------------------------------------------------------- views
 

@@ -11,19 +11,19 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, Final, ParamSpec, Protocol, TypeVar, TypeVarTuple, overload
 
-from asgiref.sync import AsyncToSync, SyncToAsync, sync_to_async
+from asgiref.sync import SyncToAsync, sync_to_async
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage
 from django.db import connections
 
-from fairway.server.application.threads import (
-    LentThread,
+from fairway.server.application.loans import (
     ThreadLoan,
-    ThreadPool,
-    at_thread_end,
+    chosen_executor,
     lent_executor,
+    sync_code_waits,
 )
+from fairway.server.application.threads import LentThread, ThreadPool, at_thread_end
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -103,12 +103,10 @@ class DatabaseSyncToAsync(SyncToAsync[_P, _R]):
     async def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """Run the function in a thread, and return what it returns."""
         if self._short:
-            executor = lent_executor()
-            if isinstance(executor, FreshThread):
-                executor = executor.inner  # it would check, too
+            executor = unwrapped(lent_executor())  # what is around it would check, too
             if isinstance(executor, LentThread):
                 return await executor.call(self._between_checks, args, kwargs)
-        if self._anywhere and (_keepers or _sync_code_waits()):
+        if self._anywhere and (_keepers or sync_code_waits()):
             # A test's data are in its own thread. And a thread of the pool that waits for this does
             # it itself: if all of them asked for another one, none would ever get it.
             return await DatabaseSyncToAsync(self.func)(*args, **kwargs)
@@ -191,8 +189,7 @@ async def aclose_old_connections() -> None:
     For async code that uses the ORM for hours without returning to a handler. Inside a consumer
     under Fairway's server this holds for every thread that the connection is lent from now on.
     """
-    context = SyncToAsync.thread_sensitive_context.get(None)
-    executor = SyncToAsync.context_to_thread_executor.get(context) if context else None
+    executor = chosen_executor()
     if isinstance(executor, FreshThread):
         executor.begin_turn()
     await sync_to_async(close_old_connections)()
@@ -238,19 +235,8 @@ def _process_pool() -> ThreadPool:
 
 def _current_pool() -> ThreadPool | None:
     """The pool whose threads the current connection is lent, if it is lent any."""
-    context = SyncToAsync.thread_sensitive_context.get(None)
-    executor = SyncToAsync.context_to_thread_executor.get(context) if context else None
-    if isinstance(executor, FreshThread):
-        executor = executor.inner
+    executor = unwrapped(chosen_executor())
     return executor.pool if isinstance(executor, LentThread) else None
-
-
-def _sync_code_waits() -> bool:
-    """Whether a sync caller waits for the code that runs here (``async_to_sync``)."""
-    return (
-        getattr(AsyncToSync.executors, "current", None) is not None
-        or asyncio.get_running_loop() in AsyncToSync.loop_thread_executors
-    )
 
 
 def connection_thread() -> contextlib.AbstractAsyncContextManager[object]:
@@ -262,7 +248,7 @@ def connection_thread() -> contextlib.AbstractAsyncContextManager[object]:
     thread, such as a sync caller that waits (``async_to_sync``), and while a test runs an
     application: it is to use the test's own connections.
     """
-    if SyncToAsync.thread_sensitive_context.get(None) is not None or _keepers or _sync_code_waits():
+    if SyncToAsync.thread_sensitive_context.get(None) is not None or _keepers or sync_code_waits():
         return contextlib.nullcontext()
     loan: contextlib.AbstractAsyncContextManager[object] = ThreadLoan(LentThread(_process_pool()))
     return loan
@@ -326,6 +312,11 @@ class FreshThread(Executor):
             _thread.turn = turn
             close_old_connections()
         return call()
+
+
+def unwrapped(executor: Executor | None) -> Executor | None:
+    """What a :class:`FreshThread` is made around; any other executor as it is."""
+    return executor.inner if isinstance(executor, FreshThread) else executor
 
 
 async def in_thread(function: Callable[[*_Ts], _R], *args: *_Ts) -> _R:

@@ -26,7 +26,8 @@ from fairway.db import connection_thread, database_sync_to_async
 from fairway.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from fairway.http import ASGIHandler, StaticFilesHandler
 from fairway.routing import ProtocolTypeRouter, URLRouter
-from fairway.server.application.threads import LentThread, ThreadLoan, ThreadPool
+from fairway.server.application.loans import ThreadLoan
+from fairway.server.application.threads import LentThread, ThreadPool
 from fairway.testing import HttpCommunicator
 from tests.server.conftest import Serve
 from tests.server.running import DEADLINE, Running, until

@@ -17,7 +17,8 @@ from fairway.delivery.mailbox import EVENT_OVERHEAD, TURN
 from fairway.delivery.pump import LayerMessage, payload_size
 from fairway.exceptions import StopConsumer
 from fairway.layers.codec import decode
-from fairway.server.application.threads import LentThread, ThreadLoan
+from fairway.server.application.loans import ThreadLoan
+from fairway.server.application.threads import LentThread
 
 #: Whether the event of this task came from a channel layer, where several are handled at once.
 _from_layer_here: ContextVar[bool] = ContextVar("fairway.from_layer", default=False)

@@ -17,7 +17,8 @@ from typing import Final
 from asgiref.sync import AsyncToSync, SyncToAsync
 
 from fairway._types import Scope
-from fairway.db import FreshThread, database_sync_to_async
+from fairway.db import database_sync_to_async, unwrapped
+from fairway.server.application.loans import chosen_executor, sync_code_waits
 from fairway.server.application.stacks import format_thread
 from fairway.server.application.threads import LentThread
 
@@ -27,9 +28,7 @@ LAST_WORDS: Final = 10.0
 
 def current_executor() -> Executor | None:
     """Where the server lets this connection's sync code run; None if it does not care."""
-    context = SyncToAsync.thread_sensitive_context.get(None)
-    executor = SyncToAsync.context_to_thread_executor.get(context) if context else None
-    return executor.inner if isinstance(executor, FreshThread) else executor
+    return unwrapped(chosen_executor())
 
 
 def needs_thread(scope: Scope) -> bool:
@@ -42,8 +41,7 @@ def needs_thread(scope: Scope) -> bool:
     return (
         "asgi" in scope
         and SyncToAsync.thread_sensitive_context.get(None) is None
-        and getattr(AsyncToSync.executors, "current", None) is None
-        and asyncio.get_running_loop() not in AsyncToSync.loop_thread_executors
+        and not sync_code_waits()
     )
 
 

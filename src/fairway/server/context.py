@@ -9,13 +9,9 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from fairway._types import ASGIApplication
+from fairway.server.application.loans import leave_bridges, lend_for_good
 from fairway.server.application.stacks import format_stack, format_thread
-from fairway.server.application.threads import (
-    LentThread,
-    ThreadPool,
-    leave_bridges,
-    lend_for_good,
-)
+from fairway.server.application.threads import LentThread, ThreadPool
 from fairway.server.config import Config
 from fairway.server.dates import http_date
 from fairway.server.deadlines import Deadlines

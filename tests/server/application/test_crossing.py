@@ -5,7 +5,7 @@ import contextvars
 import gc
 import threading
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,20 +13,12 @@ from asgiref.local import Local
 from asgiref.sync import async_to_sync, sync_to_async
 
 from fairway.server.application.crossing import Crossing, Landing
-from fairway.server.application.threads import LentThread, ThreadLoan, ThreadPool, lent_executor
+from fairway.server.application.loans import ThreadLoan
+from fairway.server.application.threads import LentThread, ThreadPool
 from tests.server.running import DEADLINE, Logs, until
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 local = Local()
-
-
-@pytest.fixture
-async def lent(pool: ThreadPool) -> AsyncIterator[LentThread]:
-    """A thread that is lent to the test."""
-    lent = LentThread(pool)
-    loan = ThreadLoan(lent)
-    with loan:
-        yield lent
 
 
 Begin = Callable[..., "asyncio.Task[Any]"]
@@ -308,36 +300,3 @@ class TestLanding:
         other = asyncio.new_event_loop()
         assert LentThread(pool).landing(other) is not landing
         other.close()
-
-
-class TestWhere:
-    """``lent_executor()``: from where the short way may be taken."""
-
-    async def test_in_a_loan(self, lent: LentThread) -> None:
-        """Where a connection has been lent a thread, and in what it was put into."""
-        assert lent_executor() is lent
-        other = LentThread(lent.pool)
-        loan = ThreadLoan(lent)
-        with loan:
-            loan.lend(other)
-            assert lent_executor() is other
-
-    async def test_outside(self) -> None:
-        """Nowhere else."""
-        assert lent_executor() is None
-
-    async def test_while_a_thread_waits(self, lent: LentThread) -> None:
-        """Not in a coroutine that a thread waits for: sync code belongs into that thread."""
-
-        async def inner() -> object:
-            return lent_executor()
-
-        assert await lent.call(async_to_sync(inner)) is None
-
-    async def test_while_an_exception_is_handled(self, lent: LentThread) -> None:
-        """Not then, as asgiref shows the exception to sync code."""
-        try:
-            raise LookupError
-        except LookupError:
-            assert lent_executor() is None
-        assert lent_executor() is lent

@@ -1,7 +1,6 @@
 """Where sync code runs: a bounded pool, in order for one connection, in parallel for several."""
 
 import asyncio
-import contextvars
 import gc
 import threading
 import weakref
@@ -10,16 +9,10 @@ from concurrent.futures import CancelledError, Future
 from typing import TypeVar
 
 import pytest
-from asgiref.sync import SyncToAsync, ThreadSensitiveContext, async_to_sync, sync_to_async
+from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 
 from fairway._types import Receive, Scope, Send
-from fairway.server.application.threads import (
-    LentThread,
-    ThreadLoan,
-    ThreadPool,
-    leave_bridges,
-    streaming,
-)
+from fairway.server.application.threads import LentThread, ThreadPool, streaming
 from tests.server.conftest import Serve
 from tests.server.running import DEADLINE, until
 from tests.wire.client import close, text
@@ -263,73 +256,6 @@ class TestStreams:
         for gate in gates:
             gate.open()
         assert [result(future) for future in futures]
-
-
-class TestThreadLoan:
-    """``ThreadLoan``, the context of a connection."""
-
-    async def test_task_of_its_own(self, pool: ThreadPool) -> None:
-        """A task that enters the context has its sync code in the pool, whatever began the task."""
-
-        def main() -> str:
-            return async_to_sync(bridged)()
-
-        async def bridged() -> str:
-            context = contextvars.copy_context()
-            context.run(leave_bridges)
-            return await context.run(asyncio.ensure_future, task())
-
-        async def task() -> str:
-            with ThreadLoan(LentThread(pool)):
-                return await sync_to_async(lambda: threading.current_thread().name)()
-
-        assert (await asyncio.to_thread(main)).startswith("fairway")
-
-    async def test_sync_code_runs_in_the_pool(self, pool: ThreadPool) -> None:
-        """As with asgiref's own context, the executor says where."""
-        async with ThreadLoan(LentThread(pool)):
-            name = await sync_to_async(lambda: threading.current_thread().name)()
-        assert name.startswith("fairway-")
-
-    def test_known_once_it_is_asked_for(self, pool: ThreadPool) -> None:
-        """The executor is told to asgiref when it looks for it, and goes with its context."""
-        executors = SyncToAsync.context_to_thread_executor
-        first, second = LentThread(pool), LentThread(pool)
-        loan = ThreadLoan(first)
-        with loan:
-            assert first not in executors.values()
-            assert executors.get(loan) is first
-            assert first in executors.values()
-        assert executors.get(loan) is first
-        loan.lend(second)
-        assert executors.get(loan) is second
-        del loan
-        gc.collect()
-        assert second not in executors.values()
-
-    async def test_tasks_that_outlive_it(self, pool: ThreadPool) -> None:
-        """A task that a view left behind runs its sync code in the pool, too."""
-        ended = asyncio.Event()
-
-        async def left_behind() -> str:
-            await ended.wait()
-            return await sync_to_async(lambda: threading.current_thread().name)()
-
-        async with ThreadLoan(LentThread(pool)):
-            task = asyncio.create_task(left_behind())
-        ended.set()
-        assert (await task).startswith("fairway-")
-
-    async def test_context_that_is_handed_on(self, pool: ThreadPool) -> None:
-        """What another server starts from within it, Django's own handler say, is not refused."""
-
-        async def next_request() -> str:
-            async with ThreadSensitiveContext():
-                return await sync_to_async(lambda: threading.current_thread().name)()
-
-        async with ThreadLoan(LentThread(pool)):
-            following = asyncio.create_task(next_request())
-        assert (await following).startswith("fairway-")
 
 
 class TestInServer:
