@@ -19,6 +19,7 @@ from typing import Final
 from fairway._types import Event
 from fairway.auth.listening import Listener
 from fairway.auth.policy import Ending, Identity, Revalidation
+from fairway.later import create_task_later
 from fairway.server.deadlines import Deadlines
 
 logger = logging.getLogger("fairway.auth")
@@ -334,7 +335,8 @@ class Watch:
         """Check a connection as soon as there is room for it; again is the same as once."""
         self._due[connection] = None
         if len(self._workers) < CHECKS_AT_ONCE:
-            worker = self.loop.create_task(self._work(), context=Context())
+            # Later: what a check finds out changes the registers that a caller may go through.
+            worker = create_task_later(self.loop, self._work(), Context())
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
 

@@ -13,6 +13,7 @@ from django.conf import settings
 from fairway import DEFAULT_CHANNEL_LAYER, layers
 from fairway._types import Event
 from fairway.delivery import Mailbox
+from fairway.later import create_task_later
 from fairway.layers.base import ChannelLayer
 from fairway.layers.codec import decode
 
@@ -64,8 +65,9 @@ class Listener:
         self._sleep = sleep
         self._pause = FIRST_PAUSE
         self._down = False
-        # A context of its own: the first connection's need not live as long as this.
-        self._task = loop.create_task(self._run(), context=Context())
+        # A context of its own: the first connection's need not live as long as this. And later:
+        # who makes this does not have it yet.
+        self._task = create_task_later(loop, self._run(), Context())
 
     async def stop(self) -> None:
         """Leave the group; returns when that is done."""

@@ -23,6 +23,7 @@ from fairway.delivery import Mailbox, Outbox, Overflow
 from fairway.delivery.mailbox import MAX_MESSAGE_BYTES, MAX_MESSAGES, TURN
 from fairway.delivery.pump import LayerMessage, pump_client, pump_layer
 from fairway.exceptions import StopConsumer
+from fairway.later import create_task_later
 from fairway.layers.base import ChannelLayer
 from fairway.layers.codec import decode
 from fairway.server.application.threads import LentThread
@@ -386,7 +387,8 @@ class Serving:
         reason = with_retry(reason, random.uniform(0.0, RETRY_WINDOW))  # noqa: S311  no secret
         event = {"type": "websocket.close", "code": code, "reason": reason}
         assert self._fw_mailbox is not None
-        closing = self._fw_mailbox.loop.create_task(_send_quietly(send, event))
+        # Later: a layer is in the middle of handing out messages.
+        closing = create_task_later(self._fw_mailbox.loop, _send_quietly(send, event))
         self._fw_closing_task = closing  # the loop itself keeps only a weak reference
 
 

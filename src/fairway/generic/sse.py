@@ -15,6 +15,7 @@ from fairway.delivery import Mailbox, Overflow
 from fairway.exceptions import AcceptConnection, DenyConnection
 from fairway.generic.encoding import encode_json
 from fairway.generic.http import AsyncHttpConsumer, Header
+from fairway.later import create_task_later
 from fairway.wire.sse import CONTENT_TYPE, encode_comment, encode_event
 
 _HEADERS = [
@@ -194,7 +195,9 @@ class AsyncEventStreamConsumer(AsyncHttpConsumer):
 
     def _fw_drain(self) -> None:
         """The server ends, and would wait for this stream: its client connects to the next one."""
-        self._fw_closer = asyncio.get_running_loop().create_task(self._fw_close_quietly())
+        # Later: the server is in the middle of saying goodbye to everyone.
+        closing = self._fw_close_quietly()
+        self._fw_closer = create_task_later(asyncio.get_running_loop(), closing)
 
     async def _fw_close_quietly(self) -> None:
         with contextlib.suppress(OSError):  # the client was faster

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from fairway._types import ASGIApplication
+from fairway.later import create_task_later
 from fairway.server.application.loans import leave_bridges, lend_for_good
 from fairway.server.application.stacks import format_stack, format_thread
 from fairway.server.application.threads import LentThread, ThreadPool
@@ -300,7 +301,8 @@ class Context:
         # Not in the context of whoever caused it, which may be another request of the connection.
         own = self._base.copy()
         lend_for_good(own, executor)
-        task = self.loop.create_task(coroutine, context=own)
+        # Later: within the call that reads from the socket it could answer before it is registered.
+        task = create_task_later(self.loop, coroutine, own)
         self.tasks[task] = executor
         self.served += 1
         if request:

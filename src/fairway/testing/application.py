@@ -11,6 +11,7 @@ from asgiref.compatibility import guarantee_single_callable
 
 from fairway._types import ASGIApplication, Event, Receive, Scope, Send
 from fairway.db import keep_connections
+from fairway.later import create_task_later
 from fairway.testing.diagnosis import describe
 
 logger = logging.getLogger("fairway.testing")
@@ -63,9 +64,11 @@ class ApplicationCommunicator:
     def future(self) -> "asyncio.Task[None]":
         """The application's task, started on first access."""
         if self._future is None:
-            self._future = asyncio.create_task(
+            # Later: before it begins, this has to be known, and its connections kept.
+            self._future = create_task_later(
+                asyncio.get_running_loop(),
                 _run(self.application, self.scope, self.input_queue.get, self.output_queue.put),
-                context=Context(),
+                Context(),
             )
             keep_connections(self._future)
         return self._future

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from fairway.exceptions import ChannelLayerUnavailable
+from fairway.later import create_task_later
 from fairway.layers.io import io
 from fairway.layers.redis.command import Command
 from fairway.layers.redis.connection import Connection, Reply, ServerError, connect
@@ -237,7 +238,8 @@ class Cluster:
 
     def _learn(self) -> None:
         if not self._closed and (self._learning is None or self._learning.done()):
-            self._learning = asyncio.get_running_loop().create_task(self._keep_learning())
+            # Later: a failure may lead back here.
+            self._learning = create_task_later(asyncio.get_running_loop(), self._keep_learning())
 
     async def _keep_learning(self) -> None:
         """Ask for the owners until all is well: each node answers, each channel has a home."""

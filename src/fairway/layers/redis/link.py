@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
+from fairway.later import create_task_later
 from fairway.layers.redis.connection import Connection, ServerError, connect
 from fairway.layers.redis.hosts import Server
 
@@ -140,7 +141,8 @@ class Link(abc.ABC):
     def start(self) -> None:
         """Connect, if that has not begun yet."""
         if self._supervisor is None:
-            self._supervisor = asyncio.get_running_loop().create_task(self._supervise())
+            # Later: a failure may lead back here.
+            self._supervisor = create_task_later(asyncio.get_running_loop(), self._supervise())
 
     async def close(self) -> None:
         """End the connection for good."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from fairway._types import ASGIApplication, Event, Scope
 from fairway.exceptions import WrongState
+from fairway.later import create_task_later
 from fairway.server.application.stacks import format_stack
 
 logger = logging.getLogger("fairway.server")
@@ -52,7 +53,8 @@ class Lifespan:
         """
         if self._mode == "off":
             return
-        self._task = asyncio.create_task(self._run())
+        # Later: that it returns before it was asked must not be missed.
+        self._task = create_task_later(asyncio.get_running_loop(), self._run())
         answer = await self._ask("startup")
         if answer["type"] == "lifespan.startup.failed":
             await self._wait_for_end()

@@ -1,0 +1,29 @@
+"""Event loops whose tasks begin within ``create_task()``, where Python has a factory for them."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import pytest
+
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+#: For tests that are about such loops alone.
+needs_eager_tasks: Final = pytest.mark.skipif(
+    sys.version_info < (3, 12), reason="asyncio.eager_task_factory came with Python 3.12"
+)
+
+
+def new_eager_loop() -> asyncio.AbstractEventLoop:
+    """An event loop of asyncio's with ``asyncio.eager_task_factory``."""
+    loop = asyncio.new_event_loop()
+    if sys.version_info >= (3, 12):
+        loop.set_task_factory(asyncio.eager_task_factory)
+    return loop
+
+
+def and_eager(factories: Mapping[str, LoopFactory]) -> Mapping[str, LoopFactory]:
+    """The same kinds of event loop, and on Python 3.12 and later the eager one."""
+    eager = {"eager": new_eager_loop} if sys.version_info >= (3, 12) else {}
+    return {**factories, **eager}
