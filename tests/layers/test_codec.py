@@ -292,6 +292,8 @@ def test_garbage_again(payload: bytes, error: str) -> None:
             "time",
         ),
         ({"type": "x", "lone": "\ud800"}, "$.lone", "str"),
+        ({"type": "x", "by": {"\ud800": 1}}, r"$.by['\ud800']", "str"),
+        ({"type": "x", "by": {"a\nb": object()}}, r"$.by['a\nb']", "object"),
     ],
 )
 def test_refused_at_the_sender(message: dict[str, Any], path: str, kind: str) -> None:

@@ -5,9 +5,12 @@ import concurrent.futures
 import subprocess
 import sys
 import threading
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 
+from fairway.layers import io as module
 from fairway.layers.io import InputOutput
 
 
@@ -79,14 +82,33 @@ def test_error(io: InputOutput) -> None:
     io.stop()
 
 
-def test_done_as_the_time_ends(io: InputOutput) -> None:
+class Impatient:
+    """A lock for which nobody waits any longer once something has begun, and not before."""
+
+    def __init__(self, lock: threading.Lock, begun: threading.Event) -> None:
+        self._lock = lock
+        self._begun = begun
+        self.release = lock.release
+
+    def acquire(self, timeout: float = -1) -> bool:
+        return self._lock.acquire() if timeout < 0 else not self._begun.wait(60)
+
+
+def test_done_as_the_time_ends(io: InputOutput, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is done by then is a result: a message that was taken would be lost else."""
+    begun = threading.Event()
+
+    class Running(module._Running[str]):
+        def __init__(self, coroutine: Coroutine[Any, Any, str]) -> None:
+            super().__init__(coroutine)
+            self.ended = Impatient(self.ended, begun)  # type: ignore[assignment]  # does the same
 
     async def take() -> str:
-        threading.Event().wait(0.05)  # stops the loop, so that the time is over first
+        begun.set()
         return "taken"
 
-    assert io.run_sync(take(), 0.001) == "taken"
+    monkeypatch.setattr(module, "_Running", Running)
+    assert io.run_sync(take(), 3600) == "taken"
     io.stop()
 
 
@@ -111,6 +133,21 @@ def test_stop(io: InputOutput) -> None:
     assert not thread.is_alive()
     io.stop()  # again is the same as once
     assert io.run_sync(here()).is_alive()  # and the next use starts it again
+    io.stop()
+
+
+def test_no_further_thread(io: InputOutput, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system starts no thread, that is said each time, and it works once it does."""
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", refuse)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match=r"^can't start new thread$"):
+                io.call(print)
+    assert io.run_sync(here(), 60).is_alive()
     io.stop()
 
 

@@ -234,6 +234,7 @@ class TestFormats:
             ({"type": "x", "at": datetime.date(2026, 1, 2)}, "$.at"),
             ({"type": "x", "a": [1, {"b": {1}}]}, "$.a[1].b"),
             ({"type": "x", "a": {5: b""}}, "$.a[5]"),
+            ({"type": "x", "a": {"a\nb": b""}}, r"$.a['a\nb']"),
             (CIRCLE, "$.self"),
         ],
     )

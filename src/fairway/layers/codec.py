@@ -208,10 +208,16 @@ def _prepare_all(values: Iterable[Any], path: str, depth: int) -> list[Any]:
     return [_prepare(value, f"{path}[{index}]", depth) for index, value in enumerate(values)]
 
 
+def place_in(path: str, key: object) -> str:
+    """The place of a dictionary's value in a message, as errors name it."""
+    # A client may have chosen the key: a line of the log is not its to break, nor to prevent.
+    return f"{path}.{key}" if isinstance(key, str) and key.isprintable() else f"{path}[{key!r}]"
+
+
 def _prepare_dict(value: dict[Any, Any], path: str, depth: int) -> Any:
     pairs = []
     for key, child in value.items():
-        place = f"{path}.{key}" if isinstance(key, str) else f"{path}[{key!r}]"
+        place = place_in(path, key)
         pairs.append((_prepare(key, place, depth), _prepare(child, place, depth)))
     if not all(isinstance(key, _PLAIN_KEYS) for key, _ in pairs):
         return ormsgpack.Ext(_DICT, ormsgpack.packb(pairs, None, _PREPARED))

@@ -37,14 +37,21 @@ class InputOutput:
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop, running."""
+        """The loop, running.
+
+        Raises:
+            RuntimeError: The system starts no further thread; the next use tries again.
+        """
         with self._lock:
             if self._loop is None:
-                self._loop = new_event_loop()
-                self._thread = threading.Thread(
-                    target=_run, args=(self._loop,), name="fairway-io", daemon=True
-                )
-                self._thread.start()
+                loop = new_event_loop()
+                thread = threading.Thread(target=_run, args=(loop,), name="fairway-io", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:
+                    loop.close()  # whoever waited for it to do something would wait for ever
+                    raise
+                self._loop, self._thread = loop, thread
             return self._loop
 
     @property

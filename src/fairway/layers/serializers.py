@@ -212,7 +212,7 @@ def _culprit(value: object, path: str) -> tuple[str, object]:
 def _items(value: object, path: str) -> Iterator[tuple[str, object]]:
     if isinstance(value, dict):
         for key, item in value.items():
-            yield (f"{path}.{key}" if isinstance(key, str) else f"{path}[{key!r}]"), item
+            yield codec.place_in(path, key), item
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
             yield f"{path}[{index}]", item
