@@ -59,6 +59,13 @@ User: TypeAlias = "AbstractBaseUser | AnonymousUser"
 _READ_ONLY = "fairway.auth.read_only"
 
 
+def _require_session(scope: Scope, cannot: str = "Cannot") -> None:
+    if "session" not in scope:
+        raise ValueError(
+            f"{cannot} find session in scope. You should wrap your consumer in SessionMiddleware."
+        )
+
+
 async def get_user(scope: Scope) -> User:
     """Return the user that the scope's session belongs to, or an ``AnonymousUser``.
 
@@ -72,10 +79,7 @@ async def get_user(scope: Scope) -> User:
     """
     from django.contrib.auth.models import AnonymousUser  # noqa: PLC0415  # needs django.setup()
 
-    if "session" not in scope:
-        raise ValueError(
-            "Cannot find session in scope. You should wrap your consumer in SessionMiddleware."
-        )
+    _require_session(scope)
     session: SessionBase = scope["session"]
     # A store without a key has nothing to load, so looking into it is safe on the event loop.
     if getattr(session, "session_key", "") is None and SESSION_KEY not in session:
@@ -155,10 +159,7 @@ async def login(scope: Scope, user: "User | None", backend: str | None = None) -
     """
     from django.contrib.auth.models import AnonymousUser  # noqa: PLC0415  # needs django.setup()
 
-    if "session" not in scope:
-        raise ValueError(
-            "Cannot find session in scope. You should wrap your consumer in SessionMiddleware."
-        )
+    _require_session(scope)
     if user is None:
         user = scope.get("user")
     if user is None or isinstance(user, AnonymousUser):
@@ -214,11 +215,7 @@ async def logout(scope: Scope) -> None:
     Raises:
         ValueError: There is no ``session`` in the scope.
     """
-    if "session" not in scope:
-        raise ValueError(
-            "Login cannot find session in scope. You should wrap your consumer in "
-            "SessionMiddleware."
-        )
+    _require_session(scope, "Login cannot")
     connection: Connection | None = scope.get(CONNECTION)
     if connection is None:
         await database_sync_to_async(_logout)(scope)
