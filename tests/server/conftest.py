@@ -21,6 +21,7 @@ ON_BOTH_LOOPS = {
     "http/test_answer",
     "http/test_connection",
     "http/test_files",
+    "http/test_intake",
     "http/test_patience",
     "http/test_http2",
     "http/test_http2_clock",

@@ -69,23 +69,33 @@ def pieces(data: bytes, *cuts: int) -> list[bytes]:
 
 
 def feed(
-    parts: Iterable[bytes], limits: HTTP1Limits | None = None, *, decline: bool = False
+    parts: Iterable[bytes],
+    limits: HTTP1Limits | None = None,
+    *,
+    decline: bool = False,
+    budget: int = 0,
 ) -> list[Described]:
     """What a new connection says to these parts; each upgrade is declined at once if asked for."""
-    connection = HTTP1Connection(limits or HTTP1Limits())
+    connection = HTTP1Connection(limits or HTTP1Limits(), budget=budget)
     events: list[Event] = []
     for part in parts:
         events += connection.receive_data(part)
-        while decline and events and isinstance(events[-1], Request) and events[-1].upgrade:
-            events += connection.decline_upgrade()
+        while True:
+            if connection.pending:
+                events += connection.receive_data(b"")
+            elif decline and events and isinstance(events[-1], Request) and events[-1].upgrade:
+                events += connection.decline_upgrade()
+            else:
+                break
     return describe(events)
 
 
 def receive(
     data: bytes, limits: HTTP1Limits | None = None, *, decline: bool = False
 ) -> list[Described]:
-    """What a new connection says to ``data``, which is the same however it is cut."""
+    """What a new connection says to ``data``, the same however it is cut, at once or in turns."""
     events = feed([data], limits, decline=decline)
+    assert feed([data], limits, decline=decline, budget=1) == events
     assert feed(pieces(data, *range(len(data))), limits, decline=decline) == events
     if len(data) <= SHORT:
         for cut in range(1, len(data)):

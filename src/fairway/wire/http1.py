@@ -29,9 +29,13 @@ decline        LocalProtocolError  LocalProtocolError  END_OF_MESSAGE      nothi
 
 After a request that does not keep the connection alive comes CLOSED: "MUST NOT process any further
 requests received on that connection" (RFC 9112 §9.6).
+
+One read may hold tens of thousands of chunks, or of requests. With a budget, ``receive_data()``
+stops when it is spent, and sets ``pending``: let others have a turn, then give it ``b""``.
 """
 
 import enum
+import sys
 from typing import Final
 
 from fairway.wire.http1_chunked import ChunkedDecoder
@@ -102,8 +106,13 @@ class HTTP1Connection:
 
     Args:
         limits: How much the client may send.
+        budget: About how much one call of :meth:`receive_data` takes of what has come, in bytes
+            that are no body; 0 for everything. Heads, and what stands around chunks, take by the
+            byte the same time within a factor of five. A body with a length, and what follows an
+            upgrade, take none.
 
     Attributes:
+        pending: Whether the budget was spent before everything was taken.
         refused_head: Whether the request that was refused is a ``HEAD``, to which an answer has no
             body.
         upgraded_data: After a request with ``upgrade``, everything that followed its head. The
@@ -111,21 +120,27 @@ class HTTP1Connection:
     """
 
     __slots__ = (
+        "_budget",
         "_chunked",
         "_keep_alive",
         "_left",
         "_limits",
         "_partial",
         "_reader",
+        "_rest",
         "_state",
+        "pending",
         "refused_head",
         "upgraded_data",
     )
 
-    def __init__(self, limits: HTTP1Limits = _DEFAULT_LIMITS) -> None:
+    def __init__(self, limits: HTTP1Limits = _DEFAULT_LIMITS, *, budget: int = 0) -> None:
+        self.pending = False
         self.refused_head = False
         self.upgraded_data = b""
+        self._budget = budget or sys.maxsize
         self._limits = limits
+        self._rest = b""  # what is pending
         self._state = _HEAD
         self._reader = HeadReader(limits)
         self._partial: PartialHead | None = None
@@ -151,7 +166,8 @@ class HTTP1Connection:
         """Take what arrived from the client, in pieces of any size.
 
         Never raises for what a client sends. How the bytes were cut into calls makes no difference,
-        except to where the parts of a body are cut.
+        except to where the parts of a body are cut. While ``pending`` is set there is more to come,
+        without anything new from the client.
 
         Returns:
             What is complete now, in order. A Refusal is the last event that the connection gives.
@@ -159,6 +175,7 @@ class HTTP1Connection:
         if (
             self._state is not _HEAD
             or self._partial is not None
+            or self.pending
             or not data.find(_HEAD_END) + 4 == len(data) > 3
             or data[0] == _CR
         ):
@@ -178,7 +195,7 @@ class HTTP1Connection:
         return events
 
     def receive_eof(self) -> list[Event]:
-        """The client will send no more.
+        """The client will send no more. To be called when nothing is pending.
 
         Returns:
             A Refusal if that cuts a request short: "A server that receives an incomplete request
@@ -210,11 +227,22 @@ class HTTP1Connection:
 
     def _receive(self, data: bytes) -> list[Event]:
         events: list[Event] = []
+        if self.pending:
+            data = self._rest + data if data else self._rest
+            self._rest = b""
+            self.pending = False
         position, end = 0, len(data)
+        budget = self._budget
         while position < end:
             state = self._state
+            if budget <= 0 and (state is _HEAD or state is _CHUNKED):
+                self._rest = data[position:]
+                self.pending = True
+                break
+            start = position
             if state is _HEAD:
                 position = self._receive_head(data, position, events)
+                budget -= position - start
             elif state is _BODY:
                 chunk = data[position : position + self._left]
                 events.append(chunk)
@@ -223,7 +251,8 @@ class HTTP1Connection:
                 if not self._left:
                     self._end_message(events)
             elif state is _CHUNKED:
-                position = self._receive_chunked(data, position, events)
+                part, position = self._receive_chunked(data, position, budget, events)
+                budget -= position - start - part
             else:
                 if state is _UPGRADE:
                     self._keep_aside(data[position:], events)
@@ -272,15 +301,20 @@ class HTTP1Connection:
         else:
             self._end_message(events)
 
-    def _receive_chunked(self, data: bytes, position: int, events: list[Event]) -> int:
+    def _receive_chunked(
+        self, data: bytes, position: int, budget: int, events: list[Event]
+    ) -> tuple[int, int]:
+        """Take what there is of a chunked body: how many bytes of data, and up to where."""
         assert self._chunked is not None  # the state begins with one
-        position, last = self._chunked.decode(data, position, events)
+        part, position, last = self._chunked.decode(data, position, budget)
+        if part:
+            events.append(part)
         if last is END_OF_MESSAGE:
             self._chunked = None
             self._end_message(events)
         elif last is not None:
             events.append(self._refuse(last))
-        return position
+        return len(part), position
 
     def _end_message(self, events: list[Event]) -> None:
         events.append(END_OF_MESSAGE)

@@ -25,6 +25,9 @@ LIMITS: Final = (
     HTTP1Limits(request_line=0, header_size=0, header_count=0, body_size=0),
 )
 
+#: What may be taken in one turn.
+BUDGETS: Final = (1, 30)
+
 #: A request is all its attributes.
 Described: TypeAlias = dict[str, object] | bytes | EndOfMessage | Refusal
 
@@ -42,7 +45,12 @@ _WEBSOCKET: Final = (
 
 
 def conversation(
-    pieces: Iterable[bytes], limits: HTTP1Limits, *, decline: bool, weigh: bool = True
+    pieces: Iterable[bytes],
+    limits: HTTP1Limits,
+    *,
+    decline: bool,
+    weigh: bool = True,
+    budget: int = 0,
 ) -> tuple[list[Described], list[Described]]:
     """What a connection says to these pieces, and to the end of input after them.
 
@@ -51,13 +59,19 @@ def conversation(
         limits: Those of the connection.
         decline: Whether each upgrade is declined at once.
         weigh: Whether to look after each piece at what the connection holds, which takes time.
+        budget: That of the connection.
     """
-    connection = HTTP1Connection(limits)
+    connection = HTTP1Connection(limits, budget=budget)
     events: list[Event] = []
     for piece in pieces:
         events += connection.receive_data(piece)
-        while decline and events and isinstance(events[-1], Request) and events[-1].upgrade:
-            events += connection.decline_upgrade()
+        while True:
+            if connection.pending:
+                events += connection.receive_data(b"")
+            elif decline and events and isinstance(events[-1], Request) and events[-1].upgrade:
+                events += connection.decline_upgrade()
+            else:
+                break
         if weigh:
             _check_memory(connection, limits)
     ended = events and isinstance(events[-1], Refusal)
@@ -143,11 +157,13 @@ def _check_request(request: dict[str, object], limits: HTTP1Limits) -> None:
 
 
 def check_http1(data: bytes, limits: HTTP1Limits, *, decline: bool) -> None:
-    """In one piece, byte by byte and in some others: the same events, and in a lawful order."""
+    """In one piece, in turns, byte by byte, in others: the same events, and in a lawful order."""
     events, ending = conversation([data], limits, decline=decline)
     _check_order(events, ending, limits)
     assert (events, ending) == conversation(octets(data), limits, decline=decline, weigh=False)
     assert (events, ending) == conversation(in_pieces(data), limits, decline=decline)
+    for budget in BUDGETS:
+        assert (events, ending) == conversation([data], limits, decline=decline, budget=budget)
 
 
 def check(data: bytes) -> None:

@@ -5,25 +5,18 @@ Above this module: sockets, timers, tasks. Below it (:mod:`fairway.wire.http1`):
 
 import asyncio
 import logging
-from collections import deque
 from typing import Any, Final, cast
 
 from fairway.server.application.encryption import tls_extension
 from fairway.server.context import Context, end_writing
 from fairway.server.http.http1_writer import HTTP1Writer, without_body
-from fairway.server.http.patience import CUT, Patience, nothing
+from fairway.server.http.intake import Intake
+from fairway.server.http.patience import CUT, nothing
 from fairway.server.http.stream import HTTPStream
 from fairway.server.listening.origin import Origin, client_of, server_of
 from fairway.server.listening.proxy import Address
 from fairway.server.websocket.stream import WebSocketStream
-from fairway.wire.http1 import (
-    END_OF_MESSAGE,
-    Event,
-    HTTP1Connection,
-    Refusal,
-    Request,
-    error_response,
-)
+from fairway.wire.http1 import END_OF_MESSAGE, Event, Refusal, Request, error_response
 
 logger = logging.getLogger("fairway.server")
 
@@ -44,28 +37,17 @@ _OPTIONS: Final = {
 }
 
 
-class Connection(Patience):
+class Connection(Intake):
     """One client connection: parses requests, runs them one after the other, times out.
 
     Args:
         context: What all connections share.
         origin: What a proxy has said of its ends; None if the socket tells the truth.
 
-    Requests are answered in the order in which they came (RFC 9112 §9.3.2): while one is being
-    served, what follows it waits and the socket is not read.
+    Requests are answered in the order in which they came (RFC 9112 §9.3.2).
     """
 
-    __slots__ = (
-        "_backlog",
-        "_discarding",
-        "_eof",
-        "_http",
-        "_origin",
-        "_served",
-        "scheme",
-        "server",
-        "tls",
-    )
+    __slots__ = ("_origin", "_served", "scheme", "server", "tls")
 
     def __init__(self, context: Context, origin: Origin | None = None) -> None:
         super().__init__(context)
@@ -73,10 +55,6 @@ class Connection(Patience):
         self.server: tuple[str, int | None] | None = None
         self.scheme = "http"
         self.tls: dict[str, Any] | None = None
-        self._http = HTTP1Connection(context.limits)
-        self._backlog: deque[Event] = deque()
-        self._discarding = False
-        self._eof = False
         self._served = 0  # requests
 
     # ------------------------------------------------------------------ asyncio.Protocol
@@ -101,40 +79,11 @@ class Connection(Patience):
         else:
             self._set_deadline(self.context.config.header_timeout, self._refuse_slow)
 
-    def data_received(self, data: bytes) -> None:
-        """Parse what came and hand it on."""
-        if self._discarding:
-            return
-        events = self._http.receive_data(data)
-        if self._backlog:
-            self._backlog.extend(events)
-        elif events:
-            self._handle(events)
-        if self.stream is None and self._http.started:
-            # A next request has begun on a connection that was idle: its head is timed anew.
-            late = self.context.draining or self._expire == self._refuse_slow
-            if not late:
-                self._set_deadline(self.context.config.header_timeout, self._refuse_slow)
-
-    def eof_received(self) -> bool:
-        """The client sends no more: it has gone, or, rarely, waits for its answer half-closed."""
-        self._eof = True
-        if self._discarding:
-            return False
-        events = self._http.receive_eof()
-        if self._backlog:
-            self._backlog.extend(events)
-        elif events:
-            self._handle(events)
-        if self.stream is None:
-            return False
-        self._watch_half_closed()
-        return self.transport.can_write_eof()  # with TLS there is no half-closed connection
-
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, whoever ended it."""
         self.context.unregister(self)
         self._forget()
+        self._discarding = True
         self._backlog.clear()
         if self.stream is not None:
             stream, self.stream = self.stream, None
@@ -240,6 +189,7 @@ class Connection(Patience):
         self.context.register(stream)
         self.context.unregister(self)
         self._forget()
+        self._resume()
         self.transport.set_protocol(stream)
         if self._writing_paused:
             stream.pause_writing()
@@ -256,12 +206,15 @@ class Connection(Patience):
             # What the client still sends belongs to a request that has its answer (RFC 9112 §9.6):
             # closing at once would reset the connection before the answer was read.
             self.close(linger=True)
-        elif not keep_alive or self.context.draining or (self._eof and not self._backlog):
+        elif not keep_alive or self.context.draining or (self._eof and not self._has_more):
             self.close(linger=self._paused)  # paused: it has sent more, which nobody will read
         else:
             self._set_deadline(self.context.config.keep_alive_timeout, self._close_idle)
             if self._paused:
-                self._resume()
+                if self._http.pending:
+                    self._go_on_soon()
+                else:
+                    self._resume()
             if self._backlog:
                 events = list(self._backlog)
                 self._backlog.clear()
@@ -295,15 +248,6 @@ class Connection(Patience):
             answer = without_body(answer)
         self.transport.write(answer)
         self.close(linger=True)
-
-    def _refuse_slow(self) -> None:
-        seconds = self.context.config.header_timeout
-        detail = f"The request's headers did not arrive within {seconds:g} seconds."
-        if self._http.started:
-            self._refuse(408, detail, "header_timeout")
-        else:  # browsers connect in advance, and then need no connection
-            self.context.refusals.count("header_timeout")
-            self._refuse(408, detail)
 
     def _close_idle(self) -> None:
         self.context.refusals.count("keep_alive_timeout")
@@ -343,28 +287,3 @@ class Connection(Patience):
     def abort(self) -> None:
         """End the connection now, whatever was still to be sent."""
         self.transport.abort()
-
-    # ------------------------------------------------------------------ flow and time
-
-    def pause_reading(self) -> None:
-        """The application is behind with the request's body."""
-        self._pause()
-        if self._upload is not None:
-            self._upload.stop()
-
-    def resume_reading(self) -> None:
-        """The application has taken what there was."""
-        if not self._backlog:
-            self._resume()
-            if self._upload is not None:
-                self._upload.start()
-
-    def _pause(self) -> None:
-        if not self._paused and not self.transport.is_closing():
-            self._paused = True
-            self.transport.pause_reading()
-
-    def _resume(self) -> None:
-        if self._paused and not self.transport.is_closing():
-            self._paused = False
-            self.transport.resume_reading()

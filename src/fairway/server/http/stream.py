@@ -193,6 +193,11 @@ class HTTPStream(Answer):
             self._context.reap(self._task)
 
     @property
+    def behind(self) -> bool:
+        """Whether the application has more of the request's body to take than it should."""
+        return self._mailbox.paused
+
+    @property
     def to_head(self) -> bool:
         """Whether the request is a ``HEAD``, to which an answer has no body."""
         return self._request.method == "HEAD"
