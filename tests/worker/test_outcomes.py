@@ -31,7 +31,7 @@ class Full:
         raise self.error
 
 
-def begin(lane: Lane, delivery: Delivery) -> "asyncio.Task[None]":
+async def work(lane: Lane, delivery: Delivery) -> None:
     raise AssertionError("nothing is begun here")
 
 
@@ -71,7 +71,7 @@ async def test_channels_of_one_process_cannot_delay() -> None:
     """A retry on such a channel waits in the worker, whatever the layer can."""
     layer = InMemoryChannelLayer()
     channel = await layer.new_channel()
-    lane = Lane(channel, 1, 0, begin)
+    lane = Lane(channel, 1, 0, work)
     outcomes = Outcomes(Link(layer, 60))
     job = Delivery(channel, {"type": "work"}, 1, None)
     await outcomes.failed(lane, job, JobPolicy(retries=1), ValueError(), 60.0)

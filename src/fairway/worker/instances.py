@@ -11,6 +11,7 @@ from asgiref.sync import ThreadSensitiveContext
 
 from fairway._types import ASGIApplication, Event, Scope
 from fairway.delivery import Mailbox
+from fairway.later import create_task_later
 from fairway.server.application.stacks import format_stack, format_thread
 from fairway.server.application.threads import LentThread, ThreadPool
 
@@ -72,11 +73,15 @@ class Instance:
         self._application = application
         self._send_hook = send
         self._thread = LentThread(pool, str(scope.get("channel", "")))
-        self._mailbox = Mailbox(asyncio.get_running_loop())
-        self._waits = asyncio.Event()
-        self._mailbox.on_park = self._waits.set
-        self._task = asyncio.create_task(self._run())
-        self._task.add_done_callback(lambda _: self._waits.set())
+        self._loop = asyncio.get_running_loop()
+        self._mailbox = Mailbox(self._loop)
+        self._mailbox.on_park = self._rest
+        # Resolved when it is done with its job. Not an asyncio.Event: that asks for the loop again
+        # each time, which is a system call with Python 3.11.
+        self._done: asyncio.Future[None] | None = None
+        # Later: it is given its job before it begins.
+        self._task = create_task_later(self._loop, self._run())
+        self._task.add_done_callback(lambda _: self._rest())
 
     @property
     def ended(self) -> bool:
@@ -90,10 +95,10 @@ class Instance:
             What it raised, or None.
         """
         self.current = current
-        self._waits.clear()
+        self._done = self._loop.create_future()
         self._mailbox.put_event(message)
         try:
-            await self._waits.wait()
+            await self._done
         finally:
             self.current = None
         return self.failure
@@ -120,6 +125,11 @@ class Instance:
         self._task.cancel()
         done, _ = await asyncio.wait({self._task}, timeout=seconds)
         return bool(done)
+
+    def _rest(self) -> None:
+        """It asks for the next event, or has ended."""
+        if self._done is not None and not self._done.done():
+            self._done.set_result(None)
 
     async def _run(self) -> BaseException | None:
         _instance.set(self)

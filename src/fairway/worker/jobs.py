@@ -20,7 +20,7 @@ FAREWELL = 5.0
 
 
 class Jobs:
-    """Works on deliveries, each in a task of its own.
+    """Works on deliveries.
 
     Args:
         outcomes: Told what became of each.
@@ -45,11 +45,8 @@ class Jobs:
         self._policy_of = policy_of
         self._report = report
 
-    def begin(self, lane: Lane, delivery: Delivery) -> "asyncio.Task[None]":
-        """Start to work on a delivery; cancelling the task interrupts it."""
-        return asyncio.create_task(self._settle(lane, delivery))
-
-    async def _settle(self, lane: Lane, delivery: Delivery) -> None:
+    async def settle(self, lane: Lane, delivery: Delivery) -> None:
+        """Work on a delivery until it is decided what becomes of it; cancelling interrupts it."""
         try:
             await self._work(lane, delivery)
         finally:

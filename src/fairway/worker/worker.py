@@ -170,10 +170,11 @@ class Worker:
 
     async def listener(self, channel: str) -> None:
         """Take the messages of one channel, each when there is a slot for it."""
-        lane = self._lane(channel)
-        while True:
+        lane, task = self._lane(channel), asyncio.current_task()
+        assert task is not None
+        while not lane.stopped:
             await lane.room()
-            lane.put(await self._take(lane))
+            await lane.take_on(await self._take(lane), task)
 
     def get_or_create_application_instance(self, scope_id: str, scope: Scope) -> "Inbox":
         """A queue with ``put_nowait()``, whose messages reach an application with this scope.
@@ -288,14 +289,16 @@ class Worker:
     async def _end_listeners(self, listeners: "list[asyncio.Task[None]]") -> None:
         for lane in self._lanes.values():
             lane.stop()
-        for listener in listeners:
+        working = self._working()
+        idle = [listener for listener in listeners if listener not in working]
+        for listener in idle:
             listener.cancel()
-        await asyncio.gather(*listeners, return_exceptions=True)
+        await asyncio.gather(*idle, return_exceptions=True)
 
     async def _drain(self) -> None:
         """Give back what has not begun; let finish what has."""
         await self._give_back()
-        running = {task for lane in self._lanes.values() for task in lane.tasks}
+        running = self._working()
         if not running:
             return
         if not self._now.is_set():
@@ -316,7 +319,7 @@ class Worker:
 
     async def _end_jobs(self) -> None:
         """Interrupt what still runs; nothing of this worker is left."""
-        running = [task for lane in self._lanes.values() for task in lane.tasks]
+        running = self._working()
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
@@ -335,11 +338,15 @@ class Worker:
                 if delivery not in leased:
                     await self._outcomes.given_back(delivery)
 
+    def _working(self) -> "set[asyncio.Task[None]]":
+        """The tasks of the running jobs, listeners among them."""
+        return {task for lane in self._lanes.values() for task in lane.tasks}
+
     def _lane(self, channel: str) -> Lane:
         lane = self._lanes.get(channel)
         if lane is None:
             size = self.concurrency.get(channel, 1)
-            lane = self._lanes[channel] = Lane(channel, size, self.prefetch, self._jobs.begin)
+            lane = self._lanes[channel] = Lane(channel, size, self.prefetch, self._jobs.settle)
         return lane
 
     def _policy_of(self, channel: str, message: Event) -> JobPolicy:
