@@ -111,24 +111,22 @@ def test_cancelled_before_it_begins(run: Callable[[Main], None]) -> None:
     assert begun == []
 
 
-def test_the_factory_is_asked(run: Callable[[Main], None]) -> None:
+def test_the_factory_is_asked() -> None:
     """A loop's task factory makes these tasks, too: it may count or trace them."""
     made = []
 
-    async def work() -> None:
-        pass
+    async def work() -> str:
+        return "done"
+
+    def factory(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
+        made.append(coroutine)
+        return asyncio.Task(coroutine, loop=loop, **options)
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        before = loop.get_task_factory()
-
-        def factory(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
-            made.append(options)
-            return before(loop, coroutine, **options) if before else asyncio.Task(coroutine, loop=loop, **options)
-
         loop.set_task_factory(factory)
-        await create_task_later(loop, work())
-        loop.set_task_factory(before)
+        assert await create_task_later(loop, work()) == "done"
+        assert len(made) == 1
+        loop.set_task_factory(None)
 
-    run(main)
-    assert len(made) == 1
+    asyncio.run(main())

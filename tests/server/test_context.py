@@ -30,6 +30,10 @@ from tests.server.running import DEADLINE, Logs, until
 class Loop(Clock):
     """The running event loop, but for its clock."""
 
+    def get_task_factory(self) -> Any:
+        """That of the true loop."""
+        return asyncio.get_running_loop().get_task_factory()
+
     def create_task(
         self, coroutine: Coroutine[Any, Any, None], *, context: contextvars.Context | None = None
     ) -> "asyncio.Task[None]":
