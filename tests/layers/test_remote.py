@@ -3,6 +3,7 @@
 import asyncio
 import logging
 
+import ormsgpack
 import pytest
 
 from fairway.delivery import Mailbox
@@ -10,7 +11,7 @@ from fairway.exceptions import ChannelLayerUnavailable
 from fairway.layers import remote
 from fairway.layers.base import ChannelLayer, Reached
 from fairway.layers.bus import Published
-from fairway.layers.envelope import Kind
+from fairway.layers.envelope import Kind, for_channel
 from tests.layers.network import Network, messages
 
 
@@ -69,7 +70,7 @@ class TestMessages:
     async def test_what_cannot_be_understood(
         self, network: Network, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """An envelope that is broken is logged, and those after it arrive."""
+        """What is broken, or of a later version, is counted; what comes after it arrives."""
         here, there = network.layer(), network.layer()
         name, mailbox = bind(there)
         topic = remote.topic_of(there.process)
@@ -78,7 +79,47 @@ class TestMessages:
         await here.send(name, {"type": "x"})
         await settled()
         assert list(messages(mailbox)) == [{"type": "x"}]
-        assert [r.levelno for r in caplog.records] == [logging.ERROR]
+        line = (
+            f"A message to {topic} could not be read (An envelope of 1 bytes ends within its "
+            "channel's name.), and was dropped. Have all processes the same CHANNEL_LAYERS, and "
+            "the same version of this package? (While one replaces the other, they cannot always "
+            "read each other's messages.)"
+        )
+        assert caplog.record_tuples == [("fairway.layers", logging.ERROR, line)]
+        assert (there.stats()["unreadable"], there.stats()["received"]) == (2, 1)
+
+    @pytest.mark.parametrize("kind", [Kind.GROUP, Kind.WEBSOCKET_SEND, Kind.CHANNEL])
+    @pytest.mark.parametrize(
+        "payload", [b'{"type": "x"}', b"\x81\xa4type", ormsgpack.packb(ormsgpack.Ext(99, b""))]
+    )
+    async def test_what_is_no_message(
+        self, network: Network, kind: Kind, payload: bytes, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """What a process with other options sends reaches no consumer, which it would end."""
+        here, there = network.layer(), network.layer()
+        name, mailbox = bind(there)
+        await there.group_add("room", name)
+        if kind == Kind.CHANNEL:
+            network.buses[0].tell(remote.topic_of(there.process), for_channel(name, payload))
+        else:
+            network.buses[0].tell("room", bytes((kind,)) + payload)
+        await here.group_send("room", {"type": "x"})
+        await settled()
+        assert list(messages(mailbox)) == [{"type": "x"}]
+        assert (there.stats()["unreadable"], there.stats()["received"]) == (1, 1)
+        assert len(caplog.records) == 1
+
+    async def test_what_is_no_job(self, network: Network) -> None:
+        """What lies in a named channel and is no message is dropped, and does not come back."""
+        layer = network.layer()
+        for _ in range(2):
+            network.queue("jobs").put_message(b'{"type": "x"}')
+            await layer.send("jobs", {"type": "x"})
+        assert await layer.receive("jobs") == {"type": "x"}
+        job = await layer.receive_job("jobs", lease=30)
+        assert job.message == {"type": "x"}
+        assert await job.acknowledge()
+        assert (network.queue("jobs").idle, layer.stats()["unreadable"]) == (True, 2)
 
 
 class TestMembership:
@@ -150,11 +191,11 @@ async def test_stats(network: Network) -> None:
     await settled()
     assert here.stats() == {
         "sent": 2, "delivered": 0, "received": 0, "dropped": 0, "channels": 0, "groups": 0,
-        "waiting": 0, "expired": 0,
+        "waiting": 0, "expired": 0, "unreadable": 0,
     }  # fmt: skip
     assert there.stats() == {
         "sent": 1, "delivered": 1, "received": 2, "dropped": 0, "channels": 1, "groups": 1,
-        "waiting": 3, "expired": 0,
+        "waiting": 3, "expired": 0, "unreadable": 0,
     }  # fmt: skip
 
 

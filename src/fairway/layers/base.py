@@ -9,7 +9,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from fairway._types import Event
 from fairway.delivery import ChannelQueue, Hub, Mailbox
@@ -25,10 +25,16 @@ from fairway.layers.prepared import prepare
 from fairway.layers.queues import Queues
 from fairway.layers.remote import QUEUE_MARK, Remote, is_connection, process_of
 from fairway.layers.sync import SyncVerbs
+from fairway.layers.unreadable import Unreadable
 
 __all__ = ["BaseChannelLayer", "ChannelLayer", "Job", "Reached"]
 
 logger = logging.getLogger("fairway.layers")
+
+_ADVICE: Final = (
+    "Have all processes the same CHANNEL_LAYERS, and the same version of this package? (While one "
+    "replaces the other, they cannot always read each other's messages.)"
+)
 
 
 class ChannelLayer(BaseChannelLayer):
@@ -87,7 +93,10 @@ class ChannelLayer(BaseChannelLayer):
             clock=clock,
             emptied=bus.unsubscribe,
         )
-        self._remote = Remote(bus, hub, self._queues, self._join_here, self._leave_here)
+        self._unreadable = Unreadable(logger, _ADVICE)
+        self._remote = Remote(
+            bus, hub, self._queues, self._join_here, self._leave_here, self._unreadable
+        )
         bus.deliver = self._remote.deliver
         bus.lost = self._tell_gap
         # Groups whose subscription is not yet certain.
@@ -199,6 +208,8 @@ class ChannelLayer(BaseChannelLayer):
     async def receive(self, channel: str) -> Event:
         """Take the next message of a channel, waiting for one if need be; cancelling loses nothing.
 
+        What is no message is dropped, counted and logged.
+
         Raises:
             RuntimeError: The channel belongs to a consumer, which reads it itself, or to another
                 process.
@@ -207,7 +218,12 @@ class ChannelLayer(BaseChannelLayer):
         self._require_readable(channel)
         if "!" in channel:
             return decode(await self._queues.get(channel))
-        return decode(await self._bus.pop(channel))
+        while True:
+            payload = await self._bus.pop(channel)
+            try:
+                return decode(payload)
+            except ValueError as error:
+                self._unreadable.drop(f"in channel {channel}", error)
 
     async def receive_job(self, channel: str, *, lease: float) -> Job:
         """Take the next message of a named channel, so that it is not lost if this process dies.
@@ -224,7 +240,13 @@ class ChannelLayer(BaseChannelLayer):
             raise RuntimeError(
                 f"{type(self).__name__} cannot lease messages of {channel}; use receive()."
             )
-        return Job(self._bus, channel, await self._bus.lease(channel, lease))
+        while True:
+            leased = await self._bus.lease(channel, lease)
+            try:
+                return Job(self._bus, channel, leased)
+            except ValueError as error:
+                self._unreadable.drop(f"in channel {channel}", error)
+                await self._bus.acknowledge(channel, leased.ticket)
 
     async def waiting(self, channel: str) -> int:
         """How many messages wait in a channel, those for later among them, those on lease not.
@@ -421,7 +443,8 @@ class ChannelLayer(BaseChannelLayer):
         """What this process has done with the layer so far, and what it holds now.
 
         ``sent`` messages, ``delivered`` to members of groups here, ``received`` from other
-        processes, ``dropped`` as their channel was full, ``expired`` as nobody took them in time;
+        processes, ``dropped`` as their channel was full, ``expired`` as nobody took them in time,
+        ``unreadable`` as they were no message of this version and these options;
         ``channels`` and ``groups`` of this process, and what is ``waiting`` in those channels; and
         what the bus counts.
         """
@@ -436,6 +459,7 @@ class ChannelLayer(BaseChannelLayer):
             "waiting": sum(each.waiting[1] for each in list(self._hub.channels.values())),
             **counted,
             "expired": self._queues.expired + counted.get("expired", 0),
+            "unreadable": self._unreadable.count + counted.get("unreadable", 0),
         }
 
     async def flush(self) -> None:

@@ -23,6 +23,7 @@ from fairway.layers.envelope import (
 )
 from fairway.layers.prepared import prepare
 from fairway.layers.queues import Queues
+from fairway.layers.unreadable import Unreadable
 
 logger = logging.getLogger("fairway.layers")
 
@@ -61,6 +62,7 @@ class Remote:
         queues: The queues of this process.
         join: Puts a channel of this process into a group.
         leave: Takes it out.
+        unreadable: Counts what is no message, so that no consumer and no reader meets it.
 
     Attributes:
         received: How many messages came from other processes.
@@ -73,6 +75,7 @@ class Remote:
         queues: Queues,
         join: Callable[[str, str], Confirmation],
         leave: Callable[[str, str], None],
+        unreadable: Unreadable,
     ) -> None:
         self.received = 0
         self._bus = bus
@@ -80,6 +83,7 @@ class Remote:
         self._queues = queues
         self._join = join
         self._leave = leave
+        self._unreadable = unreadable
         self._listening = False
         self._heard: Confirmation = None
         self._numbers = itertools.count(1)
@@ -174,6 +178,8 @@ class Remote:
         """Take what another process published; for the bus to call, on whatever thread."""
         try:
             self._deliver(topic, data)
+        except ValueError as error:
+            self._unreadable.drop(f"to {topic}", error)
         except Exception:
             # What is wrong with one envelope must not end the connection that brings them all.
             logger.exception("What another process sent to %r could not be understood", topic)
@@ -181,13 +187,17 @@ class Remote:
     def _deliver(self, topic: str, data: bytes) -> None:
         kind, body = data[0], memoryview(data)[1:]
         if kind in (Kind.GROUP, Kind.WEBSOCKET_SEND):
-            self.received += 1
             payload = data[1:]
-            prepared = prepare(decode(payload)) if kind == Kind.WEBSOCKET_SEND else None
+            # Here, before anybody has it; what is read once is read again for less.
+            message = decode(payload)
+            self.received += 1
+            prepared = prepare(message) if kind == Kind.WEBSOCKET_SEND else None
             self._hub.post(topic, payload, prepared)
         elif kind == Kind.CHANNEL:
+            channel, payload = read_channel(body)
+            decode(payload)
             self.received += 1
-            self.put(*read_channel(body))
+            self.put(channel, payload)
         elif kind == Kind.DONE:
             number, _ = read_request(body)
             done = self._waiting.pop(number, None)
@@ -195,6 +205,8 @@ class Remote:
                 done.set_result(None)
         elif kind in (Kind.JOIN, Kind.LEAVE):
             self._do(Kind(kind), body)
+        else:
+            self._unreadable.drop(f"to {topic}", f"it is of kind {kind}")
 
     def _do(self, kind: Kind, body: memoryview) -> None:
         """Do what another process asks for, and tell it when it is certain."""

@@ -265,6 +265,7 @@ async def test_stats(make_layer: MakeLayer, server: RedisServer) -> None:
     layer = make_layer(server)
     assert set(layer.stats()) == {
         "sent", "delivered", "received", "dropped", "channels", "groups", "waiting", "expired",
+        "unreadable",
     }  # fmt: skip
     await Socket.joined(layer, "room")
     bus = {name: count for name, count in layer.stats().items() if name not in (

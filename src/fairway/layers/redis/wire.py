@@ -2,7 +2,6 @@
 
 import logging
 import struct
-import time
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
@@ -10,13 +9,16 @@ from fairway._types import Event
 from fairway.layers import codec
 from fairway.layers.envelope import Kind, for_channel, read_channel
 from fairway.layers.serializers import MsgPackSerializer
+from fairway.layers.unreadable import Unreadable
 
 logger = logging.getLogger("fairway.layers.redis")
 
 #: Before what is published: the process that did, and the number of its command.
 HEADER: Final = struct.Struct("!8sQ")
-#: Seconds between two lines about messages that cannot be read.
-_BURST: Final = 60.0
+_ADVICE: Final = (
+    "Do all processes have the same 'symmetric_encryption_keys' and 'serializer_format', and is "
+    "nobody else's 'prefix' the same?"
+)
 
 
 class Serializer(Protocol):
@@ -37,9 +39,6 @@ class Wire:
         keys: Secrets; the first encrypts, all of them decrypt. Everything is encrypted but names.
         expiry: Seconds after which a published payload is not read any more when it is encrypted.
 
-    Attributes:
-        unreadable: How many payloads were dropped, as they could not be decrypted or decoded.
-
     Raises:
         ValueError: The keys are no list, or ``cryptography`` is not installed.
     """
@@ -51,8 +50,12 @@ class Wire:
         self._serializer = None if type(serializer) is MsgPackSerializer else serializer
         self._crypter = MsgPackSerializer(symmetric_encryption_keys=keys).crypter
         self._lifetime = int(expiry) + _GRACE
-        self.unreadable = 0
-        self._said = -_BURST
+        self._unreadable = Unreadable(logger, _ADVICE)
+
+    @property
+    def unreadable(self) -> int:
+        """How many payloads were dropped, as they could not be decrypted or decoded."""
+        return self._unreadable.count
 
     def check(self, message: Event) -> None:
         """Refuse a message that the format cannot carry.
@@ -111,17 +114,7 @@ class Wire:
         try:
             return read()
         except Exception as error:  # noqa: BLE001  anybody can write to a server, and any format
-            self.unreadable += 1
-            now = time.monotonic()
-            if now - self._said >= _BURST:
-                logger.error(
-                    "A message %s could not be read (%s), and was dropped. Do all processes have "
-                    "the same 'symmetric_encryption_keys' and 'serializer_format', and is "
-                    "nobody else's 'prefix' the same?",
-                    where,
-                    type(error).__name__,
-                )
-            self._said = now
+            self._unreadable.drop(where, type(error).__name__)
             return None
 
 
