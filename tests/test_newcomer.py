@@ -16,8 +16,9 @@ import httpx
 from websockets.asyncio.client import connect
 from websockets.typing import Origin
 
+from tests.commands import PATIENCE, environment
 from tests.docs.snippets import ROOT
-from tests.docs.story import PATIENCE, Server, environment, serving
+from tests.docs.story import Server, serving
 
 
 def fresh_copy(directory: Path) -> None:

@@ -9,7 +9,8 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from tests.docs.story import PATIENCE, environment, serving
+from tests.commands import PATIENCE, environment
+from tests.docs.story import serving
 from tests.management.commands.project import Project
 
 pytestmark = pytest.mark.pain(24)

@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from tests.commands import PATIENCE, environment, printed
 from tests.docs.snippets import ROOT
-from tests.docs.story import PATIENCE, environment
 
 CHAT = ROOT / "examples" / "chat"
 
@@ -48,28 +48,15 @@ print(json.dumps({user.username: log_in(user) for user in get_user_model().objec
 _ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
 
 
-def chat_environment(database: Path) -> dict[str, str]:
+def chat_variables(database: Path) -> dict[str, str]:
     """The variables of a chat with a database of its own, and the way to this package."""
-    variables = {**environment(), "CHAT_DATABASE": str(database), "CHAT_DEBUG": "1"}
-    variables.pop("CHAT_REDIS", None)
-    return {**variables, "PYTHONPATH": str(ROOT)}
+    return {"CHAT_DATABASE": str(database), "CHAT_DEBUG": "1", "PYTHONPATH": str(ROOT)}
 
 
 def manage(database: Path, *arguments: str) -> str:
     """Run a command of the chat's `manage.py`; return what it prints."""
-    done = subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=CHAT,
-        env=chat_environment(database),
-        check=False,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=PATIENCE,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    variables = chat_variables(database)
+    return printed(sys.executable, "manage.py", *arguments, here=CHAT, **variables)
 
 
 @dataclass(frozen=True)
@@ -138,7 +125,7 @@ class ChatServer:
         self._running = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=self._folder,
-            env={**chat_environment(self.database), **self._variables},
+            env={**environment(), **chat_variables(self.database), **self._variables},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -7,16 +7,7 @@ import time
 import pytest
 
 from fairway.delivery import ChannelQueue
-
-
-class Clock:
-    """Seconds that go forwards when they are told to."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clock import Clock
 
 
 def new_queue(capacity: int = 10, clock: Clock | None = None) -> ChannelQueue:

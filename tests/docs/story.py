@@ -7,17 +7,14 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.commands import PATIENCE, completed, environment
 from tests.docs.snippets import ROOT, Snippet
-
-#: How long a command or the start of a server may take, in seconds: far more than any needs.
-PATIENCE = 120.0
 
 _ADDRESS = re.compile(r"https?://(127\.0\.0\.1|localhost):(\d+)")
 
@@ -57,17 +54,7 @@ class Story:
         return path
 
     def _run(self, snippet: Snippet, command: list[str]) -> None:
-        done = subprocess.run(
-            command,
-            check=False,
-            cwd=self.directory,
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=PATIENCE,
-        )
+        done = completed(*command, here=self.directory)
         assert done.returncode == 0, f"{snippet.place}: {shlex.join(command)}\n{done.stdout}"
 
     @contextlib.contextmanager
@@ -90,18 +77,6 @@ def unknown_targets(snippet: Snippet) -> list[str]:
         for words in commands
         if words[0] != "make" or not set(words[1:2]) <= targets
     ]
-
-
-def environment() -> dict[str, str]:
-    """The variables of a reader: no settings module, this interpreter's commands first on PATH."""
-    variables = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("DJANGO_", "FAIRWAY_", "MAKE", "MFLAGS", "PYTEST_"))
-    }
-    variables["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), variables["PATH"]])
-    variables["PYTHONUNBUFFERED"] = "1"
-    return variables
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from _pytest.mark import ParameterSet
 
+from tests.commands import PATIENCE
 from tests.docs import checks
 from tests.docs.snippets import ROOT, complaint, name_of, pages, snippets
-from tests.docs.story import PATIENCE, Story
+from tests.docs.story import Story
 
 
 def page_parameter(page: Path) -> ParameterSet:

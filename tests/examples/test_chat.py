@@ -5,25 +5,16 @@ import re
 import subprocess
 import sys
 
+from tests.commands import completed
 from tests.docs.snippets import ROOT
-from tests.docs.story import PATIENCE, environment
 
 CHAT = ROOT / "examples" / "chat"
 
 
 def manage(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run `manage.py` of the chat; a warning is an error."""
-    return subprocess.run(
-        [sys.executable, "-W", "error", "manage.py", *arguments],
-        cwd=CHAT,
-        env={**environment(), "CHAT_DATABASE": os.devnull, **variables},
-        check=False,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=PATIENCE,
-    )
+    command = (sys.executable, "-W", "error", "manage.py", *arguments)
+    return completed(*command, here=CHAT, **{"CHAT_DATABASE": os.devnull, **variables})
 
 
 def test_its_own_tests_pass() -> None:
@@ -31,6 +22,7 @@ def test_its_own_tests_pass() -> None:
     done = manage("test", "--parallel", "1")
     assert done.returncode == 0, done.stdout
     assert "\nOK\n" in done.stdout
+    assert "Found 0 test(s)" not in done.stdout
 
 
 def test_models_and_migrations_agree() -> None:

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import socket
 import ssl
 import subprocess
@@ -22,8 +21,10 @@ from websockets.asyncio.client import connect
 from fairway.server.cli import make_parser
 from fairway.server.config import Config
 from fairway.server.workers.assignment import patience
+from tests.commands import PATIENCE, environment, printed
 from tests.docs.snippets import ROOT
-from tests.docs.story import PATIENCE, environment, serving
+from tests.docs.story import serving
+from tests.programs import program
 
 DEPLOY = ROOT / "examples" / "deploy"
 CERTIFICATES = ROOT / "tests" / "server" / "certificates"
@@ -84,37 +85,12 @@ urlpatterns = [path("who/", who)]
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A small site, as the files expect it."""
-    run("django-admin", "startproject", "mysite", ".", here=tmp_path)
+    printed("django-admin", "startproject", "mysite", ".", here=tmp_path)
     with (tmp_path / "mysite/settings.py").open("a") as settings:
         settings.write(SETTINGS)
     (tmp_path / "mysite/asgi.py").write_text(ASGI)
     (tmp_path / "mysite/urls.py").write_text(URLS)
     return tmp_path
-
-
-def run(*command: str, here: Path) -> str:
-    """What a command prints; it has to succeed."""
-    done = subprocess.run(
-        command,
-        cwd=here,
-        env=environment(),
-        check=False,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=PATIENCE,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
-
-
-def program(name: str) -> str:
-    """The path of a program, which a machine need not have."""
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
-    if found is None:
-        pytest.skip(f"This machine has no {name}.")
-    return found
 
 
 def section(unit: str, name: str) -> configparser.SectionProxy:
@@ -136,7 +112,7 @@ def test_systemd_reads_the_units(tmp_path: Path) -> None:
         copies.append(str(tmp_path / unit.name))
         text = unit.read_text().replace("/srv/mysite/venv/bin", str(tmp_path))
         Path(copies[-1]).write_text(text)
-    assert run(systemd, "verify", *copies, here=tmp_path) == ""
+    assert printed(systemd, "verify", *copies, here=tmp_path) == ""
 
 
 @pytest.mark.parametrize("unit", SERVERS)
@@ -210,7 +186,7 @@ def nginx(directory: Path, upstream: str, static: Path) -> Iterator[tuple[str, s
         f"http {{ access_log off; {private} include {directory}/site.conf; }}\n"
     )
     command = [program("nginx"), "-p", str(directory), "-c", str(directory / "nginx.conf")]
-    run(*command, "-t", here=directory)
+    printed(*command, "-t", here=directory)
     with running(*command, here=directory, output=directory / "log"):
         yield f"https://127.0.0.1:{encrypted}", f"http://127.0.0.1:{plain}"
 
@@ -231,7 +207,7 @@ def caddy(directory: Path, upstream: str, static: Path) -> Iterator[tuple[str, s
     here = f"{{\n\tadmin off\n\thttp_port {plain}\n\tdefault_bind 127.0.0.1\n}}\n"
     (directory / "Caddyfile").write_text(here + text)
     command = [program("caddy"), "run", "--config", str(directory / "Caddyfile")]
-    run(command[0], "validate", *command[2:], here=directory)
+    printed(command[0], "validate", *command[2:], here=directory)
     with running(*command, here=directory, output=directory / "log"):
         yield f"https://127.0.0.1:{encrypted}", f"http://127.0.0.1:{plain}"
 
@@ -256,7 +232,7 @@ async def answer(client: httpx.AsyncClient, path: str) -> httpx.Response:
 @pytest.mark.parametrize("proxy", [nginx, caddy])
 async def test_proxy(project: Path, proxy: Proxy) -> None:
     """Pages, sockets and static files come through a proxy, and the site sees who asks."""
-    run(sys.executable, "manage.py", "collectstatic", "--no-input", here=project)
+    printed(sys.executable, "manage.py", "collectstatic", "--no-input", here=project)
     program(proxy.__name__)
     command = ["fairway", "-w", "2", "--proxy-headers", "-p", "0", "mysite.asgi:application"]
     place = project / "proxy"
@@ -316,7 +292,7 @@ async def test_container(project: Path) -> None:
     installing, collecting, adding = commands
     assert installing.startswith("pip install")
     assert adding.startswith("useradd --uid 10001 ")
-    run("sh", "-c", collecting, here=project)
+    printed("sh", "-c", collecting, here=project)
     assert (project / "static/admin/css/base.css").exists()
     ((_, command),) = [each for each in instructions if each[0] == "CMD"]
     words = ["127.0.0.1" if word == "0.0.0.0" else word for word in json.loads(command)]

@@ -11,21 +11,7 @@ from fairway._types import Event
 from fairway.delivery import ChannelQueue, Mailbox
 from fairway.exceptions import ChannelFull
 from fairway.layers import InMemoryChannelLayer
-
-
-class Clock:
-    """Seconds that go forwards when they are told to."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from tests.clock import Clock
 
 
 @pytest.fixture

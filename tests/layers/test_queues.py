@@ -6,19 +6,7 @@ import pytest
 
 from fairway.delivery import ChannelQueue, Hub
 from fairway.layers.queues import Queues
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from tests.clock import Clock
 
 
 @pytest.fixture

@@ -1,14 +1,13 @@
 """What people type into `manage.py shell`, with each layer."""
 
 import secrets
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.docs.story import PATIENCE, environment
+from tests.commands import printed
 from tests.layers.redis.servers import RedisServer
 
 SETTINGS = """
@@ -42,19 +41,13 @@ class Project:
 
     def shell(self, typed: str) -> str:
         """Type into a shell of its own process; return what is printed."""
-        done = subprocess.run(
-            [sys.executable, "-m", "django", "shell", "--no-imports"],
-            cwd=self._directory,
-            env={**environment(), "DJANGO_SETTINGS_MODULE": "shell_settings"},
-            input=IMPORTS + typed,
-            check=False,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=PATIENCE,
+        command = (sys.executable, "-m", "django", "shell", "--no-imports")
+        return printed(
+            *command,
+            here=self._directory,
+            typed=IMPORTS + typed,
+            DJANGO_SETTINGS_MODULE="shell_settings",
         )
-        assert done.returncode == 0, done.stdout
-        return done.stdout
 
 
 @pytest.fixture(scope="module")

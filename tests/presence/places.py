@@ -16,21 +16,12 @@ from fairway.layers.io import io
 from fairway.layers.local import LocalChannelLayer
 from fairway.presence.conversation import Timing
 from fairway.presence.tracker import Tracker
+from tests.clock import Clock
 
 #: Seconds within which something happens, however busy the machine is.
 PATIENCE: Final = 60.0
 #: The usual patience by a clock of the test's, and nothing to wait for by the real one.
 QUICK: Final = Timing(batch=0.001, patience=PATIENCE)
-
-
-class Clock:
-    """Seconds that pass when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class FaultyLayer(LocalChannelLayer):

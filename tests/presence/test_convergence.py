@@ -12,7 +12,7 @@ from fairway.layers.contract import Reached
 from fairway.presence.conversation import GROUP, Conversation, Timing
 from fairway.presence.roster import Roster
 from fairway.presence.state import Entry
-from tests.presence.places import Clock
+from tests.clock import Clock
 from tests.presence.test_state import at_once
 
 TIMING = Timing()

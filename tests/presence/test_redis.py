@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from fairway.layers.redis import RedisChannelLayer
+from tests.clock import Clock
 from tests.layers.redis.servers import RedisServer, cluster, watched
-from tests.presence.places import QUICK, Clock, Place
+from tests.presence.places import QUICK, Place
 
 MakePlace = Callable[..., Coroutine[Any, Any, Place]]
 

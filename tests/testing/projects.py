@@ -1,10 +1,9 @@
 """A user's project with tests of its own, and pytest on it in a process of its own."""
 
-import subprocess
 import sys
 from pathlib import Path
 
-from tests.docs.story import environment
+from tests.commands import completed
 
 _FILES = {
     "pytest.ini": """
@@ -108,17 +107,8 @@ def run_pytest(directory: Path, tests: str, *arguments: str, **files: str) -> tu
     given = {name.replace("_", ".", 1): text for name, text in files.items()}
     for name, text in {**_FILES, "test_it.py": tests, **given}.items():
         (directory / name).write_text(text)
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *arguments],
-        check=False,
-        cwd=directory,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=120,
-    )
+    command = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *arguments)
+    done = completed(*command, here=directory)
     return done.returncode, done.stdout
 
 

@@ -6,14 +6,7 @@ import pytest
 
 from fairway.layers import InMemoryChannelLayer
 from fairway.testing.conformance import ChannelLayerConformance
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clock import Clock
 
 
 class TestInMemory(ChannelLayerConformance):

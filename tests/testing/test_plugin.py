@@ -16,7 +16,7 @@ from fairway._types import Receive, Scope, Send
 from fairway.layers import BaseChannelLayer, InMemoryChannelLayer, get_channel_layer
 from fairway.testing import ApplicationCommunicator, WebsocketRejected
 from fairway.testing.plugin import WebsocketClient, seconds_of
-from tests.docs.story import environment
+from tests.commands import environment
 from tests.testing.projects import run, run_pytest
 from tests.testing.test_database import async_orm, sync_orm
 

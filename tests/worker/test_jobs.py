@@ -15,6 +15,7 @@ from fairway.exceptions import ChannelFull
 from fairway.layers import InMemoryChannelLayer
 from fairway.worker import CurrentJob, JobFailed, Worker, current_job, job
 from fairway.worker.policy import LOST_LIMIT
+from tests.clock import Clock
 from tests.worker.tools import Layer, stopping, until, working
 
 pytestmark = [pytest.mark.row("1.8 Worker"), pytest.mark.pain(23)]
@@ -32,16 +33,6 @@ class Recording(InMemoryChannelLayer):
         """Forget the delay."""
         self.sent.append((channel, message, delay))
         await super().send(channel, message)
-
-
-class Clock:
-    """Time that goes on when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Flaky(AsyncConsumer):

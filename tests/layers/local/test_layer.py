@@ -23,6 +23,7 @@ from fairway.layers import LocalChannelLayer
 from fairway.layers.codec import decode
 from fairway.testing.conformance import ProcessesConformance
 from fairway.testing.peer import Peer
+from tests.clock import Clock
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be any user")
 
@@ -79,20 +80,8 @@ def make_layer_of_mei() -> WatchedLayer:
     return become(MEI)
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 class TestConformance(ProcessesConformance):
     peer = PEER
-
-    @pytest.fixture
-    def clock(self) -> Clock:
-        return Clock()
 
     @pytest.fixture
     async def layer(

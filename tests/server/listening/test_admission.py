@@ -5,16 +5,7 @@ import pytest
 from fairway.server import Config
 from fairway.server.listening import admission as admission_module
 from fairway.server.listening.admission import Admission, Rate, Rejection, network_of
-
-
-class Clock:
-    """A moment that the test moves."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clock import Clock
 
 
 def make(clock: Clock | None = None, **options: object) -> Admission:

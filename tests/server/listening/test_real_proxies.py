@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import shutil
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -15,6 +14,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from fairway._types import Receive, Scope, Send
+from tests.programs import program
 from tests.server.authority import Authority
 from tests.server.conftest import Serve
 from tests.server.running import DEADLINE
@@ -32,14 +32,6 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "websocket.accept"})
     await send({"type": "websocket.send", "text": text})
     await receive()
-
-
-def program(name: str) -> str:
-    """The path of a program, which a machine need not have."""
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
-    if found is None:
-        pytest.skip(f"This machine has no {name}.")
-    return found
 
 
 def free_port() -> int:

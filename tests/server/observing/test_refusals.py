@@ -6,15 +6,8 @@ import pytest
 
 from fairway.server.observing.counters import Counters
 from fairway.server.observing.refusals import Refusals
+from tests.clock import Clock
 from tests.server.running import Logs
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_burst(caplog: pytest.LogCaptureFixture, logs: Logs) -> None:
