@@ -1,15 +1,13 @@
 """Consumers: one loop over one mailbox, and a table of handlers made with the class."""
 
-import functools
 import inspect
 import logging
-from collections.abc import Coroutine, Generator
+from collections.abc import Generator
 from typing import Any, Final
 
-from asgiref.sync import markcoroutinefunction
-
 from fairway import layers
-from fairway._types import Event, Receive, Scope, Send
+from fairway._types import Event
+from fairway.consuming.application import ConsumerApplication
 from fairway.consuming.budget import make_budget
 from fairway.consuming.handlers import (
     HandlerTable,
@@ -131,16 +129,7 @@ class AsyncConsumer(Parallel):
         Args:
             initkwargs: Given to the constructor each time.
         """
-
-        # Hands the coroutine on instead of awaiting it: 380 bytes less for each open socket.
-        def app(scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
-            consumer: AsyncConsumer = app.consumer_class(**app.consumer_initkwargs)  # type: ignore[attr-defined]  # set below
-            return consumer(scope, receive, send)
-
-        app.consumer_class = cls  # type: ignore[attr-defined]  # functions take attributes
-        app.consumer_initkwargs = initkwargs  # type: ignore[attr-defined]
-        functools.update_wrapper(app, cls, updated=())
-        return markcoroutinefunction(app)  # servers ask what kind of application it is
+        return ConsumerApplication(cls, initkwargs)
 
 
 AsyncConsumer._fw_handlers = HandlerTable(AsyncConsumer)  # noqa: SLF001  it is no subclass of itself

@@ -2,8 +2,6 @@
 
 from collections.abc import Awaitable
 
-from asgiref.sync import markcoroutinefunction
-
 from fairway._types import ASGIApplication, Finished, Receive, Scope, Send
 
 
@@ -24,8 +22,28 @@ class BaseMiddleware:
     def __init__(self, inner: ASGIApplication) -> None:
         self.inner = inner
 
-    # Hands the coroutine on instead of awaiting it: 240 bytes less for each open socket.
-    @markcoroutinefunction
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[Finished]:
+    # A coroutine function to everybody: some servers ask inspect, which in Python 3.11 looks at
+    # nothing else, whether an application is ASGI's or WSGI's.
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Finished:
         """Run the inner application on a copy of the scope, so that additions stay inside."""
-        return self.inner(dict(scope), receive, send)
+        return await self._fw_pass_on(scope, receive, send)
+
+    def _fw_pass_on(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[Finished]:
+        """The same for subclasses that await what this returns: 240 bytes less for a socket."""
+        return begin(self.inner, dict(scope), receive, send)
+
+
+def begin(
+    application: ASGIApplication, scope: Scope, receive: Receive, send: Send
+) -> Awaitable[Finished]:
+    """Call an inner application, without a coroutine that would only await another one.
+
+    An open socket keeps each coroutine between its server and its consumer, 380 bytes for that of
+    ``as_asgi()``.
+    """
+    # Of its class: what wraps an application may have copied its attributes.
+    direct = getattr(type(application), "_fw_begin", None)
+    if direct is None:
+        return application(scope, receive, send)
+    running: Awaitable[Finished] = direct(application, scope, receive, send)
+    return running

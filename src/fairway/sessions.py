@@ -16,6 +16,7 @@ from django.utils.http import http_date
 
 from fairway._types import ASGIApplication, Event, Finished, Headers, Receive, Scope, Send
 from fairway.db import database_sync_to_async
+from fairway.middleware import begin
 
 #: A coroutine function that may change a ``websocket.accept`` event before it is sent.
 AcceptHook: TypeAlias = Callable[[Event], Awaitable[None]]
@@ -49,7 +50,7 @@ class CookieMiddleware:
                 "it is only passed HTTP or WebSocket connections)"
             )
         cookies = _parse_cookies(scope["headers"])
-        served = self.inner({**scope, "cookies": cookies}, receive, send)
+        served = begin(self.inner, {**scope, "cookies": cookies}, receive, send)
         del scope, cookies  # an open socket keeps the innermost scope: 460 bytes less
         return await served
 
@@ -302,7 +303,7 @@ class SessionMiddleware:
             return await self.inner(wrapper.scope, receive, wrapper.send)
         del scope  # as above
         try:
-            return await self.inner(wrapper.scope, receive, send)
+            return await begin(self.inner, wrapper.scope, receive, send)
         finally:
             # The hook refers to the wrapper, and so to the scope: no circle, which would hold all
             # that belonged to the connection until the collector's longest turn.

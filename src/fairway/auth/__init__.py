@@ -360,13 +360,13 @@ class AuthMiddleware(BaseMiddleware):
         guarded = self.revalidation is not None and scope.get("type") in GUARDED
         if not guarded or type(scope["user"]) is not UserLazyObject:
             await self.resolve_scope(scope)
-            served = super().__call__(scope, receive, send)
+            served = self._fw_pass_on(scope, receive, send)
             del scope  # an open socket keeps the innermost one: 460 bytes less
             return await served
         connect_session_signal()
         identity = _SessionIdentity(scope, self.resolve_scope)
         guard = Guard(scope, receive, send, identity, self.revalidation)
-        return await guard.run(super().__call__, functools.partial(self._identify, scope))
+        return await guard.run(self._fw_pass_on, functools.partial(self._identify, scope))
 
     async def _identify(self, scope: Scope, connection: Connection) -> None:
         """Load the user; meanwhile news about the session are heard already."""

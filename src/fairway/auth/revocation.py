@@ -26,6 +26,7 @@ from fairway import layers
 from fairway._types import Event
 from fairway.auth.connections import session_digest
 from fairway.auth.listening import GROUP, layer_alias
+from fairway.later import create_task_later
 
 logger = logging.getLogger("fairway.auth")
 
@@ -124,7 +125,8 @@ def _group_send(layer: Any, message: Event) -> None:
         else:
             async_to_sync(layer.group_send)(GROUP, message)
         return
-    task = loop.create_task(_group_send_later(layer, message))
+    # Later: a signal is being sent, whose sender waits for it.
+    task = create_task_later(loop, _group_send_later(layer, message))
     _tasks.add(task)  # the loop itself keeps only a weak reference
     task.add_done_callback(_tasks.discard)
 

@@ -123,7 +123,7 @@ class TokenAuthMiddleware(BaseMiddleware):
             logger.info("Refused %s %r: %s", scope["type"], scope.get("path", ""), refusal.detail)
             return await _refuse(scope, receive, send, refusal, missing=token is None)
         if identity is None:
-            return await super().__call__(scope, receive, send)
+            return await self._fw_pass_on(scope, receive, send)
         outer: Connection | None = scope.get(CONNECTION)
         if outer is not None:
             outer.release()  # the token's user counts, and not the session's
@@ -132,7 +132,7 @@ class TokenAuthMiddleware(BaseMiddleware):
         guard = Guard(
             scope, receive, send, identity, self.revalidation, self.verifier.clock, intercept
         )
-        return await guard.run(super().__call__, identity.introduce)
+        return await guard.run(self._fw_pass_on, identity.introduce)
 
     def _require_user(self, scope: Scope) -> None:
         """Without a token, somebody else must know the user, or nobody has to."""

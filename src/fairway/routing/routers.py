@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from fairway._types import ASGIApplication, Finished, Receive, Scope, Send
 from fairway.delivery import Mailbox
+from fairway.middleware import begin
 
 #: Seconds that sockets have for their ``disconnect()`` when another server than ours ends.
 LAST_WORDS: Final = 10.0
@@ -76,7 +77,7 @@ class ProtocolTypeRouter:
             if task is not None:  # our own server waits for them without this
                 self._sockets.add(task)
                 task.add_done_callback(self._sockets.discard)
-        running = application(scope, receive, send)
+        running = begin(application, scope, receive, send)
         del scope  # an open socket keeps the innermost one
         return await running
 

@@ -16,6 +16,7 @@ from django.urls.exceptions import Resolver404
 from django.urls.resolvers import LocalePrefixPattern, RegexPattern, RoutePattern
 
 from fairway._types import ASGIApplication, Finished, Headers, Receive, Scope, Send
+from fairway.middleware import begin
 from fairway.routing.search import find_routers
 
 logger = logging.getLogger("fairway.routing")
@@ -147,7 +148,7 @@ class URLRouter:
         else:
             return await _not_found(scope, receive, send, path, inner=inner)
         try:
-            running = match.application(match.scope, receive, send)
+            running = begin(match.application, match.scope, receive, send)
             # An open socket keeps the innermost scope: 600 bytes less, or 1,000 with middleware.
             del scope, match
             return await running

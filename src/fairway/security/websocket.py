@@ -13,6 +13,7 @@ from urllib.parse import ParseResult, urlparse
 from django.conf import settings
 
 from fairway._types import ASGIApplication, Finished, Headers, Receive, Scope, Send
+from fairway.middleware import begin
 
 logger = logging.getLogger("fairway.security")
 
@@ -51,7 +52,7 @@ class OriginValidator:
             raise ValueError("You cannot use OriginValidator on a non-WebSocket connection")
         origin = _origin_field(scope.get("headers", ()))
         if self.valid_origin(_parse(origin)):
-            return await self.application(scope, receive, send)
+            return await begin(self.application, scope, receive, send)
         _refusals.log(origin, scope.get("path", ""), self.allowed_origins)
         return await WebsocketDenier()(scope, receive, send)
 
