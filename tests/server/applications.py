@@ -94,3 +94,33 @@ class Listens:
         while (await receive())["type"] != "http.disconnect":
             pass
         self.left.release()
+
+
+class Hangs:
+    """Does nothing for ever, until it is cancelled.
+
+    Attributes:
+        cancelled: Set when it was.
+    """
+
+    def __init__(self) -> None:
+        self.cancelled = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Wait for what never comes."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.cancelled.set()
+
+
+async def tell(message: str, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send this to whoever asks: as a response, or over a WebSocket until its client goes."""
+    if scope["type"] == "http":
+        await send(start())
+        await send(body(message.encode()))
+        return
+    await receive()
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.send", "text": message})
+    await receive()

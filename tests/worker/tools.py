@@ -92,15 +92,8 @@ async def working(
     application: ASGIApplication, layer: Source, channels: Iterable[str] = ("jobs",), **options: Any
 ) -> AsyncIterator[Worker]:
     """Run a worker beside the test; at the end of the block it is cancelled."""
-    worker = Worker(application, channels, layer, **options)
-    task = asyncio.create_task(worker.handle())
-    try:
-        async with asyncio.timeout(PATIENCE):
-            yield worker
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+    async with _begun(Worker(application, channels, layer, **options)) as (worker, _):
+        yield worker
 
 
 @contextlib.asynccontextmanager
@@ -108,11 +101,18 @@ async def stopping(
     application: ASGIApplication, layer: Source, channels: Iterable[str] = ("jobs",), **options: Any
 ) -> AsyncIterator[Worker]:
     """Run a worker beside the test; at the end of the block it has to end by itself."""
-    worker = Worker(application, channels, layer, **options)
+    async with _begun(Worker(application, channels, layer, **options)) as (worker, task):
+        yield worker
+        await task
+
+
+@contextlib.asynccontextmanager
+async def _begun(worker: Worker) -> AsyncIterator[tuple[Worker, asyncio.Task[None]]]:
     task = asyncio.create_task(worker.handle())
     try:
         async with asyncio.timeout(PATIENCE):
-            yield worker
-            await task
+            yield worker, task
     finally:
         task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

@@ -10,6 +10,7 @@ import pytest
 from fairway._types import Receive, Scope, Send
 from fairway.server.http import patience
 from tests.server.applications import (
+    Hangs,
     Held,
     Listens,
     body,
@@ -710,18 +711,11 @@ class TestHTTPTimeout:
 
     async def test_hanging_application(self, serve: Serve, logs: Logs) -> None:
         """An application that does not end then is cancelled after its own timeout."""
-        cancelled = asyncio.Event()
-
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            try:
-                await asyncio.Event().wait()
-            finally:
-                cancelled.set()
-
+        app = Hangs()
         running = await serve(app, http_timeout=0.05, application_close_timeout=0.05)
         client = await running.connect()
         assert (await client.fetch("/hangs")).status == 503
-        await cancelled.wait()
+        await app.cancelled.wait()
         first, second = logs.take()
         assert "(http_timeout)" in first
         assert second.startswith(

@@ -17,7 +17,7 @@ from fairway._types import ASGIApplication, Event, Receive, Scope, Send
 from fairway.exceptions import ClientDisconnected, WrongState
 from fairway.server import Config, Server
 from fairway.server.http.stream import HTTPStream
-from tests.server.applications import Held, Listens, body, echo_body, path, responds, start
+from tests.server.applications import Hangs, Held, Listens, body, echo_body, path, responds, start
 from tests.server.conftest import Serve
 from tests.server.running import DEADLINE, Logs, listening, statuses, until
 
@@ -754,21 +754,14 @@ class TestDisconnect:
     @pytest.mark.row("2.2 application_checker")
     async def test_hanging_application(self, serve: Serve, logs: Logs) -> None:
         """An application that goes on too long after that is cancelled; the log says where."""
-        cancelled = asyncio.Event()
-
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            try:
-                await asyncio.Event().wait()
-            finally:
-                cancelled.set()
-
+        app = Hangs()
         running = await serve(app, application_close_timeout=0.05)
         client = await running.connect()
         await client.get("/hangs")
         await until(lambda: running.context.tasks)
         client.abort()
         async with asyncio.timeout(DEADLINE):
-            await cancelled.wait()
+            await app.cancelled.wait()
         (message,) = logs.take()
         assert message.startswith(
             "WARNING Application for GET /hangs went on for more than 0.05 s after its client had "

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from fairway._types import Receive, Scope, Send
+from tests.server.applications import tell
 from tests.server.authority import Authority
 from tests.server.conftest import Serve
 from tests.server.running import DEADLINE, Client, Logs, Running, WebSocketClient, until
@@ -33,14 +34,7 @@ def tls_value(content: bytes = b"\x01\0\0\0\0") -> bytes:
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """Tells what it knows of the connection."""
     text = f"{scope['scheme']} {scope['client']} {scope['server']}"
-    if scope["type"] == "http":
-        await send({"type": "http.response.start", "status": 200})
-        await send({"type": "http.response.body", "body": text.encode()})
-        return
-    await receive()
-    await send({"type": "websocket.accept"})
-    await send({"type": "websocket.send", "text": text})
-    await receive()
+    await tell(text, scope, receive, send)
 
 
 THROUGH_PROXY = "http ('198.51.100.7', 40000) ('192.0.2.1', 443)"

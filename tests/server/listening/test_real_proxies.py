@@ -15,6 +15,7 @@ from websockets.asyncio.client import connect
 
 from fairway._types import Receive, Scope, Send
 from tests.programs import program
+from tests.server.applications import tell
 from tests.server.authority import Authority
 from tests.server.conftest import Serve
 from tests.server.running import DEADLINE
@@ -24,14 +25,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """Tells the scheme, the client's host and where it is mounted."""
     client = scope["client"]
     text = f"{scope['scheme']} {client and client[0]} {scope['root_path']}"
-    if scope["type"] == "http":
-        await send({"type": "http.response.start", "status": 200})
-        await send({"type": "http.response.body", "body": text.encode()})
-        return
-    await receive()
-    await send({"type": "websocket.accept"})
-    await send({"type": "websocket.send", "text": text})
-    await receive()
+    await tell(text, scope, receive, send)
 
 
 def free_port() -> int:

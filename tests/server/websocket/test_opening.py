@@ -13,6 +13,7 @@ from websockets.asyncio.client import connect
 from fairway._types import ASGIApplication, Event, Receive, Scope, Send
 from fairway.server.websocket.opening import MAX_EARLY_DATA
 from fairway.wire.handshake import accept_value
+from tests.server.applications import Hangs
 from tests.server.conftest import Serve
 from tests.server.running import ACCEPT, DEADLINE, Logs, WebSocketClient, statuses, until
 from tests.wire.client import close, text
@@ -547,18 +548,11 @@ class TestConnectTimeout:
 
     async def test_hanging_application(self, serve: Serve, logs: Logs) -> None:
         """An application that hangs in its decision is cancelled after its own timeout."""
-        cancelled = asyncio.Event()
-
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            try:
-                await asyncio.Event().wait()
-            finally:
-                cancelled.set()
-
+        app = Hangs()
         running = await serve(app, websocket_connect_timeout=0.05, application_close_timeout=0.05)
         assert (await refused(await running.websocket())).status == 503
         async with asyncio.timeout(DEADLINE):
-            await cancelled.wait()
+            await app.cancelled.wait()
         _, message = logs.take()
         assert message.startswith(
             "WARNING Application for WebSocket /ws/?a went on for more than 0.05 s after its "
