@@ -4,7 +4,7 @@ import time
 from contextlib import ExitStack
 from functools import partial
 
-from proving.client import Socket, check
+from proving.client import Socket, Visitor, check
 from proving.processes import ProofError
 from proving.proofs.chat import (
     diary,
@@ -15,7 +15,7 @@ from proving.proofs.chat import (
     somebody,
     stay_outside,
 )
-from proving.proofs.layers import Maker, local
+from proving.proofs.layers import Maker, environ_of, in_memory, local
 from proving.rows import CHAT, Row, Stage, as_environ
 from proving.servers import HOST, SERVERS, Server
 
@@ -23,10 +23,12 @@ GROUP = "Our application under other servers"
 MOST_SOCKETS = 60  #: that are opened until two processes have one
 
 
-def command(server: Server, *, several: bool = False) -> str:
+def command(
+    server: Server, *, several: bool = False, application: str = "config.asgi:application"
+) -> str:
     """The command with only the port left open."""
     words = f"{server.command} {server.workers if several else ''}".strip()
-    return words.format(application="config.asgi:application", host=HOST, port="{port}")
+    return words.format(application=application, host=HOST, port="{port}")
 
 
 def prove_one(server: Server, stage: Stage) -> str:
@@ -82,6 +84,23 @@ def prove_several(server: Server, make: Maker, stage: Stage) -> str:
     return f"{told}; `disconnect()` runs in both on SIGTERM"
 
 
+def prove_alone(server: Server, stage: Stage) -> str:
+    """Applications without a ``ProtocolTypeRouter`` around them, one process for each."""
+    with in_memory(stage) as layer:
+        environ = environ_of(layer, "fairway")
+    for name in ("consumer", "middleware", "routes"):
+        words = command(server, application=f"talk.alone:{name}")
+        with stage.server(words, environ) as (_, port), Visitor(port).socket("/") as socket:
+            socket.send(hail=name)
+            socket.expect({"heard": {"hail": name}})
+    with stage.server(command(server, application="talk.alone:pages"), environ) as (_, port):
+        check(Visitor(port).get("/nowhere/").status, 404, "the status of a page that is not there")
+    return (
+        "a bare `as_asgi()`, a `BaseMiddleware` without a call of its own, a `URLRouter` and"
+        " `get_asgi_application()`, each as the outermost application"
+    )
+
+
 def _wait_for(environ: dict[str, str], number: int) -> None:
     """A supervisor may be gone a moment before its last worker."""
     deadline = time.monotonic() + 15
@@ -99,6 +118,16 @@ ROWS = [
             environment="servers",
             prove=partial(prove_one, server),
             limits=server.limits,
+        )
+        for server in SERVERS
+    ),
+    *(
+        Row(
+            group=GROUP,
+            name=f"{server.name}, single applications",
+            packages=server.packages,
+            environment="servers",
+            prove=partial(prove_alone, server),
         )
         for server in SERVERS
     ),
