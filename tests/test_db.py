@@ -151,6 +151,18 @@ class TestDatabaseSyncToAsync:
         assert len(closed) == 2
 
 
+@pytest.mark.usefixtures("closed")
+async def test_what_no_future_takes() -> None:
+    """A ``next()`` too many is an error that arrives, where asgiref alone would wait for ever."""
+
+    def fails() -> None:
+        next(iter(()))
+
+    with pytest.raises(RuntimeError, match=r"^sync code raised StopIteration$") as caught:
+        await asyncio.wait_for(database_sync_to_async(fails)(), 60)
+    assert type(caught.value.__cause__) is StopIteration
+
+
 @pytest.mark.row("1.8 aclose_old_connections")
 class TestAcloseOldConnections:
     """``aclose_old_connections``."""

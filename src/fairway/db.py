@@ -130,6 +130,9 @@ class DatabaseSyncToAsync(SyncToAsync[_P, _R]):
         close_old_connections()
         try:
             return super().thread_handler(loop, *args, **kwargs)  # type: ignore[no-untyped-call]  # asgiref
+        except StopIteration as error:
+            # No future takes it: whoever awaits this would wait for ever. PEP 479 says what else.
+            raise RuntimeError("sync code raised StopIteration") from error
         finally:
             close_old_connections()
 

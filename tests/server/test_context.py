@@ -211,6 +211,22 @@ class TestLog:
         message = "ERROR Exception inside application for GET /: ZeroDivisionError('oh')"
         assert logs.take_exceptions() == [(message, ZeroDivisionError)]
 
+    def test_exception_that_cannot_be_shown(self, context: Context, logs: Logs) -> None:
+        """Also one whose text is an error of its own, as where it names a user of the database."""
+
+        class Unshowable(Exception):
+            def __repr__(self) -> str:
+                raise LookupError("no database here")
+
+            __str__ = __repr__
+
+        context.log_exception("GET /", Unshowable())
+        [(message, kind)] = logs.take_exceptions()
+        assert message.startswith(
+            "ERROR Exception inside application for GET /: <Unshowable instance at 0x"
+        )
+        assert kind is Unshowable
+
 
 async def test_soon(context: Context) -> None:
     """What is wanted soon happens in the next turn, in order; what it wants itself later."""

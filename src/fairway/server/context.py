@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import logging
 import random
+import reprlib
 import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -48,6 +49,8 @@ LAST_LINGER: Final = 1.0
 #: Threads that open, read and send files at once; they begin when they are needed.
 FILE_THREADS: Final = 8
 _GOLDEN_SECTION: Final = 0.618033988749895
+_shown: Final = reprlib.Repr()
+_shown.maxother = 10_000  # characters of an exception in one line
 
 
 def end_writing(transport: asyncio.Transport) -> None:
@@ -280,7 +283,9 @@ class Context:
 
     def log_exception(self, label: str, error: BaseException) -> None:
         """Log what an application raised while it served ``label``, such as ``"GET /"``."""
-        logger.error("Exception inside application for %s: %r", label, error, exc_info=error)
+        # Its own repr() may fail, as that of a lazy user who is not loaded: the line would be lost.
+        shown = _shown.repr(error)
+        logger.error("Exception inside application for %s: %s", label, shown, exc_info=error)
 
     def spawn(
         self,
