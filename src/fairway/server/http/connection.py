@@ -263,10 +263,16 @@ class Connection(Intake):
         self._backlog.clear()
         self._forget_upload()
         self._resume()
-        if linger and not self.transport.is_closing() and self.transport.can_write_eof():
-            end_writing(self.transport)
-        else:
-            self.transport.close()
+        transport = self.transport
+        if linger and not transport.is_closing():
+            if transport.can_write_eof():
+                end_writing(transport)
+                self._watch_end()
+                return
+            if isinstance(self.context.loop, asyncio.BaseEventLoop):
+                self._await_silence()
+                return
+        transport.close()
         self._watch_end()
 
     def shut_down(self) -> None:
