@@ -65,8 +65,8 @@ class NetworkBus(Bus):
     ) -> bool:
         return self.network.queue(queue).put_message(payload, delay)
 
-    async def pop(self, queue: str) -> bytes:
-        return await self.network.queue(queue).get()
+    async def pop(self, queue: str, limit: int = 1) -> list[bytes]:
+        return await self.network.queue(queue).get_many(limit)
 
     async def waiting(self, queue: str) -> int:
         return self.network.queue(queue).waiting[1]

@@ -43,9 +43,9 @@ class RecordingBus(Bus):
         self.calls.append(("push", queue, str(capacity), str(expiry)))
         return self.queue.put_message(payload)
 
-    async def pop(self, queue: str) -> bytes:
+    async def pop(self, queue: str, limit: int = 1) -> list[bytes]:
         self.calls.append(("pop", queue))
-        return await self.queue.get()
+        return await self.queue.get_many(limit)
 
     async def flush(self) -> None:
         self.calls.append(("flush",))

@@ -130,14 +130,17 @@ class LayerMachine(RuleBasedStateMachine):
             assert not must_refuse, "it was full"
             self.model.put(name, self.number, delay=delay if owner is None else 0.0)
 
-    @rule(process=processes, channel=channels)
-    def receive(self, process: int, channel: int) -> None:
-        """Who reads gets what is next."""
+    @rule(process=processes, channel=channels, limit=st.integers(1, 3))
+    def receive(self, process: int, channel: int, limit: int) -> None:
+        """Who reads gets what is next, and what is behind it if that is wanted."""
         name = self.channel(channel)
         owner = self.owner(name)
         _, layer = self.layer(process if owner is None else owner)
         if self.model.queue(name).next(self.model.now)[1]:
-            self.took(name, self.run(layer.receive(name)))
+            found = self.run(layer.receive_many(name, limit))
+            assert 1 <= len(found) <= limit
+            for received in found:
+                self.took(name, received)
 
     def took(self, name: str, received: Event) -> Message:
         """What was received was next; returns it."""

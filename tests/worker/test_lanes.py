@@ -49,7 +49,7 @@ def delivery(number: int) -> Delivery:
 async def take_on(lane: Lane, delivery: Delivery) -> None:
     task: asyncio.Task[None] | None = asyncio.current_task()
     assert task is not None
-    await lane.take_on(delivery, task)
+    await lane.take_on([delivery], task)
 
 
 def has_room(lane: Lane) -> bool:

@@ -21,6 +21,18 @@ from fairway.worker.instances import ApplicationDetails
 from tests.worker.tools import Layer, Recorder, job, stopping, until, working
 
 
+class ByTheHandful(InMemoryChannelLayer):
+    """Remembers how many messages it was asked for, each time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.limits: list[int] = []
+
+    async def receive_many(self, channel: str, limit: int) -> list[Event]:
+        self.limits.append(limit)
+        return await super().receive_many(channel, limit)
+
+
 @pytest.fixture(autouse=True)
 def _see_all(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="django.channels.worker")
@@ -75,6 +87,34 @@ class TestMessages:
             assert layer.channels["jobs"].qsize() == 1
             go_on.set()
             await done.wait()
+
+    async def test_prefetched_jobs_are_taken_in_one_step(self) -> None:
+        """As many at once as there is room for, in order; never more than may be taken."""
+        layer, application = ByTheHandful(), Recorder()
+        for number in range(5):
+            await layer.send("jobs", job(number))
+        async with working(application, layer, prefetch=2):
+            assert await application.numbers(5) == [[0, 1, 2, 3, 4]]
+        assert layer.limits[0] == 3
+        assert max(layer.limits) == 3
+
+    async def test_without_prefetching_one_is_taken(self) -> None:
+        """What nobody works on stays in the layer, for other workers."""
+        layer, application = ByTheHandful(), Recorder()
+        for number in range(3):
+            await layer.send("jobs", job(number))
+        async with working(application, layer):
+            await application.numbers(3)
+        assert set(layer.limits) == {1}
+
+    async def test_several_slots_take_several_jobs(self) -> None:
+        """Free slots are filled in one step."""
+        layer, application = ByTheHandful(), Recorder()
+        for number in range(3):
+            await layer.send("jobs", job(number))
+        async with working(application, layer, concurrency=3):
+            assert sorted(await application.numbers(3)) == [[0], [1], [2]]
+        assert layer.limits[0] == 3
 
     async def test_channels_do_not_wait_for_each_other(self) -> None:
         """A slow job holds up its own channel only."""

@@ -171,11 +171,20 @@ class ChannelQueue:
 
         Only a reader that goes on running takes a message: cancelling this call loses nothing.
         """
+        (payload,) = await self.get_many(1)
+        return payload
+
+    async def get_many(self, limit: int) -> list[bytes]:
+        """Take the next message and those behind it, at most ``limit``; waits for the first."""
         while True:
             with self._lock:
                 entry = self._take()
-            if entry is not None:
-                return entry.payload
+                if entry is not None:
+                    behind = min(limit - 1, len(self._items))
+                    return [
+                        entry.payload,
+                        *(self._items.popleft().payload for _ in range(behind)),
+                    ]
             await self._wait()
 
     async def lease(self, seconds: float) -> Lease:

@@ -215,15 +215,38 @@ class ChannelLayer(BaseChannelLayer):
                 process.
             TypeError: The channel's name is not valid.
         """
+        (message,) = await self.receive_many(channel, 1)
+        return message
+
+    async def receive_many(self, channel: str, limit: int) -> list[Event]:
+        """Take the next message of a channel and those behind it, in order, in one step.
+
+        Waits for the first, and for no other. Cancelling loses nothing; what was returned is lost
+        if this process dies, as with :meth:`receive`.
+
+        Args:
+            channel: Its name.
+            limit: How many at most; there may be more in the channel.
+
+        Raises:
+            RuntimeError: As for :meth:`receive`.
+            TypeError: The channel's name is not valid.
+            ValueError: The limit is less than 1.
+        """
         self._require_readable(channel)
+        if limit < 1:
+            raise ValueError(f"limit is how many messages to take at most, not {limit}.")
         if "!" in channel:
-            return decode(await self._queues.get(channel))
+            return [decode(payload) for payload in await self._queues.get(channel, limit)]
         while True:
-            payload = await self._bus.pop(channel)
-            try:
-                return decode(payload)
-            except ValueError as error:
-                self._unreadable.drop(f"in channel {channel}", error)
+            messages = []
+            for payload in await self._bus.pop(channel, limit):
+                try:
+                    messages.append(decode(payload))
+                except ValueError as error:
+                    self._unreadable.drop(f"in channel {channel}", error)
+            if messages:
+                return messages
 
     async def receive_job(self, channel: str, *, lease: float) -> Job:
         """Take the next message of a named channel, so that it is not lost if this process dies.

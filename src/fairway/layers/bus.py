@@ -130,10 +130,17 @@ class Bus(abc.ABC):
         """
 
     @abc.abstractmethod
-    async def pop(self, queue: str) -> bytes:
-        """Take the next payload from a queue, waiting for one if need be.
+    async def pop(self, queue: str, limit: int = 1) -> list[bytes]:
+        """Take the next payloads from a queue, in order, waiting for the first if need be.
 
         Cancelling this loses nothing. While the transport is down it waits too.
+
+        Args:
+            queue: Its name.
+            limit: How many at most; those that are there already, so mostly fewer.
+
+        Returns:
+            At least one.
         """
 
     async def waiting(self, queue: str) -> int:

@@ -50,9 +50,9 @@ class MemoryBus(Bus):
         """Add to a queue; False when it is full."""
         return self.queues.put(queue, payload, delay)
 
-    async def pop(self, queue: str) -> bytes:
-        """Take the next payload from a queue, waiting for one if need be."""
-        return await self.queues.get(queue)
+    async def pop(self, queue: str, limit: int = 1) -> list[bytes]:
+        """Take the next payloads from a queue, waiting for the first if need be."""
+        return await self.queues.get(queue, limit)
 
     async def waiting(self, queue: str) -> int:
         """How many payloads wait in a queue."""

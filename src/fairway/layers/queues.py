@@ -68,10 +68,10 @@ class Queues:
         with self._hub.lock:  # nobody drops the queue as idle in between
             return self.queue(channel).put_message(payload, delay)
 
-    async def get(self, channel: str) -> bytes:
-        """Take the next message, waiting for one if need be."""
+    async def get(self, channel: str, limit: int = 1) -> list[bytes]:
+        """Take the next messages, at most ``limit``, waiting for the first if need be."""
         with self._reading(channel) as queue:
-            return await queue.get()
+            return await queue.get_many(limit)
 
     async def lease(self, channel: str, seconds: float) -> Lease:
         """Take the next message for ``seconds``."""

@@ -17,7 +17,7 @@ TIMEOUT: Final = 30.0
 
 
 class SyncVerbs:
-    """``send``, ``receive``, ``new_channel``, ``group_add``, ``group_discard``, ``group_send``.
+    """What a :class:`~fairway.layers.base.ChannelLayer` does, under the same names.
 
     They block for the answer. No event loop is made for a call and none is left behind: they run on
     the one thread on which this process talks to others, also after a fork.
@@ -44,6 +44,19 @@ class SyncVerbs:
             TimeoutError: None came.
         """
         return self._run("receive", self._layer.receive(channel), timeout)
+
+    def receive_many(self, channel: str, limit: int, timeout: float | None = None) -> list[Event]:
+        """Take the next messages of a channel; see :meth:`ChannelLayer.receive_many`.
+
+        Args:
+            channel: Its name.
+            limit: How many at most.
+            timeout: Seconds to wait for the first; None waits for ever.
+
+        Raises:
+            TimeoutError: None came.
+        """
+        return self._run("receive_many", self._layer.receive_many(channel, limit), timeout)
 
     def new_channel(self, prefix: str = "specific") -> str:
         """A new channel name that this process alone can receive from."""

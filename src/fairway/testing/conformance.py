@@ -221,6 +221,37 @@ class ChannelLayerConformance:
                 continue
             assert await within(layer.receive("channel")) == message(number)
 
+    async def test_many_at_once(self, layer: BaseChannelLayer) -> None:
+        """Whoever wants several gets what is there, in order, and waits for the first only."""
+        ours = _ours(layer)
+        for number in range(3):
+            await ours.send("channel", message(number))
+        assert await within(ours.receive_many("channel", 2)) == [message(0), message(1)]
+        assert await within(ours.receive_many("channel", 2)) == [message(2)]
+        waiting = asyncio.ensure_future(ours.receive_many("channel", 2))
+        await asyncio.sleep(0)
+        await ours.send("channel", message(3))
+        assert await within(waiting) == [message(3)]
+        with pytest.raises(ValueError, match=r"^limit is how many messages to take at most, not 0"):
+            await ours.receive_many("channel", 0)
+
+    async def test_cancelled_reader_of_many(self, layer: BaseChannelLayer) -> None:
+        """Whenever such a reader is cancelled, its messages stay in their order."""
+        ours = _ours(layer)
+        for turns in range(8):
+            for number in range(3):
+                await ours.send("channel", message(number))
+            reader = asyncio.ensure_future(ours.receive_many("channel", 3))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            reader.cancel()
+            found: list[Event] = []
+            with contextlib.suppress(asyncio.CancelledError):
+                found += await reader
+            while len(found) < 3:
+                found += await within(ours.receive_many("channel", 3))
+            assert found == [message(number) for number in range(3)]
+
     async def test_channels_are_apart(self, layer: BaseChannelLayer) -> None:
         """A message is its channel's alone."""
         await layer.send("one", message(1))
@@ -496,6 +527,12 @@ class ProcessesConformance(ChannelLayerConformance):
 
 def _receive(layer: BaseChannelLayer, channel: str) -> Callable[[], Awaitable[Event]]:
     return lambda: within(layer.receive(channel))
+
+
+def _ours(layer: BaseChannelLayer) -> ChannelLayer:
+    if not isinstance(layer, ChannelLayer):
+        pytest.skip(f"{type(layer).__name__} has the verbs of Channels only.")
+    return layer
 
 
 def _able(layer: BaseChannelLayer, ability: str) -> ChannelLayer:

@@ -56,24 +56,27 @@ class Lane:
         """How many jobs run."""
         return len(self.tasks)
 
-    async def room(self) -> None:
-        """Wait until another job may be taken from the layer."""
+    async def room(self) -> int:
+        """Wait until another job may be taken from the layer; says how many may be."""
         await self._room.wait()
+        return self.size + self._prefetch - self.running - len(self._waiting)
 
     def put(self, delivery: Delivery) -> None:
         """A job was taken: begin it as soon as there is a slot."""
         self._waiting.append(delivery)
         self._pump()
 
-    async def take_on(self, delivery: Delivery, task: "asyncio.Task[None]") -> None:
-        """The same for a job that ``task`` took, which calls this.
+    async def take_on(self, deliveries: list[Delivery], task: "asyncio.Task[None]") -> None:
+        """The same for jobs that ``task`` took, which calls this.
 
         It works on the job itself where nothing may be taken meanwhile: a task less for each job,
         and fewer turns of the event loop.
         """
         if self.size + self._prefetch > 1 or self.running or self.stopped:
-            self.put(delivery)
+            for delivery in deliveries:
+                self.put(delivery)
             return
+        (delivery,) = deliveries
         self.tasks.add(task)
         self._room.clear()
         try:

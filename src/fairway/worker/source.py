@@ -155,8 +155,15 @@ class Link:
         self.lease = lease
         self.can_delay = can_delay(layer)
 
-    async def take(self, channel: str, *, on_lease: bool) -> Delivery:
-        """Wait for the next message of a channel, however often the layer fails."""
+    async def take(self, channel: str, *, on_lease: bool, limit: int = 1) -> list[Delivery]:
+        """Wait for the next message of a channel, however often the layer fails.
+
+        Args:
+            channel: Its name.
+            on_lease: Whether it has to be acknowledged.
+            limit: How many may be taken at once: one from a layer that is not ours. Those on lease
+                are taken one by one.
+        """
         if on_lease:
             lease = await self.insist(channel, lambda: self._receive_job(channel))
             delivery = as_delivery(channel, lease.message)
@@ -164,9 +171,14 @@ class Link:
             delivery.attempt += lease.attempt - 1
             delivery.lease = lease
             delivery.keep(lease, self.lease)
-            return delivery
-        message: Event = await self.insist(channel, lambda: self.layer.receive(channel))
-        return as_delivery(channel, message)
+            return [delivery]
+        if limit > 1:
+            messages: list[Event] = await self.insist(
+                channel, lambda: self.layer.receive_many(channel, limit)
+            )
+        else:
+            messages = [await self.insist(channel, lambda: self.layer.receive(channel))]
+        return [as_delivery(channel, message) for message in messages]
 
     async def send(self, channel: str, message: Event, delay: float = 0.0) -> None:
         """Send a message once; the delay must be one that the layer can keep."""

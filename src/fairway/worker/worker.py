@@ -47,7 +47,9 @@ class Worker:
         max_applications: How many instances are kept. Beyond it the one that has been idle longest
             ends when another one is needed; a working instance never does.
         concurrency: Jobs of one channel at once: for all channels, or by channel (1 for others).
-        prefetch: Jobs of one channel that are taken from the layer beyond those, a count.
+        prefetch: Jobs of one channel that are taken from the layer beyond those, a count. With one
+            or more, and with a higher concurrency, as many are taken in one step as there is room
+            for.
         graceful_timeout: Seconds that running jobs have for finishing once the worker stops.
         lease: Seconds after which jobs with acknowledgement come back if the worker was killed.
 
@@ -173,8 +175,8 @@ class Worker:
         lane, task = self._lane(channel), asyncio.current_task()
         assert task is not None
         while not lane.stopped:
-            await lane.room()
-            await lane.take_on(await self._take(lane), task)
+            room = await lane.room()
+            await lane.take_on(await self._take(lane, room), task)
 
     def get_or_create_application_instance(self, scope_id: str, scope: Scope) -> "Inbox":
         """A queue with ``put_nowait()``, whose messages reach an application with this scope.
@@ -220,17 +222,18 @@ class Worker:
 
     # ------------------------------------------------------------------ a job
 
-    async def _take(self, lane: Lane) -> Delivery:
+    async def _take(self, lane: Lane, limit: int) -> list[Delivery]:
         on_lease = self._policies[lane.channel].acknowledge
         if isinstance(self._link.layer, ChannelLayer):  # which loses nothing when it is cancelled
-            delivery = await self._link.take(lane.channel, on_lease=on_lease)
+            taken = await self._link.take(lane.channel, on_lease=on_lease, limit=limit)
         else:
-            delivery = await self._take_carefully(lane, on_lease)
-        self._outcomes.counts[lane.channel]["taken"] += 1
-        logger.debug("Job of type %r from channel %r was taken.", delivery.kind, lane.channel)
-        return delivery
+            taken = await self._take_carefully(lane, on_lease)
+        self._outcomes.counts[lane.channel]["taken"] += len(taken)
+        for delivery in taken:
+            logger.debug("Job of type %r from channel %r was taken.", delivery.kind, lane.channel)
+        return taken
 
-    async def _take_carefully(self, lane: Lane, on_lease: bool) -> Delivery:
+    async def _take_carefully(self, lane: Lane, on_lease: bool) -> list[Delivery]:
         """Take from a layer that may lose what it has just received when it is cancelled."""
         taking = asyncio.create_task(self._link.take(lane.channel, on_lease=on_lease))
         try:
@@ -240,8 +243,9 @@ class Worker:
             await asyncio.wait({taking})
             if not taking.cancelled() and taking.exception() is None:
                 # It came in the last moment; the lane has been stopped, and gives it back.
-                self._outcomes.counts[lane.channel]["taken"] += 1
-                lane.put(taking.result())
+                for delivery in taking.result():
+                    self._outcomes.counts[lane.channel]["taken"] += 1
+                    lane.put(delivery)
             raise
 
     # ------------------------------------------------------------------ starting and stopping

@@ -47,13 +47,13 @@ async def test_cancelled_at_any_moment(bus: LocalBus) -> None:
             found = await reader
         except asyncio.CancelledError:
             found = await asyncio.wait_for(bus.pop("jobs"), 60)
-        assert found == b"%d" % number
+        assert found == [b"%d" % number]
 
 
 async def test_delayed(bus: LocalBus) -> None:
     """A reader that waits is woken when a message is due."""
     await bus.push("jobs", b"later", capacity=100, expiry=60, delay=0.05)
-    assert await asyncio.wait_for(bus.pop("jobs"), 60) == b"later"
+    assert await asyncio.wait_for(bus.pop("jobs"), 60) == [b"later"]
 
 
 async def test_given_back(bus: LocalBus) -> None:
@@ -63,7 +63,7 @@ async def test_given_back(bus: LocalBus) -> None:
     reader = asyncio.ensure_future(bus.pop("jobs"))
     await asyncio.sleep(0)
     assert await bus.give_back("jobs", lease.ticket)
-    assert await asyncio.wait_for(reader, 60) == b"1"
+    assert await asyncio.wait_for(reader, 60) == [b"1"]
     assert not await bus.acknowledge("jobs", lease.ticket)
     assert not await bus.extend("jobs", lease.ticket, 1)
 
@@ -105,7 +105,7 @@ async def test_reader_of_a_file_that_cannot_be_used(
         await asyncio.sleep(0.001)
     file.chmod(0o600)
     await push(bus, b"1")
-    assert await asyncio.wait_for(reader, 60) == b"1"
+    assert await asyncio.wait_for(reader, 60) == [b"1"]
     assert len(caplog.records) == 1
 
 
@@ -123,7 +123,7 @@ async def test_fork(bus: LocalBus) -> None:
     assert bus._store._database is None is not before
     status = await asyncio.to_thread(os.waitpid, child, 0)
     assert os.waitstatus_to_exitcode(status[1]) == 0
-    assert [await bus.pop("jobs") for _ in range(2)] == [b"1", b"2"]
+    assert [await bus.pop("jobs") for _ in range(2)] == [[b"1"], [b"2"]]
 
 
 async def _push_from_the_child(bus: LocalBus) -> None:
@@ -140,4 +140,4 @@ async def test_closed_while_somebody_waits(bus: LocalBus) -> None:
     with pytest.raises(ChannelLayerUnavailable, match=r"^The channel layer was closed\.$"):
         await asyncio.wait_for(reader, 60)
     await push(bus, b"1")
-    assert await bus.pop("jobs") == b"1"
+    assert await bus.pop("jobs") == [b"1"]

@@ -34,8 +34,7 @@ def push(clerk: Clerk, payload: bytes) -> Callable[[], bool]:
 
 def everything(clerk: Clerk) -> list[bytes]:
     """What is in that queue, taken out."""
-    rows = iter(lambda: clerk.store.pop("jobs"), None)
-    return [row.payload for row in rows]
+    return [row.payload for row in clerk.store.pop("jobs", 1000)]
 
 
 @contextmanager

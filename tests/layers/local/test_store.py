@@ -26,8 +26,8 @@ def push(store: Store, *payloads: bytes, delay: float = 0.0) -> None:
 
 def popped(store: Store) -> list[bytes]:
     found = []
-    while (row := store.pop("jobs")) is not None:
-        found.append(row.payload)
+    while rows := store.pop("jobs"):
+        found += [row.payload for row in rows]
     return found
 
 
@@ -177,10 +177,19 @@ class TestLeases:
 def test_put_back(store: Store) -> None:
     """A message that its reader never saw is where it was."""
     push(store, b"1", b"2")
-    row = store.pop("jobs")
-    assert row is not None
-    store.put_back("jobs", row)
+    rows = store.pop("jobs", 2)
+    store.put_back("jobs", rows)
     assert popped(store) == [b"1", b"2"]
+
+
+def test_many_at_once(store: Store, clock: Clock) -> None:
+    """Up to the limit, in order, without what has expired."""
+    store.push("jobs", b"old", 100, 1)
+    push(store, b"1", b"2", b"3")
+    clock.now += 2
+    assert [row.payload for row in store.pop("jobs", 2)] == [b"1", b"2"]
+    assert [row.payload for row in store.pop("jobs", 2)] == [b"3"]
+    assert (store.pop("jobs", 2), store.expired) == ([], 1)
 
 
 def test_two_processes(store: Store) -> None:

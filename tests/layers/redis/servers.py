@@ -164,7 +164,7 @@ class RedisServer:
         Raises:
             hiredis.ReplyError: The reply is an error.
         """
-        reader = hiredis.Reader(encoding="utf-8", errors="replace")
+        reader = hiredis.Reader(encoding="utf-8", errors="surrogateescape")
         reply: Any = None
         with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as sock:
             commands = [words] if self.password is None else [("AUTH", self.password), words]

@@ -5,7 +5,7 @@ import pytest
 from fairway.layers.redis.calls import Call, CallCommand
 from fairway.layers.redis.command import ignore
 from fairway.layers.redis.connection import Word, pack
-from fairway.layers.redis.scripts import PUSH, TAKE
+from fairway.layers.redis.scripts import PUSH
 
 WORDS: tuple[Word, ...] = ("a key", "ключ", b"\r\n", 60_000, 0, "")
 
@@ -14,17 +14,8 @@ WORDS: tuple[Word, ...] = ("a key", "ключ", b"\r\n", 60_000, 0, "")
 @pytest.mark.parametrize("payload", [b"", b"\r\n$1\r\n", b"x" * 100_000])
 def test_packed(number: int, payload: bytes) -> None:
     """What is sent does not tell that most of it was ready."""
-    sent = CallCommand("jobs", Call(PUSH, WORDS, has_payload=True), payload, ignore)
+    sent = CallCommand("jobs", Call(PUSH, WORDS), payload, ignore)
     sent.number = number
     assert sent.packed() == pack(("EVALSHA", PUSH.sha, PUSH.keys, *WORDS, number, payload))
     sent.by_source = True
     assert sent.packed() == pack(("EVAL", PUSH.source, PUSH.keys, *WORDS, number, payload))
-
-
-def test_without_payload() -> None:
-    """A call may end with its number."""
-    sent = CallCommand("jobs", Call(TAKE, WORDS, has_payload=False), None, ignore)
-    sent.number = 7
-    assert sent.packed() == pack(("EVALSHA", TAKE.sha, TAKE.keys, *WORDS, 7))
-    sent.by_source = True
-    assert sent.packed() == pack(("EVAL", TAKE.source, TAKE.keys, *WORDS, 7))

@@ -95,14 +95,17 @@ async def test_a_process_that_died(make_layer: MakeLayer, shared: RedisServer, p
 
 @pytest.mark.pain(4, 23)
 @pytest.mark.row("3.1 receive")
-async def test_cancelled_at_any_moment(make_layer: MakeLayer, shared: RedisServer) -> None:
+@pytest.mark.parametrize("limit", [1, 3])
+async def test_cancelled_at_any_moment(
+    make_layer: MakeLayer, shared: RedisServer, limit: int
+) -> None:
     """Cancelling a reader loses nothing, whenever it happens, and changes no order."""
     layer, other = make_layer(shared), make_layer(shared, capacity=1000)
     count = 200
     found: list[int] = []
 
     async def read() -> None:
-        found.append((await layer.receive("jobs"))["number"])
+        found.extend(each["number"] for each in await layer.receive_many("jobs", limit))
 
     async def send() -> None:
         for number in range(count):
@@ -122,6 +125,25 @@ async def test_cancelled_at_any_moment(make_layer: MakeLayer, shared: RedisServe
         turns += 1
     await within(sending)
     assert sorted(found) == list(range(count))
+
+
+async def test_several_for_one_who_left(make_layer: MakeLayer, shared: RedisServer) -> None:
+    """What somebody wanted who has left does not go to one who wants fewer: it goes back."""
+    layer, other = make_layer(shared), make_layer(shared)
+    many = asyncio.ensure_future(layer.receive_many("jobs", 3))
+    one = asyncio.ensure_future(layer.receive("jobs"))
+    await asyncio.sleep(0)
+    sending = [asyncio.ensure_future(other.send("jobs", message(number))) for number in range(3)]
+    many.cancel()
+    await asyncio.gather(many, return_exceptions=True)
+    await within(asyncio.gather(*sending))
+    found = [] if many.cancelled() else many.result()
+    if len(found) < 3:
+        found.append(await within(one))
+    while len(found) < 3:
+        found += await within(layer.receive_many("jobs", 3))
+    one.cancel()
+    assert found == [message(number) for number in range(3)]
 
 
 async def test_cancelled_lease(make_layer: MakeLayer, shared: RedisServer) -> None:

@@ -8,7 +8,7 @@ import hiredis
 import pytest
 
 from fairway.layers.redis.keys import Keys
-from fairway.layers.redis.scripts import PUSH, RELEASE, SCRIPTS, TAKE, UNTAKE, Script
+from fairway.layers.redis.scripts import ENTRY, PUSH, RELEASE, SCRIPTS, TAKE, UNTAKE, Script
 from tests.layers.redis.servers import RedisServer
 
 WAKE = ("PUBLISH", "wake:{jobs}:")
@@ -31,8 +31,21 @@ class Client:
         return self.run(PUSH, *keys, *rest)
 
     def take(self, number: int, lease: int = 0) -> Any:
+        """Payload, attempt and how many had expired; or None, when to ask again, and the last."""
+        expired, *found = self._take(number, lease, 1)
+        if isinstance(found[0], int):
+            return [None, found[0], expired]
+        return [*_open(found[0]), expired]
+
+    def take_many(self, number: int, limit: int) -> list[str]:
+        """The payloads."""
+        expired, *found = self._take(number, 0, limit)
+        assert not expired
+        return [_open(entry)[0] for entry in found]
+
+    def _take(self, number: int, lease: int, limit: int) -> Any:
         keys = (*self.keys.queue("jobs"), self.keys.taken("jobs"))
-        return self.run(TAKE, *keys, self.process, lease, 60_000, 15, number)
+        return self.run(TAKE, *keys, self.process, lease, 60_000, 15, number, limit)
 
     def put_back(self, number: int, payload: str) -> Any:
         keys = (*self.keys.queue("jobs"), self.keys.changed("jobs"))
@@ -44,6 +57,11 @@ class Client:
 
     def waiting(self) -> Any:
         return self.server.ask("ZRANGE", self.keys.queue("jobs")[4], 0, -1)
+
+
+def _open(entry: str) -> tuple[str, int]:
+    data = entry.encode(errors="surrogateescape")
+    return data[ENTRY.size :].decode(), ENTRY.unpack_from(data)[1]
 
 
 @pytest.fixture
@@ -79,6 +97,15 @@ def test_taken_twice(one: Client) -> None:
     one.push(2, "b")
     assert one.take(3) == one.take(3) == ["a", 1, 0]
     assert one.take(4) == ["b", 1, 0]
+
+
+def test_many_taken_twice(one: Client) -> None:
+    """Several that were taken in one step are given again in one step, whatever is in them."""
+    payloads = ["a", "", "\0" * 300, "ключ", "e"]
+    for number, payload in enumerate(payloads, 1):
+        one.push(number, payload)
+    assert one.take_many(10, 4) == one.take_many(10, 4) == payloads[:4]
+    assert one.take_many(11, 4) == payloads[4:]
 
 
 def test_taken_late(one: Client) -> None:

@@ -248,12 +248,14 @@ class LocalBus(Bus):
             await self._wake_everywhere(queue)
         return taken
 
-    async def pop(self, queue: str) -> bytes:
-        """Take the next payload from a queue, waiting for one if need be."""
-        row = await self._take(
-            queue, lambda: self._store.pop(queue), lambda row: self._store.put_back(queue, row)
+    async def pop(self, queue: str, limit: int = 1) -> list[bytes]:
+        """Take the next payloads from a queue, waiting for the first if need be."""
+        rows = await self._take(
+            queue,
+            lambda: self._store.pop(queue, limit) or None,
+            lambda rows: self._store.put_back(queue, rows),
         )
-        return row.payload
+        return [row.payload for row in rows]
 
     async def waiting(self, queue: str) -> int:
         """How many payloads wait in a queue."""

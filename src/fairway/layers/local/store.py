@@ -215,21 +215,22 @@ class Store:
         ).fetchone()
         return first is not None and last - first + 1 >= capacity
 
-    def pop(self, queue: str) -> Row | None:
-        """Take the next message for good, if there is one."""
+    def pop(self, queue: str, limit: int = 1) -> list[Row]:
+        """Take the next messages for good, at most ``limit``, if there are any."""
+        rows: list[Row] = []
         with self._transaction() as database:
-            row = self._next(database, queue)
-            if row is not None:
+            while len(rows) < limit and (row := self._next(database, queue)) is not None:
                 database.execute("DELETE FROM message WHERE id = ?", (row.id,))
-        return row
+                rows.append(row)
+        return rows
 
-    def put_back(self, queue: str, row: Row) -> None:
-        """Undo :meth:`pop`: nobody has seen the message."""
+    def put_back(self, queue: str, rows: list[Row]) -> None:
+        """Undo :meth:`pop`: nobody has seen the messages."""
         with self._transaction() as database:
-            database.execute(
+            database.executemany(
                 "INSERT INTO message (id, queue, payload, due, expires, attempt) "
                 "VALUES (?, ?, ?, 0, ?, ?)",
-                (row.id, queue, row.payload, row.expires, row.attempt),
+                [(row.id, queue, row.payload, row.expires, row.attempt) for row in rows],
             )
 
     def lease(self, queue: str, seconds: float) -> Lease | None:

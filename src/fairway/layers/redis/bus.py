@@ -20,6 +20,8 @@ from fairway.layers.redis.scripts import ADOPT, PUBLISH, RELEASE
 from fairway.layers.redis.session import Options, Session, milliseconds
 from fairway.layers.redis.wire import Wire
 
+#: Entries that one reader is given at once at most; the server keeps the last ones that it gave.
+MOST: Final = 100
 #: Seconds between two lines about the same full queue.
 _BURST: Final = 60.0
 #: Seconds after an outage in which other processes may still be on their way back …
@@ -179,13 +181,14 @@ class RedisBus(Bus):
             capacity,
         )
 
-    async def pop(self, queue: str) -> bytes:
-        """Take the next payload from a queue, waiting for one if need be."""
+    async def pop(self, queue: str, limit: int = 1) -> list[bytes]:
+        """Take the next payloads from a queue, waiting for the first if need be."""
         while True:
-            taken = await self._take(queue, 0)
-            payload = self._wire.open(taken.data, queue)
-            if payload is not None:
-                return payload
+            found = await self._take(queue, 0, min(limit, MOST))
+            opened = [self._wire.open(taken.data, queue) for taken in found]
+            payloads = [payload for payload in opened if payload is not None]
+            if payloads:
+                return payloads
 
     async def waiting(self, queue: str) -> int:
         """How many payloads wait in a queue; those that have just expired may be among them."""
@@ -198,15 +201,15 @@ class RedisBus(Bus):
     async def lease(self, queue: str, seconds: float) -> Lease:
         """Take the next payload for ``seconds``; then it comes back, unless acknowledged."""
         while True:
-            taken = await self._take(queue, max(milliseconds(seconds), 1))
+            (taken,) = await self._take(queue, max(milliseconds(seconds), 1))
             payload = self._wire.open(taken.data, queue)
             if payload is not None:
                 return Lease(taken.ticket, payload, taken.attempt)
             await self.acknowledge(queue, taken.ticket)
 
-    async def _take(self, queue: str, lease: int) -> Taken:
+    async def _take(self, queue: str, lease: int, limit: int = 1) -> list[Taken]:
         session = self._open()
-        waiter = Waiter(lease)
+        waiter = Waiter(lease, limit)
         session.read(queue, waiter)
         try:
             return await waiter

@@ -15,7 +15,7 @@ from fairway.layers.redis.command import Command, ignore
 from fairway.layers.redis.connection import Reply, Word
 from fairway.layers.redis.keys import Keys
 from fairway.layers.redis.node import Router
-from fairway.layers.redis.scripts import PASS_ON, RELEASE, TAKE, UNTAKE
+from fairway.layers.redis.scripts import ENTRY, PASS_ON, RELEASE, TAKE, UNTAKE
 from fairway.layers.redis.subscriptions import Certain
 
 logger = logging.getLogger("fairway.layers.redis")
@@ -30,7 +30,7 @@ AFTER_ERROR: Final = 0.5
 
 
 class Taken(NamedTuple):
-    """What a reader got.
+    """An entry that a reader got.
 
     Attributes:
         ticket: That of its lease; empty if it has none.
@@ -43,18 +43,20 @@ class Taken(NamedTuple):
     attempt: int
 
 
-class Waiter(Handover[Taken]):
-    """Somebody who waits for an entry of a queue, on an event loop of its own.
+class Waiter(Handover[list[Taken]]):
+    """Somebody who waits for entries of a queue, on an event loop of its own.
 
     Args:
-        lease: Milliseconds for which the entry is wanted; 0 for good.
+        lease: Milliseconds for which one entry is wanted; 0 for good.
+        limit: How many entries are wanted at most.
     """
 
-    __slots__ = ("lease",)
+    __slots__ = ("lease", "limit")
 
-    def __init__(self, lease: int = 0) -> None:
+    def __init__(self, lease: int = 0, limit: int = 1) -> None:
         super().__init__()
         self.lease = lease
+        self.limit = limit
 
 
 class Reader:
@@ -163,7 +165,8 @@ class Reader:
         if self._take is None or waiter.lease != self._lease:
             self._take, self._lease = self._call(waiter.lease), waiter.lease
         self._called = False
-        self._asked = command = CallCommand(self.queue, self._take, None, self._answered)
+        limit = b"%d" % waiter.limit
+        self._asked = command = CallCommand(self.queue, self._take, limit, self._answered)
         return command
 
     def _call(self, lease: int) -> Call:
@@ -171,29 +174,29 @@ class Reader:
         # In line for longer than until it asks again: a dead process is not called for long.
         words = (keys.process, lease, self._expiry, int(ASK_AGAIN * 3))
         names = (*keys.queue(self.queue), keys.taken(self.queue))
-        return Call(TAKE, (*names, *words), has_payload=False)
+        return Call(TAKE, (*names, *words))
 
     def _answered(self, reply: Reply, error: Exception | None) -> None:
         command, lease = self._asked, self._lease
         assert command is not None
-        due, taken = ASK_AGAIN, None
+        due, taken = ASK_AGAIN, []
         if error is not None:
             due = AFTER_ERROR  # it has been logged where it came
         else:
-            data, number, expired = reply
+            expired, *found = reply
             if expired:
                 self._count_expired(expired)
-            if data is not None:
+            if isinstance(found[0], bytes):
                 self._expiring = False
                 ticket = f"{self._keys.process}:{command.number}" if lease else ""
-                taken = Taken(ticket, data, number)
-            elif number >= 0:
-                due = min(number / 1000 + 0.001, ASK_AGAIN)
+                taken = [_taken(ticket, entry) for entry in found]
+            elif found[0] >= 0:
+                due = min(found[0] / 1000 + 0.001, ASK_AGAIN)
         with self._lock:
-            waiter = None if taken is None else self._first_for(lease)
+            waiter = self._first_for(lease, len(taken)) if taken else None
             self._asked = None
-            self._in_line = error is None and taken is None
-            at_once = self._called or taken is not None
+            self._in_line = error is None and not taken
+            at_once = self._called or bool(taken)
             nobody = self._first() is None
             if nobody:
                 # What this process was called for meanwhile is for another one then.
@@ -205,23 +208,23 @@ class Reader:
         else:
             self._set_timer(due, sooner=True)
         # Last of all: the thread that wakes asks again at once, and would have to wait here.
-        if taken is not None:
+        if taken:
             self._hand_over(taken, lease, waiter)
 
-    def _hand_over(self, taken: Taken, lease: int, waiter: Waiter | None) -> None:
+    def _hand_over(self, taken: list[Taken], lease: int, waiter: Waiter | None) -> None:
         while waiter is not None:
             if waiter.give(taken):
                 self._used = time.monotonic()
                 return
             with self._lock:
-                waiter = self._first_for(lease)
+                waiter = self._first_for(lease, len(taken))
         # Nobody waits any more, or on other terms, and asks for itself.
         self.put_back(taken, lease)
 
-    def _first_for(self, lease: int) -> Waiter | None:
-        """Takes the first who waits, if it is on these terms; with the lock held."""
+    def _first_for(self, lease: int, count: int) -> Waiter | None:
+        """Takes the first who waits, if it wants that many on these terms; with the lock held."""
         waiter = self._first()
-        if waiter is not None and waiter.lease == lease:
+        if waiter is not None and waiter.lease == lease and waiter.limit >= count:
             return self._waiters.popleft()
         return None
 
@@ -257,8 +260,12 @@ class Reader:
 
     # ------------------------------------------------------------------ giving back
 
-    def put_back(self, taken: Taken, lease: int) -> None:
+    def put_back(self, taken: list[Taken], lease: int) -> None:
         """Put to the front what reached nobody, as if it had not been taken."""
+        for entry in reversed(taken):
+            self._put_back(entry, lease)
+
+    def _put_back(self, taken: Taken, lease: int) -> None:
         keys, queue = self._keys, self.queue
         wake = (self._router.publish_command, keys.wake(queue))
         if lease:
@@ -303,3 +310,8 @@ class Reader:
                 self.queue,
                 count,
             )
+
+
+def _taken(ticket: str, entry: bytes) -> Taken:
+    _, attempt = ENTRY.unpack_from(entry)
+    return Taken(ticket, entry[ENTRY.size :], attempt)

@@ -8,7 +8,7 @@ A queue is these keys, with its name as their hash tag:
 ``…:leased``     hash by ticket: what is leased
 ``…:waiting``    sorted set of the processes that wait, by the time since when
 ``…:from:P``     number of the last command with which process P changed it
-``…:taken:P``    number of the last command with which P took from it, and what it got
+``…:taken:P``    number of the last command with which P took from it, and the entries that it got
 
 The last two know themselves when they will be forgotten, so that most commands need not prolong
 them.
@@ -24,6 +24,7 @@ write is what a replica refuses.
 
 import dataclasses
 import hashlib
+import struct
 from typing import Final
 
 
@@ -47,6 +48,9 @@ class Script:
 
 #: The keys of a queue, in the order in which its scripts take them.
 QUEUE_KEYS: Final = ("", ":later", ":leases", ":leased", ":waiting")
+
+#: What is before the payload of an entry: expiry and attempt.
+ENTRY: Final = struct.Struct(">dH")
 
 #: Seconds that the number of a process's last command is kept: longer than one is sent again …
 _REMEMBER: Final = 120
@@ -181,24 +185,26 @@ return {{1, expired}}
     keys=6,
 )
 
-#: Take an entry, or get in line. Keys of the queue, and what was taken.
-#: Arguments: process, lease (ms; 0 to take it for good), expiry (ms), seconds in line; number. The
-#: ticket of a lease is the process, a colon and the number.
-#: Returns the payload and its attempt, or nothing and the milliseconds until the next entry is due
-#: (-1 for none); then how many entries had expired.
+#: Take entries, or get in line. Keys of the queue, and what was taken.
+#: Arguments: process, lease (ms; 0 to take them for good, otherwise the limit is 1), expiry (ms),
+#: seconds in line; number, limit. The ticket of a lease is the process, a colon and the number.
+#: Returns how many entries had expired; then those that were taken, or the milliseconds until the
+#: next one is due (-1 for none).
 TAKE: Final = Script(
     f"""{_BEGIN}
 local taken = KEYS[6]
-local lease, number = ARGV[2] + 0, tonumber(ARGV[5])
+local lease, number, limit = ARGV[2] + 0, tonumber(ARGV[5]), ARGV[6] + 0
 call('ZREM', waiting, ARGV[1])
-local last, known = call('GETRANGE', taken, '0', '18'), 0
+local last, known = call('GETRANGE', taken, '0', '15'), 0
 if #last > 0 then
-  local seen, attempt, got
-  seen, attempt, got, known = struct.unpack('>dHBd', last)
+  local seen
+  seen, known = struct.unpack('>dd', last)
   if seen == number then
-    if got == 1 then return {{call('GETRANGE', taken, '19', '-1'), attempt, 0}} end
+    local kept, at, entries = call('GETRANGE', taken, '16', '-1'), 1, {{0}}
+    while at <= #kept do entries[#entries + 1], at = struct.unpack('>Ic0', kept, at) end
+    if #entries > 1 then return entries end
   elseif seen > number then
-    return {{false, -1, 0}}
+    return {{0, -1}}
   end
 end
 {_NOW}
@@ -207,43 +213,44 @@ if more then
   local expiry = ARGV[3] + 0
   {_SETTLE}
 end
-local expired = 0
+local expired, entries, kept = 0, {{0}}, {{}}
 local entry = call('LPOP', ready)
-while entry and struct.unpack('>d', entry) <= now do
-  expired = expired + 1
+while entry do
+  if struct.unpack('>d', entry) > now then
+    entries[#entries + 1] = entry
+    kept[#kept + 1] = struct.pack('>Ic0', #entry, entry)
+    if #kept == limit then break end
+  else
+    expired = expired + 1
+  end
   entry = call('LPOP', ready)
 end
-local attempt, got, payload = 0, 0, ''
-if entry then
-  local _
-  _, attempt = struct.unpack('>dH', entry)
-  got, payload = 1, string.sub(entry, 11)
-end
+entries[1] = expired
 if known - now > {_REMEMBER * 1000} then
-  call('SET', taken, struct.pack('>dHBd', number, attempt, got, known) .. payload, 'KEEPTTL')
+  call('SET', taken, struct.pack('>dd', number, known) .. table.concat(kept), 'KEEPTTL')
 else
   known = now + {(_REMEMBER + _LONGER) * 1000}
-  call('SET', taken, struct.pack('>dHBd', number, attempt, got, known) .. payload,
+  call('SET', taken, struct.pack('>dd', number, known) .. table.concat(kept),
     'EX', '{_REMEMBER + _LONGER}')
 end
-if not entry then
+if not entries[2] then
   call('ZADD', waiting, now, ARGV[1])
   call('EXPIRE', waiting, ARGV[4])
   local next_due = -1
   if more then
     {_NEXT_DUE}
   end
-  return {{false, next_due, expired}}
+  return {{expired, next_due}}
 end
 if lease > 0 then
   {_KEEP}
   local ticket = ARGV[1] .. ':' .. ARGV[5]
-  call('HSET', leased, ticket, entry)
+  call('HSET', leased, ticket, entries[2])
   call('ZADD', leases, now + lease, ticket)
   keep(leased, lease + ARGV[3] + 1000)
   keep(leases, lease + ARGV[3] + 1000)
 end
-return {{payload, attempt, expired}}
+return entries
 """,
     keys=6,
 )
