@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from fairway.exceptions import ChannelLayerUnavailable
+from fairway.later import create_task_later
 from fairway.layers.local.directory import SOCKET_SUFFIX, Directory
 from fairway.layers.local.frames import Say, numbered
 from fairway.layers.local.link import Link, Publisher, Subscriber
@@ -127,7 +128,8 @@ class Mesh:
         if self.started:
             return
         if self._starting is None:
-            self._starting = asyncio.ensure_future(self._start())
+            # Later: _has_started() comes before whoever waits, even if it ends at once.
+            self._starting = create_task_later(asyncio.get_running_loop(), self._start())
             self._starting.add_done_callback(self._has_started)
         await asyncio.shield(self._starting)
 
@@ -174,7 +176,8 @@ class Mesh:
     async def stop(self) -> None:
         """Leave; everything that was published before is written, and every socket closed."""
         if self._stopping is None:
-            self._stopping = asyncio.ensure_future(self._stop(self._starting))
+            stopping = self._stop(self._starting)
+            self._stopping = create_task_later(asyncio.get_running_loop(), stopping)
             self._stopping.add_done_callback(self._has_stopped)
         await asyncio.shield(self._stopping)
 
