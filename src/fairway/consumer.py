@@ -76,7 +76,8 @@ class AsyncConsumer(Parallel):
         Raises:
             ValueError: There is none.
         """
-        await self._fw_find_handler(message)(message)
+        handler = self._fw_find_handler(message)  # by this name, advise_on_error() finds it
+        await handler(message)
 
     async def _fw_on_error(self, exception: Exception, event: Event) -> None:
         await self.on_error(exception, event)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 
 from fairway._types import Event, Scope
 from fairway.consumer import AsyncConsumer, handles
@@ -11,6 +12,7 @@ from fairway.generic.websocket import AsyncWebsocketConsumer
 from fairway.layers import InMemoryChannelLayer
 from tests.consumers.connections import Connect
 
+MEMORY = "fairway.layers.InMemoryChannelLayer"
 WEBSOCKET: Scope = {"type": "websocket", "asgi": {"version": "3.0"}, "path": "/ws/", "headers": []}
 
 
@@ -22,12 +24,14 @@ class Greeter(AsyncWebsocketConsumer):
         await self.send(f"Ahoy, {self.scope['user']}")
 
 
-async def notes_of(connect: Connect, consumer: AsyncConsumer, *events: Event) -> list[str]:
+async def notes_of(
+    connect: Connect, consumer: AsyncConsumer, *events: Event, scope: Scope = WEBSOCKET
+) -> list[str]:
     """What is added to the exception that ends a consumer, behind its name and path."""
-    async with connect(consumer, WEBSOCKET) as client:
+    async with connect(consumer, scope) as client:
         for event in events:
             client.put(event)
-        with pytest.raises((KeyError, TypeError), match=r".") as caught:
+        with pytest.raises(Exception, match=r".") as caught:
             await client.task
     place, *notes = caught.value.__notes__
     assert place.endswith("serving '/ws/'")
@@ -67,6 +71,80 @@ class TestScope:
 
         assert await notes_of(connect, Reader()) == []
 
+    async def test_captured_names(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """What the route has captured is told beside the name that it has not."""
+
+        class Reader(Greeter):
+            async def connect(self) -> None:
+                await self.accept()
+                self.scope["url_route"]["kwargs"]["room_name"]
+
+        routed = {"url_route": {"args": (), "kwargs": {"room": "harbour"}}}
+        assert await notes_of(connect, Reader(), scope=WEBSOCKET | routed) == [
+            "The route captures 'room' from the path, and no 'room_name'."
+        ]
+        routed = {"url_route": {"args": (), "kwargs": {}}}
+        assert await notes_of(connect, Reader(), scope=WEBSOCKET | routed) == [
+            "The route captures nothing from the path, and no 'room_name'."
+        ]
+
+
+class TestLayer:
+    """A consumer whose channel layer is not there."""
+
+    @pytest.mark.parametrize(
+        ("configured", "there_are"),
+        [({"defualt": {"BACKEND": MEMORY}}, "'defualt'"), ({}, "none")],
+    )
+    async def test_missing(
+        self, connect: Connect, settings: Any, configured: dict[str, Any], there_are: str
+    ) -> None:
+        """The alias is told, and those that there are."""
+        settings.CHANNEL_LAYERS = configured
+
+        class Member(Greeter):
+            async def connect(self) -> None:
+                await self.accept()
+                await self.channel_layer.group_add("harbour", self.channel_name)
+
+        assert await notes_of(connect, Member()) == [
+            (
+                f"There is no channel layer 'default', as CHANNEL_LAYERS has {there_are}: add it "
+                "there, or name another as channel_layer_alias of the consumer."
+            )
+        ]
+
+    async def test_other_attribute(self, connect: Connect, settings: Any) -> None:
+        """Something else that is None has nothing to do with it."""
+        settings.CHANNEL_LAYERS = {}
+
+        class Member(Greeter):
+            async def connect(self) -> None:
+                await self.accept()
+                nothing: Any = None
+                nothing.keys()
+
+        assert await notes_of(connect, Member()) == []
+
+
+class TestDatabase:
+    """The ORM's sync methods in an async consumer."""
+
+    async def test_sync_call(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """What to write in its place is told, as Django's own words are for those who know it."""
+
+        class Counter(Greeter):
+            async def connect(self) -> None:
+                await self.accept()
+                User.objects.count()
+
+        [note] = await notes_of(connect, Counter())
+        assert note == (
+            "In async code the ORM's methods begin with an a, such as aget() and acount(), and "
+            '"async for" goes through a queryset. Everything else stands in a function of its own, '
+            "with @database_sync_to_async from fairway.db."
+        )
+
 
 class TestAwaiting:
     """A plain function where the result is awaited: no line of it is in the traceback."""
@@ -82,6 +160,22 @@ class TestAwaiting:
         text: Event = {"type": "websocket.receive", "text": "Ahoy"}
         assert await notes_of(connect, Plain(), text) == [
             "Write async def receive(): what it returns is awaited."
+        ]
+
+    async def test_plain_handler(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """A handler of the project's own is named, too, and no helper beside it."""
+
+        class Plain(AsyncWebsocketConsumer):
+            async def connect(self) -> None:
+                await self.accept()
+                await self.channel_layer.send(self.channel_name, {"type": "chat.message"})
+
+            def chat_message(self, event: Event) -> None: ...
+
+            def helper(self) -> None: ...
+
+        assert await notes_of(connect, Plain()) == [
+            "Write async def chat_message(): what it returns is awaited."
         ]
 
     async def test_own_await(self, connect: Connect, layer: InMemoryChannelLayer) -> None:

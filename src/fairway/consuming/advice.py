@@ -2,10 +2,14 @@
 
 import inspect
 import traceback
+from types import FrameType
 from typing import Any, Final
+
+from django.core.exceptions import SynchronousOnlyOperation
 
 from fairway._types import Event, Scope
 from fairway.consuming.handlers import get_handler_name, is_ours, is_ours_by_name
+from fairway.layers import channel_layers
 
 #: What puts a key into the scope that a consumer misses.
 _GIVEN_BY: Final = {
@@ -14,6 +18,10 @@ _GIVEN_BY: Final = {
     "cookies": "CookieMiddleware(…), from fairway.sessions",
     "url_route": "URLRouter([…]), from fairway.routing",
 }
+#: What consumers ask of their channel layer.
+_LAYER_METHODS: Final = frozenset(
+    {"group_add", "group_discard", "group_send", "new_channel", "receive", "send", "sync"}
+)
 
 
 def advise_on_error(consumer: object, scope: Scope, error: Exception) -> str | None:
@@ -28,6 +36,14 @@ def advise_on_error(consumer: object, scope: Scope, error: Exception) -> str | N
         return _advise_on_scope(scope, error)
     if isinstance(error, TypeError) and "await" in str(error):
         return _advise_on_awaiting(type(consumer), error)
+    if isinstance(error, AttributeError):
+        return _advise_on_layer(consumer, error)
+    if isinstance(error, SynchronousOnlyOperation):
+        return (
+            "In async code the ORM's methods begin with an a, such as aget() and acount(), and "
+            '"async for" goes through a queryset. Everything else stands in a function of its own, '
+            "with @database_sync_to_async from fairway.db."
+        )
     return None
 
 
@@ -54,28 +70,52 @@ def advise_on_message(consumer_class: type, message: Event, *, marked: bool) -> 
 
 def _advise_on_scope(scope: Scope, error: KeyError) -> str | None:
     key = error.args[0] if error.args else None
-    if key in scope or key not in _GIVEN_BY:
-        return None
-    raised = traceback.extract_tb(error.__traceback__)[-1:]
-    if not any("scope" in (place.line or "") for place in raised):
-        return None  # some other dictionary
+    line = "".join(place.line or "" for place in traceback.extract_tb(error.__traceback__)[-1:])
+    captured = scope.get("url_route", {}).get("kwargs", {})
+    if "kwargs" in line and key not in captured and "url_route" in scope:
+        names = ", ".join(map(repr, captured)) or "nothing"
+        return f"The route captures {names} from the path, and no {key!r}."
+    if key in scope or key not in _GIVEN_BY or "scope" not in line:
+        return None  # or some other dictionary
     return f"What puts {key!r} into the scope is {_GIVEN_BY[key]}: wrap it around this consumer."
 
 
+def _advise_on_layer(consumer: object, error: AttributeError) -> str | None:
+    """Say which channel layers there are, where the consumer has none."""
+    alias = getattr(consumer, "channel_layer_alias", None)
+    missing = getattr(consumer, "channel_layer", consumer) is None
+    if not missing or error.obj is not None or error.name not in _LAYER_METHODS:
+        return None
+    aliases = ", ".join(map(repr, channel_layers.configs))
+    return (
+        f"There is no channel layer {alias!r}, as CHANNEL_LAYERS has {aliases or 'none'}: add it "
+        "there, or name another as channel_layer_alias of the consumer."
+    )
+
+
 def _advise_on_awaiting(consumer_class: type, error: TypeError) -> str | None:
-    """Name the methods that are ``def`` where ours are ``async def``.
+    """Name the methods that are ``def`` where they should be ``async def``.
 
     Such a one has run already when its result is awaited, so no line of it is in the traceback.
     """
-    last = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][-1:]
-    if not any(str(frame.f_globals.get("__name__")).startswith("fairway.") for frame in last):
+    *_, (last, _) = traceback.walk_tb(error.__traceback__)
+    if not str(last.f_globals.get("__name__")).startswith("fairway."):
         return None
     names = [name for name in dir(consumer_class) if _should_be_async(consumer_class, name)]
+    names = names or _plain_handler(last)
     if not names:
         return None
     return (
         f"Write {', '.join(f'async def {name}()' for name in names)}: what it returns is awaited."
     )
+
+
+def _plain_handler(dispatching: FrameType) -> list[str]:
+    """The handler that ``dispatch()`` had found, if it is a plain function."""
+    function = getattr(dispatching.f_locals.get("handler"), "__func__", None)
+    if not inspect.isfunction(function) or inspect.iscoroutinefunction(function):
+        return []
+    return [function.__name__]
 
 
 def _should_be_async(consumer_class: type, name: str) -> bool:
