@@ -8,9 +8,7 @@ import os
 import subprocess
 import sys
 import threading
-import types
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -18,7 +16,6 @@ from asgiref.sync import ThreadSensitiveContext, iscoroutinefunction, markcorout
 from django.conf.urls.i18n import i18n_patterns
 from django.core import signals
 from django.core.exceptions import MiddlewareNotUsed, PermissionDenied, SuspiciousOperation
-from django.core.files import File
 from django.core.handlers.asgi import ASGIHandler as StockHandler
 from django.dispatch import Signal
 from django.http import (
@@ -40,7 +37,7 @@ from django.views import View
 from django.views.decorators.csrf import csrf_protect
 from pytest_django.fixtures import Settings
 
-from fairway._types import ASGIApplication, Event, Scope
+from fairway._types import ASGIApplication, Event, Receive, Scope
 from fairway.http import ONLY_PAGES, ASGIHandler, StaticFilesHandler, get_asgi_application
 from fairway.server.application.loans import ThreadLoan
 from fairway.server.application.threads import LentThread, ThreadPool
@@ -481,6 +478,18 @@ def make_scope(path: str, query: bytes = b"", **given: Any) -> Scope:
     }
 
 
+def one_request() -> Receive:
+    """What a client without a body sends, which then waits for its answer."""
+    events: list[Event] = [{"type": "http.request", "body": b""}]
+
+    async def receive() -> Event:
+        if not events:
+            await asyncio.Event().wait()
+        return events.pop()
+
+    return receive
+
+
 async def ask(application: Any, request: dict[str, Any]) -> list[Event]:
     """What the application sends for a request whose client stays to the end."""
     sent: list[Event] = []
@@ -565,12 +574,6 @@ async def history(handler: Any, request: dict[str, Any], *, listener: bool) -> l
         happened.append("finished")
 
     sent: list[Event] = []
-    events = [{"type": "http.request", "body": b""}]
-
-    async def receive() -> Event:
-        if not events:
-            await asyncio.Event().wait()
-        return events.pop()
 
     async def send(event: Event) -> None:
         sent.append(event)
@@ -580,7 +583,7 @@ async def history(handler: Any, request: dict[str, Any], *, listener: bool) -> l
     if listener:
         signals.request_finished.connect(finished)
     try:
-        await handler(make_scope(**request), receive, send)
+        await handler(make_scope(**request), one_request(), send)
     finally:
         signals.request_started.disconnect(started)
         signals.request_finished.disconnect(finished)
@@ -756,18 +759,12 @@ async def test_sync_iterators_are_not_consumed_at_once(settings: Settings) -> No
     settings.MIDDLEWARE = []
     settings.ROOT_URLCONF = (path("", lambda request: StreamingHttpResponse(parts())),)
     seen: list[int] = []
-    events = [{"type": "http.request", "body": b""}]
-
-    async def receive() -> Event:
-        if not events:
-            await asyncio.Event().wait()
-        return events.pop()
 
     async def send(event: Event) -> None:
         if event.get("body"):
             seen.append(len(made))
 
-    await ASGIHandler()(make_scope("/"), receive, send)
+    await ASGIHandler()(make_scope("/"), one_request(), send)
     assert made == [(0, True), (1, True), (2, True)]
     assert seen == [1, 2, 3]
 
@@ -833,79 +830,3 @@ from django.contrib.auth.models import User
 """
         env = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
         subprocess.run([sys.executable, "-c", code], check=True, env=env)
-
-
-class TestFiles:
-    """Responses that are files, under a server that sends files itself (zerocopysend)."""
-
-    DATA = bytes(range(256)) * 1000
-
-    @pytest.fixture
-    def stored(self, tmp_path: Path) -> Path:
-        """A file."""
-        stored = tmp_path / "data"
-        stored.write_bytes(self.DATA)
-        return stored
-
-    def open(self, kind: str, stored: Path) -> Any:
-        """Something with a read() that gives the data."""
-        if kind == "memory":
-            return io.BytesIO(self.DATA)
-        if kind == "gzip":
-            stored.write_bytes(gzip.compress(self.DATA))
-            return gzip.open(stored)
-        return stored.open("rb+")
-
-    async def sent(self, response: FileResponse, settings: Settings, scope: Scope) -> list[Event]:
-        """What a view's response becomes; a file as the bytes that a server would send."""
-        urls: Any = types.ModuleType("urls")
-        urls.urlpatterns = [path("", lambda request: response)]
-        settings.ROOT_URLCONF = urls
-        settings.MIDDLEWARE = []
-        sent: list[Event] = []
-        events: list[Event] = [{"type": "http.request", "body": b""}]
-
-        async def receive() -> Event:
-            if not events:
-                await asyncio.Event().wait()
-            return events.pop()
-
-        async def send(event: Event) -> None:
-            if "file" in event:
-                assert not event["file"].closed
-                event = {**event, "file": event["file"].read()}
-            sent.append(event)
-
-        await ASGIHandler()(scope, receive, send)
-        return sent
-
-    @pytest.mark.parametrize("wrap", [lambda opened: opened, File], ids=["open", "File"])
-    async def test_sent_by_the_server(self, wrap: Any, stored: Path, settings: Settings) -> None:
-        """An open file is given to the server whole, from where it stands, and closed then."""
-        opened = stored.open("rb")
-        opened.seek(1000)
-        scope = {**make_scope("/"), "extensions": {"http.response.zerocopysend": {}}}
-        start, *rest = await self.sent(FileResponse(wrap(opened)), settings, scope)
-        assert dict(start["headers"])[b"Content-Length"] == b"%d" % (len(self.DATA) - 1000)
-        assert rest == [{"type": "http.response.zerocopysend", "file": self.DATA[1000:]}]
-        assert opened.closed
-
-    @pytest.mark.parametrize("extensions", [None, {}, {"http.response.pathsend": {}}])
-    async def test_other_servers(
-        self, extensions: dict[str, Any] | None, stored: Path, settings: Settings
-    ) -> None:
-        """A server that cannot do so gets the bytes."""
-        scope = make_scope("/")
-        if extensions is not None:
-            scope["extensions"] = extensions
-        _, *parts = await self.sent(FileResponse(stored.open("rb")), settings, scope)
-        assert b"".join(part.get("body", b"") for part in parts) == self.DATA
-
-    @pytest.mark.parametrize("kind", ["memory", "gzip", "written"])
-    async def test_other_files(self, kind: str, stored: Path, settings: Settings) -> None:
-        """What only looks like a file is read."""
-        opened = self.open(kind, stored)
-        scope = {**make_scope("/"), "extensions": {"http.response.zerocopysend": {}}}
-        _, *parts = await self.sent(FileResponse(opened), settings, scope)
-        assert b"".join(part.get("body", b"") for part in parts) == self.DATA
-        assert opened.closed

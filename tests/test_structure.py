@@ -22,6 +22,7 @@ TEST_DIRECTORIES = {
     "": ["", "consumers", "django"],
     "consuming": ["consumers"],
     "generic": ["consumers"],
+    "http": ["", "django"],
     "security": ["django"],
     "management/commands": ["django"],
 }

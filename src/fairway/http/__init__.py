@@ -9,10 +9,8 @@ Django's.
 import contextlib
 import inspect
 import io
-import logging
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from http import HTTPStatus
+from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import urlparse
 
@@ -22,31 +20,32 @@ from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler, StaticFi
 from django.core import signals
 from django.core.cache import close_caches
 from django.core.exceptions import RequestAborted, SuspiciousOperation
-from django.core.files import File
 from django.core.handlers import asgi
 from django.core.handlers.base import BaseHandler, reset_urlconf
 from django.core.handlers.exception import response_for_exception
 from django.db import close_old_connections, reset_queries
 from django.dispatch import Signal
-from django.http import FileResponse, HttpRequest
+from django.http import FileResponse
 from django.urls import URLPattern, URLResolver, get_resolver, set_script_prefix
 
-from fairway._types import ASGIApplication, Event, Receive, Scope, Send
+from fairway._types import ASGIApplication, Receive, Scope, Send
 from fairway.db import connection_thread, connection_turns, in_thread, lent_turns
-from fairway.server.application.threads import LentThread, streaming
+from fairway.http.hints import ONLY_PAGES, HandshakeHint, handshake_hint
+from fairway.http.responses import SEND_FILE, FileForBody, InThread, WithoutBody, file_of
+from fairway.server.application.threads import LentThread
 from fairway.server.application.watching import while_connected
+
+__all__ = [
+    "ONLY_PAGES",
+    "ASGIHandler",
+    "HandshakeHint",
+    "StaticFilesHandler",
+    "get_asgi_application",
+    "handshake_hint",
+]
 
 #: Paths whose guess is remembered, so that most requests are resolved once only, by Django.
 _MAX_GUESSES: Final = 4096
-
-#: What to do about a WebSocket that comes to Django, which its own words leave open.
-ONLY_PAGES: Final = (
-    "The ASGI application is Django alone, as `startproject` writes it. For WebSockets, make it a "
-    'ProtocolTypeRouter({"http": get_asgi_application(), "websocket": …}), from fairway.routing.'
-)
-
-#: ASGI's extension by which a server sends a file that is open.
-_SEND_FILE: Final = "http.response.zerocopysend"
 
 #: What Django itself does when a request begins and when it has finished. If nobody else listens,
 #: it is done in the thread of the view, before the response is sent; anybody else may want to run
@@ -241,8 +240,8 @@ class ASGIHandler(asgi.ASGIHandler):
     async def _answer(self, scope: Scope, response: Any, send: Send) -> None:
         """Send a response; the server sends a file itself, if it can."""
         file = file_of(response)
-        if file is not None and _SEND_FILE in (scope.get("extensions") or ()):
-            await self.send_response(_WithoutBody(response), _FileForBody(file, send))
+        if file is not None and SEND_FILE in (scope.get("extensions") or ()):
+            await self.send_response(WithoutBody(response), FileForBody(file, send))
         else:
             await self.send_response(response, send)
 
@@ -253,7 +252,7 @@ class ASGIHandler(asgi.ASGIHandler):
         for something hold some threads at most (``stream_threads``).
         """
         if response.streaming and not response.is_async:
-            response = _InThread(response)
+            response = InThread(response)
         await super().send_response(response, send)  # type: ignore[arg-type]  # ASGI's own types
 
 
@@ -299,70 +298,6 @@ class StaticFilesHandler(ASGIHandler, ASGIStaticFilesHandler):  # type: ignore[m
         return response
 
 
-class _InThread:
-    """A streaming response whose sync iterator is stepped through in a thread."""
-
-    streaming = True
-
-    def __init__(self, response: Any) -> None:
-        self._response = response
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._response, name)
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        parts = iter(self._response)
-        while True:
-            token = streaming.set(True)
-            try:
-                part = await in_thread(next, parts, None)
-            finally:
-                streaming.reset(token)
-            if part is None:
-                return
-            yield part
-
-
-def file_of(response: Any) -> Any:
-    """The open file that is the whole body of a ``FileResponse``; None if there is none such.
-
-    It has to be what ``open(path, "rb")`` returns, or a Django ``File`` around it: others may have
-    a descriptor, too, and give other bytes than those of its file, as ``gzip.open()`` does.
-    """
-    file = getattr(response, "file_to_stream", None)
-    if isinstance(file, File):
-        file = file.file
-    if type(file) is io.BufferedReader and type(file.raw) is io.FileIO and not file.closed:
-        return file
-    return None
-
-
-class _WithoutBody:
-    """A response whose body is sent by other means."""
-
-    streaming = False
-    content = b""
-
-    def __init__(self, response: Any) -> None:
-        self._response = response
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._response, name)
-
-
-class _FileForBody:
-    """The ``send`` of such a response: in the place of its body comes a file."""
-
-    def __init__(self, file: Any, send: Send) -> None:
-        self._file = file
-        self._send = send
-
-    async def __call__(self, event: Event) -> None:
-        if event["type"] == "http.response.body":
-            event = {"type": _SEND_FILE, "file": self._file}
-        await self._send(event)
-
-
 def _views(resolver: Any) -> Iterator[Any]:
     for pattern in resolver.url_patterns:
         if isinstance(pattern, URLResolver):
@@ -378,41 +313,6 @@ def _only_django(signal: Signal) -> bool:
 
 def _is_async(view: Any) -> bool:
     return inspect.iscoroutinefunction(view)
-
-
-class HandshakeHint(logging.Filter):
-    """Says in the log of a 404 why a WebSocket was not found, if that is what was asked for.
-
-    A browser's opening handshake that gets here came as an ordinary request: by a server that knows
-    no WebSockets, or by a proxy that does not pass on that it is one. "Not Found: /ws/chat/" would
-    send people to their routes.
-    """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Add the hint where it is due; every record passes."""
-        request = getattr(record, "request", None)
-        if getattr(record, "status_code", 0) == HTTPStatus.NOT_FOUND and isinstance(
-            request, HttpRequest
-        ):
-            record.msg = f"{record.msg}{handshake_hint(request)}"
-        return True
-
-
-def handshake_hint(request: HttpRequest) -> str:
-    """Say why a WebSocket's opening handshake is an ordinary request; "" if it is no handshake."""
-    if "HTTP_SEC_WEBSOCKET_KEY" not in request.META:
-        return ""
-    if not isinstance(request, asgi.ASGIRequest):
-        return (
-            ". This is the opening handshake of a WebSocket, and WSGI serves none: start manage.py "
-            'runserver without --noasgi, with "fairway" before other apps that bring one, or the '
-            "fairway command."
-        )
-    return (
-        ". This is the opening handshake of a WebSocket, which came as a plain request: let the "
-        "proxy in front pass on the headers Upgrade and Connection, over HTTP/1.1, or use a server "
-        "that serves WebSockets, such as the fairway command."
-    )
 
 
 def get_asgi_application() -> ASGIApplication:
