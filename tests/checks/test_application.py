@@ -155,6 +155,52 @@ class TestApplication:
             )
         ]
 
+    def test_exceptions_of_packages(self, settings: Settings, broken: Path) -> None:
+        """What a package raises is led to by a line of the project's, which can be mended."""
+        broken.write_text(
+            "from django.urls import path\n"
+            "from fairway.generic.websocket import WebsocketConsumer\n"
+            "from fairway.routing import URLRouter\n"
+            "application = URLRouter([path('ws/', WebsocketConsumer)])\n"
+        )
+        settings.ASGI_APPLICATION = "broken_asgi.application"
+        assert run() == [
+            (
+                "fairway.E004",
+                (
+                    "ASGI_APPLICATION is 'broken_asgi.application', but importing 'broken_asgi' "
+                    "raises ImproperlyConfigured: URLRouter: <URLPattern 'ws/'> leads to the class "
+                    "WebsocketConsumer. Write WebsocketConsumer.as_asgi()."
+                ),
+                (
+                    f"{broken}:4 leads to it: "
+                    "application = URLRouter([path('ws/', WebsocketConsumer)])"
+                ),
+            )
+        ]
+
+    def test_queries_while_importing(self, settings: Settings, broken: Path) -> None:
+        """A table that is not there yet does not stop the command that makes it."""
+        broken.write_text(
+            "from django.db import OperationalError\n"
+            "raise OperationalError('no such table: chat_room')\n"
+        )
+        settings.ASGI_APPLICATION = "broken_asgi.application"
+        assert run() == [
+            (
+                "fairway.W011",
+                (
+                    "ASGI_APPLICATION is 'broken_asgi.application', but importing 'broken_asgi' "
+                    "raises OperationalError: no such table: chat_room."
+                ),
+                (
+                    f"It is raised at {broken}:2.\n"
+                    "If tables are missing, run migrate. A query that stands in a function is not "
+                    "made before it is needed."
+                ),
+            )
+        ]
+
     @pytest.mark.parametrize(
         ("name", "reason", "hint"),
         [

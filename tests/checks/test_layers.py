@@ -188,13 +188,16 @@ class TestChannelLayers:
                 {"default": {"BACKEND": f"{__name__}.OpenLayer", "CONFIGS": {}}},
                 "W003",
                 "CHANNEL_LAYERS['default'] has the key 'CONFIGS', which nothing reads.",
-                "Did you mean 'CONFIG'? It may have BACKEND, CONFIG and TEST_CONFIG.",
+                (
+                    "Did you mean 'CONFIG'? It may have BACKEND, TEST_CONFIG and CONFIG, which has "
+                    "the layer's options."
+                ),
             ),
             (
                 {"default": {"BACKEND": f"{__name__}.OpenLayer", 7: {}}},
                 "W003",
                 "CHANNEL_LAYERS['default'] has the key 7, which nothing reads.",
-                "It may have BACKEND, CONFIG and TEST_CONFIG.",
+                "It may have BACKEND, TEST_CONFIG and CONFIG, which has the layer's options.",
             ),
         ],
     )

@@ -76,6 +76,8 @@ CHECKS: Final[Mapping[str, str]] = {
     "(`CONN_HEALTH_CHECKS`).",
     "fairway.W010": "Options in `FAIRWAY` contradict each other, or say nothing without one that "
     "is not there: `tls_key` without `tls_certificate`, say.",
+    "fairway.W011": "Importing `ASGI_APPLICATION` asks the database, which refuses: tables are "
+    "missing, say.",
 }
 
 

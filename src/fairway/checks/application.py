@@ -7,12 +7,13 @@ from typing import Any
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage
+from django.db import Error as DatabaseError
 
 from fairway.checks.paths import Unresolved, resolve
 
 
 def check_asgi_application(**kwargs: Any) -> list[CheckMessage]:
-    """Find out whether ``ASGI_APPLICATION`` leads to an ASGI application (E001 to E005, W001).
+    """Find out whether ``ASGI_APPLICATION`` leads to an application (E001 to E005, W001, W011).
 
     The application is imported, as the server would do. Whatever that raises becomes a message.
     """
@@ -28,6 +29,8 @@ def check_asgi_application(**kwargs: Any) -> list[CheckMessage]:
         ]
     found = resolve(path)
     if isinstance(found, Unresolved):
+        if isinstance(found.error, DatabaseError):
+            return [_asks_the_database(path, found)]
         ids = {"path": "E001", "module": "E002", "name": "E003", "raised": "E004"}
         return [
             checks.Error(
@@ -41,6 +44,16 @@ def check_asgi_application(**kwargs: Any) -> list[CheckMessage]:
         message = f"ASGI_APPLICATION is {path!r}, which {reason}."
         return [checks.Error(message, hint=hint, id="fairway.E005")]
     return []
+
+
+def _asks_the_database(path: object, found: Unresolved) -> CheckMessage:
+    # No error: it would stop `migrate`, which makes the table that is missing.
+    return checks.Warning(
+        f"ASGI_APPLICATION is {path!r}, but {found.reason}.",
+        hint=f"{found.hint}\nIf tables are missing, run migrate. A query that stands in a function "
+        "is not made before it is needed.",
+        id="fairway.W011",
+    )
 
 
 def _project_package() -> str:

@@ -96,7 +96,7 @@ def _check_keys(where: str, entry: Mapping[Any, object]) -> list[CheckMessage]:
                 )
             )
         elif key not in _LAYER_KEYS:
-            accepted = "It may have BACKEND, CONFIG and TEST_CONFIG."
+            accepted = "It may have BACKEND, TEST_CONFIG and CONFIG, which has the layer's options."
             near = did_you_mean(key, _LAYER_KEYS)
             messages.append(
                 checks.Warning(

@@ -3,9 +3,16 @@
 import dataclasses
 import difflib
 import importlib
+import sysconfig
 import traceback
 from collections.abc import Iterable
-from typing import Literal
+from pathlib import Path
+from typing import Final, Literal
+
+#: Where code lies that is not the project's.
+_HOUSE: Final = Path(__file__).parents[1]
+_PYTHON: Final = Path(sysconfig.get_path("stdlib"))
+_INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -24,11 +31,13 @@ class Unresolved:
             module raised.
         reason: The rest of a sentence that begins with the path.
         hint: What to do about it, if it is known.
+        error: What importing the module raised.
     """
 
     kind: Literal["path", "module", "name", "raised"]
     reason: str
     hint: str = ""
+    error: BaseException | None = dataclasses.field(default=None, compare=False)
 
 
 def resolve(path: object) -> Resolved | Unresolved:
@@ -60,11 +69,30 @@ def resolve(path: object) -> Resolved | Unresolved:
 
 
 def _raised(module_name: str, error: BaseException) -> Unresolved:
-    place = traceback.extract_tb(error.__traceback__)[-1]
     return Unresolved(
         "raised",
-        f"importing {module_name!r} raises {type(error).__name__}: {error}",
-        f"It is raised at {place.filename}:{place.lineno}.",
+        f"importing {module_name!r} raises {type(error).__name__}: {str(error).rstrip('.')}",
+        _place_of(error),
+        error,
+    )
+
+
+def _place_of(error: BaseException) -> str:
+    """Where an exception comes from: the last line of the project's own that led to it."""
+    places = traceback.extract_tb(error.__traceback__)
+    theirs = [place for place in places if not _is_foreign(place.filename)]
+    if not theirs or theirs[-1] is places[-1]:
+        return f"It is raised at {places[-1].filename}:{places[-1].lineno}."
+    return f"{theirs[-1].filename}:{theirs[-1].lineno} leads to it: {theirs[-1].line}"
+
+
+def _is_foreign(filename: str) -> bool:
+    path = Path(filename)
+    return (
+        filename.startswith("<")  # importlib, which is frozen
+        or not _INSTALLED.isdisjoint(path.parts)
+        or path.is_relative_to(_PYTHON)
+        or path.is_relative_to(_HOUSE)
     )
 
 
