@@ -1,7 +1,7 @@
 """One HTTP/1.1 connection from its first byte to its last (RFC 9112)."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fairway.wire import http1
@@ -16,6 +16,7 @@ from fairway.wire.http1 import (
     Request,
     State,
 )
+from tests.exploring import examples
 from tests.wire.http1_input import END, describe, feed, pieces, receive, refusal, request
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -212,6 +213,28 @@ class TestStarted:
         assert started_after(b"GET /\0", b" HTTP/1.1\r\n") == [True, False]
 
 
+class TestIgnored:
+    """What comes behind the last request of a connection (RFC 9112 §9.6)."""
+
+    LAST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+    def test_nothing(self) -> None:
+        """Nothing has."""
+        connection = HTTP1Connection()
+        connection.receive_data(self.LAST)
+        connection.receive_eof()
+        assert not connection.ignored
+
+    @pytest.mark.parametrize("split", [1, len(LAST) - 1, len(LAST), len(LAST) + 1])
+    def test_something(self, split: int) -> None:
+        """Something has: together with the request, or later."""
+        connection = HTTP1Connection()
+        data = self.LAST + GET
+        events = connection.receive_data(data[:split]) + connection.receive_data(data[split:])
+        assert len(events) == 2
+        assert connection.ignored
+
+
 class TestUpgrade:
     """RFC 9110 §7.8."""
 
@@ -365,7 +388,7 @@ def mutated_requests(draw: st.DrawFn) -> bytes:
 class TestFuzz:
     """Whatever arrives gives events or a Refusal, never an exception, however it was cut."""
 
-    @settings(max_examples=400, deadline=None, derandomize=True)
+    @examples(400)
     @given(
         mutated_requests()
         | st.binary(max_size=100)
@@ -391,7 +414,7 @@ class TestFuzz:
                 # behind a transfer coding.
                 assert event.detail != "The request is malformed." or b"\t" in data
 
-    @settings(max_examples=100, deadline=None, derandomize=True)
+    @examples(100)
     @given(mutated_requests(), st.integers(0, 200))
     def test_end_at_any_place(self, data: bytes, place: int) -> None:
         """The end of input at any place gives nothing, or one Refusal."""

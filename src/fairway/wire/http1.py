@@ -112,6 +112,8 @@ class HTTP1Connection:
             upgrade, take none.
 
     Attributes:
+        ignored: Whether anything came behind the last request of the connection. As the client may
+            be sending more, to close at once would reset the connection (RFC 9112 §9.6).
         pending: Whether the budget was spent before everything was taken.
         refused_head: Whether the request that was refused is a ``HEAD``, to which an answer has no
             body.
@@ -129,12 +131,14 @@ class HTTP1Connection:
         "_reader",
         "_rest",
         "_state",
+        "ignored",
         "pending",
         "refused_head",
         "upgraded_data",
     )
 
     def __init__(self, limits: HTTP1Limits = _DEFAULT_LIMITS, *, budget: int = 0) -> None:
+        self.ignored = False
         self.pending = False
         self.refused_head = False
         self.upgraded_data = b""
@@ -256,6 +260,8 @@ class HTTP1Connection:
             else:
                 if state is _UPGRADE:
                     self._keep_aside(data[position:], events)
+                else:
+                    self.ignored = True
                 break
         return events
 

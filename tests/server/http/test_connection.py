@@ -258,6 +258,16 @@ class TestPipelining:
         assert (await client.response()).body == b"/a"
         assert await client.rest() == b""
 
+    @pytest.mark.parametrize("last", ["HTTP/1.1\r\nHost: a\r\nConnection: close", "HTTP/1.0"])
+    async def test_much_behind_close(self, last: str, serve: Serve) -> None:
+        """However much it is: nothing is reset before the answer was read."""
+        running = await serve(responds(start(), body(b"x" * 200_000)))
+        client = await running.connect()
+        await client.send(f"GET / {last}\r\n\r\n".encode() + LARGE)
+        assert (await client.response()).body == b"x" * 200_000
+        assert await client.rest() == b""
+        assert len(running.records) == 1
+
 
 class TestRefusals:
     """Input that is no request, or too much of one, gets a complete response."""

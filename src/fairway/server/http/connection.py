@@ -207,7 +207,8 @@ class Connection(Intake):
             # closing at once would reset the connection before the answer was read.
             self.close(linger=True)
         elif not keep_alive or self.context.draining or (self._eof and not self._has_more):
-            self.close(linger=self._paused)  # paused: it has sent more, which nobody will read
+            # Paused: it has sent more, which nobody will read.
+            self.close(linger=self._paused or self._http.ignored)
         else:
             self._set_deadline(self.context.config.keep_alive_timeout, self._close_idle)
             if self._paused:
