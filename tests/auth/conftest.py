@@ -1,6 +1,6 @@
 """Users, sessions and servers for tests of authentication."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 from django.contrib.auth.models import User
@@ -10,11 +10,22 @@ from django.test import Client
 
 from fairway.auth import revocation
 from fairway.db import database_sync_to_async
+from tests.eager import LoopFactory, loops_of
 from tests.server.conftest import logs, serve
 
 __all__ = ["browser", "change", "create", "logs", "serve"]
 
 MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+#: Test modules that run on loops with eager tasks, too: they depend on when tasks begin.
+ON_EAGER_LOOPS = {"test_connections", "test_listening", "test_revocation", "test_sockets"}
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, LoopFactory]:
+    """The event loops on which a test runs."""
+    return loops_of(item, eager_too=ON_EAGER_LOOPS)
 
 
 @database_sync_to_async

@@ -14,6 +14,7 @@ from fairway.generic import polling
 from fairway.generic.polling import AsyncLongPollConsumer
 from fairway.layers import InMemoryChannelLayer
 from tests.consumers.connections import Connect, Connection
+from tests.server.running import until
 
 pytestmark = pytest.mark.pain(20)
 
@@ -254,6 +255,7 @@ async def test_handler_fails(
     await browser.poll()
     await news(layer, object.__doc__)
     await layer.group_send("news", {"type": "news.item"})
+    await until(lambda: caplog.records)
     assert await browser.poll() == (410, b"")
     assert caplog.records[-1].getMessage() == "tests.consumers.test_polling.News failed"
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ import uvloop
 
 from fairway._types import ASGIApplication
 from fairway.server import Config, Server
+from tests.eager import LoopFactory, and_eager
 from tests.server.running import DEADLINE, Logs, Running
 
 HERE = Path(__file__).parent
@@ -47,6 +48,16 @@ ON_BOTH_LOOPS = {
     "websocket/test_stream",
 }
 
+#: Those that run on a loop of asyncio's with eager tasks, too: they depend on when tasks begin.
+ON_EAGER_LOOPS = {
+    "application/test_lifespan",
+    "http/test_http2_stream",
+    "http/test_stream",
+    "listening/test_tls",
+    "test_drain",
+    "websocket/test_stream",
+}
+
 
 class Serve(Protocol):
     """Starts a server for the length of the test; options are those of ``Config``."""
@@ -58,11 +69,13 @@ class Serve(Protocol):
 
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
-) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+) -> Mapping[str, LoopFactory]:
     """The event loops on which a test runs."""
-    if str(item.path.relative_to(HERE).with_suffix("")) in ON_BOTH_LOOPS:
-        return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
-    return {"asyncio": asyncio.new_event_loop}
+    module = str(item.path.relative_to(HERE).with_suffix(""))
+    loops: Mapping[str, LoopFactory] = {"asyncio": asyncio.new_event_loop}
+    if module in ON_BOTH_LOOPS:
+        loops = {"uvloop": uvloop.new_event_loop, **loops}
+    return and_eager(loops) if module in ON_EAGER_LOOPS else loops
 
 
 @pytest.fixture(autouse=True)

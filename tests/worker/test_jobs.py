@@ -516,13 +516,13 @@ class TestAcknowledgement:
         """Whatever goes wrong, the lease is not renewed any more, and the job comes back."""
         clock = Clock()
         layer = InMemoryChannelLayer(clock=clock)
-        await layer.send("jobs", {"type": "kept", "failures": 0})
 
         async def broken(*args: object) -> None:
             raise LookupError("a bug")
 
         async with working(FlakyAndKept.as_asgi(), layer) as worker:
             monkeypatch.setattr(worker._instances, "lend", broken)
+            await layer.send("jobs", {"type": "kept", "failures": 0})
             await until(lambda: worker.stats()["taken"] and not worker.stats()["running"])
             clock.now += 61
             assert (await layer.receive_job("jobs", lease=1)).attempt == 2
