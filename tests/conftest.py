@@ -1,17 +1,13 @@
 """What holds for all tests."""
 
-import os
 import signal
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
 
-# Examples are the same in each run, and no test depends on speed. To look for new counterexamples:
-# HYPOTHESIS_PROFILE=explore make test ARGS="-k fuzz"
-settings.register_profile("fairway", deadline=None, derandomize=True)
-settings.register_profile("explore", deadline=None, max_examples=10_000)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fairway"))
+from tests.exploring import load_profile
+
+load_profile()  # before any test is imported: settings are made with the tests
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fairway._types import Event
@@ -13,6 +13,7 @@ from fairway.presence.conversation import GROUP, Conversation, Timing
 from fairway.presence.roster import Roster
 from fairway.presence.state import Entry
 from tests.clock import Clock
+from tests.exploring import examples
 from tests.presence.test_state import at_once
 
 TIMING = Timing()
@@ -138,7 +139,7 @@ verbs = st.sampled_from(
 )
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(st.lists(st.tuples(verbs, st.integers(0, PROCESSES - 1), st.integers(0, 3)), max_size=60))
 def test_convergence(events: list[tuple[str, int, int]]) -> None:
     """Lost, repeated, late, cut off or killed: soon after it is over, everybody knows who is here.

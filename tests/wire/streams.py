@@ -2,10 +2,10 @@
 
 from typing import Final, NamedTuple
 
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from fairway.wire.websocket import Event, Ping, Pong
+from tests.exploring import examples
 from tests.wire.client import (
     BINARY,
     CLOSE,
@@ -18,8 +18,8 @@ from tests.wire.client import (
     unmasked,
 )
 
-#: The same examples in each run, and no verdict by the clock.
-FUZZ: Final = settings(max_examples=300, deadline=None, derandomize=True, database=None)
+#: For all that reads what a stranger has written.
+FUZZ: Final = examples(300)
 
 keys = st.binary(min_size=4, max_size=4)
 # Characters of one, two, three and four bytes, for st.text() prefers the short ones.

@@ -1,7 +1,7 @@
 """What is wrong with a request: the slow reading agrees with the fast one."""
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fairway.wire.http1_events import HTTP1Limits, Refusal
@@ -11,6 +11,7 @@ from fairway.wire.http1_faults import (
     line_fault,
     unfinished_line_fault,
 )
+from tests.exploring import examples
 from tests.wire.http1_input import feed
 
 NO_LIMITS = HTTP1Limits(request_line=0, header_size=0, header_count=0)
@@ -56,7 +57,7 @@ class TestFields:
         assert fields_fault(head, 16, len(head), NO_LIMITS) is None
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@examples(300)
 @given(
     st.lists(
         st.tuples(

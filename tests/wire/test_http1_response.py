@@ -4,7 +4,7 @@ import re
 
 import h11
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fairway.wire.http1 import (
@@ -15,6 +15,7 @@ from fairway.wire.http1 import (
     error_response,
     informational,
 )
+from tests.exploring import examples
 from tests.wire.http1_input import END, describe
 
 SERVER = b"fairway"
@@ -447,7 +448,7 @@ def read_by_h11(client: h11.Connection, parts: list[bytes]) -> tuple[int, Fields
 class TestAgainstH11:
     """Another implementation reads what this one writes, and writes what this one reads."""
 
-    @settings(max_examples=200, deadline=None, derandomize=True)
+    @examples(200)
     @given(
         st.sampled_from(["GET", "HEAD", "POST"]),
         st.sampled_from(["1.1", "1.0"]),
@@ -492,7 +493,7 @@ class TestAgainstH11:
         if response.keep_alive:
             client.start_next_cycle()
 
-    @settings(max_examples=200, deadline=None, derandomize=True)
+    @examples(200)
     @given(
         st.sampled_from(["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"]),
         st.text("abc/%20.~?=&", max_size=10),
