@@ -10,7 +10,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "troubleshooting.md"
 #: Lines of Django and Python.
-OF_OTHERS = {"Not Found: /ws/…", "coroutine … was never awaited"}
+OF_OTHERS = {
+    "Not Found: /ws/…",
+    "No module named 'channels'",
+    "You cannot call this from an async context",
+    "coroutine … was never awaited",
+}
 #: What stands on the page as an example of what is filled in, or joins two texts.
 FILLED_IN = re.compile(r"…|\b(?:2 s|WebSocket|websocket(?:_connect_timeout)?|from|origin)\b|: ")
 
