@@ -1,37 +1,22 @@
 """A router by the path of the URL."""
 
-import asyncio
 import functools
-import logging
-import socket
 import subprocess
 import sys
 import weakref
 from collections.abc import Awaitable, Callable
-from pathlib import Path
-from types import ModuleType
-from typing import Any, cast
+from typing import cast
 
-import httpx
 import pytest
-import uvicorn
-from django.apps import apps
-from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.asgi import ASGIHandler
-from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, include
-from django.urls import path as django_path
-from django.urls import re_path as django_re_path
+from django.urls import URLPattern
 from django.urls.converters import register_converter
 from django.urls.exceptions import Resolver404
 from django.utils.translation import gettext_lazy
-from django.views import View
-from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
 
-from fairway._types import ASGIApplication, Event, Receive, Scope, Send
+from fairway._types import ASGIApplication, Receive, Scope, Send
 from fairway.middleware import BaseMiddleware
-from fairway.routing import ProtocolTypeRouter, URLRouter, reverse
+from fairway.routing import ProtocolTypeRouter, URLRouter
 from tests.routing.applications import (
     Endpoint,
     call,
@@ -40,7 +25,6 @@ from tests.routing.applications import (
     nothing_to_send,
     path,
     re_path,
-    serve,
 )
 
 
@@ -469,291 +453,6 @@ class TestNestedRouters:
             vars(endpoint)["consumer_class"] = Endpoint
         router = URLRouter([path("a/", cast("ASGIApplication", endpoint))])
         assert not await matches(router, "/a/b/")
-
-
-class TestInclude:
-    """``include()`` inside a ``URLRouter``."""
-
-    async def test_list(self) -> None:
-        """Included routes go on where the prefix ends, and add to what was captured."""
-        endpoint, last = Endpoint(), Endpoint()
-        router = URLRouter(
-            [
-                django_path(
-                    "chat/<room>/",
-                    include([path("<int:pk>/", endpoint, {"b": 2})]),
-                    {"a": 1},
-                ),
-                path("chat/<x>/<y>/", last),
-            ]
-        )
-        await call(router, "/chat/lobby/3/")
-        assert endpoint.scope["path_remaining"] == ""
-        assert endpoint.scope["url_route"] == {
-            "args": (),
-            "kwargs": {"room": "lobby", "a": 1, "pk": 3, "b": 2},
-        }
-        await call(router, "/chat/lobby/other/")
-        assert len(last.scopes) == 1
-
-    async def test_module(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """An app's routes are included by module, with a namespace if it has one."""
-        module = ModuleType("routing_of_an_app")
-        endpoint = Endpoint()
-        vars(module).update(urlpatterns=[re_path(r"^(\w+)/$", endpoint)], app_name="app")
-        monkeypatch.setitem(sys.modules, "routing_of_an_app", module)
-        await call(URLRouter([django_re_path(r"^(\w+)/", include("routing_of_an_app"))]), "/a/b/")
-        assert endpoint.scope["url_route"] == {"args": ("a", "b"), "kwargs": {}}
-
-    async def test_module_as_routers_name_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A module's ``websocket_urlpatterns`` come before its ``urlpatterns``, if it has both."""
-        module, endpoint = ModuleType("routing_of_an_app"), Endpoint()
-        vars(module)["websocket_urlpatterns"] = [
-            django_path("b/", cast("Any", endpoint), name="there")
-        ]
-        monkeypatch.setitem(sys.modules, "routing_of_an_app", module)
-        router = URLRouter([django_path("a/", include("routing_of_an_app"))])
-        await call(router, "/a/b/")
-        assert endpoint.scope["path_remaining"] == ""
-        assert reverse("there", router) == "/a/b/"
-
-    async def test_nested(self) -> None:
-        """Includes and routers can be inside each other."""
-        endpoint = Endpoint()
-        innermost = URLRouter([django_path("d/", include([path("e/", endpoint)]))])
-        router = URLRouter(
-            [django_path("a/", include([django_path("b/", include([path("c/", innermost)]))]))]
-        )
-        await call(router, "/a/b/c/d/e/")
-        assert endpoint.scope["path_remaining"] == ""
-
-
-@pytest.mark.pain(24)
-class TestDottedPath:
-    """Routes by the path of their module, which is imported once Django is set up."""
-
-    @pytest.fixture(autouse=True)
-    def module(self, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-        """An app's routing module; its apps count as not set up."""
-        monkeypatch.setattr(apps, "ready", False)
-        module = ModuleType("routing_of_an_app")
-        vars(module).update(
-            websocket_urlpatterns=[path("a/", Endpoint())], more=[path("b/", Endpoint())], other=7
-        )
-        monkeypatch.setitem(sys.modules, "routing_of_an_app", module)
-        return module
-
-    async def test_module(self) -> None:
-        """A module's ``websocket_urlpatterns`` are its routes."""
-        assert await matches(URLRouter("routing_of_an_app"), "/a/")
-
-    async def test_module_with_a_urlconf(self, module: ModuleType) -> None:
-        """So are its ``urlpatterns``, if it has no others."""
-        vars(module)["urlpatterns"] = vars(module).pop("websocket_urlpatterns")
-        assert await matches(URLRouter("routing_of_an_app"), "/a/")
-
-    async def test_name(self) -> None:
-        """A list is named by its own path."""
-        assert await matches(URLRouter("routing_of_an_app.more"), "/b/")
-
-    def test_is_not_imported_before_django_is_set_up(self) -> None:
-        """The module may import models, which need a Django that is set up."""
-        router = URLRouter("no_such_module_yet")
-        with pytest.raises(ModuleNotFoundError, match="no_such_module_yet"):
-            _ = router.routes
-
-    def test_is_imported_at_once_afterwards(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A mistake is found when the server starts, wherever it can be."""
-        monkeypatch.setattr(apps, "ready", True)
-        with pytest.raises(ModuleNotFoundError, match="no_such_module_yet"):
-            URLRouter("no_such_module_yet")
-
-    async def test_nested(self) -> None:
-        """Nested routers may be given so, too."""
-        router = URLRouter([path("x/", BaseMiddleware(URLRouter("routing_of_an_app")))])
-        assert await matches(router, "/x/a/")
-
-    def test_routes_can_be_replaced(self) -> None:
-        """The attribute takes either form."""
-        router = URLRouter([])
-        router.routes = "routing_of_an_app.more"
-        assert [str(route.pattern) for route in router.routes] == ["b/"]
-
-    @pytest.mark.parametrize(
-        ("dotted_path", "message"),
-        [
-            ("routing_of_an_app.nope", "module 'routing_of_an_app' has no 'nope'."),
-            ("routing_of_an_app.other", "that is no list of routes, but of type int."),
-            ("string", "the module has no websocket_urlpatterns or urlpatterns."),
-        ],
-    )
-    def test_mistakes(self, dotted_path: str, message: str) -> None:
-        """A path that leads to no routes is named, with what is wrong."""
-        with pytest.raises(ImproperlyConfigured) as caught:
-            URLRouter(dotted_path).load()
-        assert str(caught.value) == f"URLRouter({dotted_path!r}): {message}"
-
-    def test_module_that_misses_another(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """The module's own import error is not taken for its absence."""
-        (tmp_path / "routing_that_misses.py").write_text("import no_such_package.module\n")
-        monkeypatch.syspath_prepend(tmp_path)
-        with pytest.raises(ModuleNotFoundError, match="No module named 'no_such_package'"):
-            URLRouter("routing_that_misses").load()
-
-
-class TestMistakes:
-    """What is often put where an application belongs."""
-
-    def test_consumer_class(self) -> None:
-        """A class with ``as_asgi`` was meant to be called."""
-
-        class ChatConsumer:
-            as_asgi = None
-
-        with pytest.raises(ImproperlyConfigured) as caught:
-            URLRouter([path("a/", cast("ASGIApplication", ChatConsumer))])
-        assert str(caught.value) == (
-            "URLRouter: <URLPattern 'a/'> leads to the class ChatConsumer. "
-            "Write ChatConsumer.as_asgi()."
-        )
-
-    def test_view(self) -> None:
-        """A view belongs into the URLconf."""
-
-        class Home(View):
-            def get(self, request: HttpRequest) -> HttpResponse:
-                return HttpResponse()
-
-        with pytest.raises(ImproperlyConfigured) as caught:
-            URLRouter([django_path("a/", Home.as_view())])
-        assert str(caught.value) == (
-            "URLRouter: <URLPattern 'a/'> leads to a Django view. Views belong into the URLconf, "
-            "which fairway.http.get_asgi_application() serves; a URLRouter takes ASGI applications."
-        )
-
-
-CONNECT = {"type": "websocket.connect"}
-DENIAL: dict[str, object] = {"websocket.http.response": {}}
-NOT_FOUND_HEADERS = [
-    (b"content-type", b"text/plain; charset=utf-8"),
-    (b"content-length", b"9"),
-]
-
-
-@pytest.mark.pain(21)
-@pytest.mark.row("1.5 URLRouter", "7 5")
-class TestUnknownPath:
-    """A path without a route."""
-
-    @pytest.fixture(params=["flat", "nested"])
-    def router(self, request: pytest.FixtureRequest) -> URLRouter:
-        """A router without the route, by itself or inside another one."""
-        inner = URLRouter([path("a/", Endpoint())])
-        return inner if request.param == "flat" else URLRouter([path("", BaseMiddleware(inner))])
-
-    async def test_without_a_server(self, router: URLRouter) -> None:
-        """Tests, which call it without a server, see the exception of Channels."""
-        with pytest.raises(ValueError, match=r"^No route found for path 'nope/'\.$"):
-            await call(router, "/nope/")
-
-    async def test_http(self, router: URLRouter) -> None:
-        """An HTTP request is answered with 404."""
-        sent, _ = await serve(router, type="http", path="/nope/")
-        assert sent == [
-            {"type": "http.response.start", "status": 404, "headers": NOT_FOUND_HEADERS},
-            {"type": "http.response.body", "body": b"Not Found"},
-        ]
-
-    async def test_websocket(self, router: URLRouter) -> None:
-        """A WebSocket is closed with 4404 before it is accepted."""
-        sent, waiting = await serve(router, CONNECT, type="websocket", path="/nope/")
-        assert sent == [{"type": "websocket.close", "code": 4404}]
-        assert waiting == []
-
-    @pytest.mark.parametrize("extensions", [None, {}, {"other": {}}])
-    async def test_websocket_extensions(self, router: URLRouter, extensions: object) -> None:
-        """Extensions of the server that are no denial response change nothing."""
-        sent, _ = await serve(
-            router, CONNECT, type="websocket", path="/nope/", extensions=extensions
-        )
-        assert sent == [{"type": "websocket.close", "code": 4404}]
-
-    async def test_websocket_denial_response(self, router: URLRouter) -> None:
-        """A WebSocket is answered with 404 by a server that can."""
-        sent, _ = await serve(router, CONNECT, type="websocket", path="/nope/", extensions=DENIAL)
-        assert sent == [
-            {
-                "type": "websocket.http.response.start",
-                "status": 404,
-                "headers": NOT_FOUND_HEADERS,
-            },
-            {"type": "websocket.http.response.body", "body": b"Not Found"},
-        ]
-
-    async def test_websocket_that_is_gone(self, router: URLRouter) -> None:
-        """A client that left before it was let in gets no answer."""
-        sent, _ = await serve(
-            router, {"type": "websocket.disconnect", "code": 1006}, type="websocket", path="/nope/"
-        )
-        assert sent == []
-
-    async def test_client_that_is_gone(self, router: URLRouter) -> None:
-        """It is no error that the client does not wait for the answer."""
-
-        async def send(event: Event) -> None:
-            raise OSError("gone")
-
-        await router(
-            {"type": "http", "path": "/nope/", "asgi": {"version": "3.0"}},
-            nothing_to_receive,
-            send,
-        )
-
-    async def test_other_protocol(self, router: URLRouter) -> None:
-        """For other types there is no answer that means it."""
-        with pytest.raises(ValueError, match=r"^No route found for path 'nope/'\.$"):
-            await serve(router, type="mqtt", path="/nope/")
-
-    async def test_log(self, router: URLRouter, caplog: pytest.LogCaptureFixture) -> None:
-        """It is one line without a traceback, in which the path cannot make another."""
-        await serve(router, CONNECT, type="websocket", path="/nope/\nERROR fake")
-        assert caplog.record_tuples == [
-            (
-                "fairway.routing",
-                logging.WARNING,
-                "Not Found: no route for the websocket path '/nope/\\nERROR fake'",
-            )
-        ]
-        assert caplog.records[0].exc_info is None
-
-    async def test_outside_of_the_root(self, router: URLRouter) -> None:
-        """A path that is not below ``root_path`` is not found, either."""
-        sent, _ = await serve(router, CONNECT, type="websocket", path="/a/", root_path="/r")
-        assert sent == [{"type": "websocket.close", "code": 4404}]
-
-
-@pytest.mark.pain(21)
-async def test_unknown_path_under_another_server() -> None:
-    """Under uvicorn, a path without a route is 404, for HTTP and WebSockets alike."""
-    router = URLRouter([path("a/", Endpoint())])
-    listener = socket.create_server(("127.0.0.1", 0))
-    host, port = listener.getsockname()
-    config = uvicorn.Config(router, lifespan="off", log_config=None, ws="websockets-sansio")
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve([listener]))
-    try:
-        async with httpx.AsyncClient() as client:
-            response = await client.get(f"http://{host}:{port}/nope/")
-        assert (response.status_code, response.text) == (404, "Not Found")
-        with pytest.raises(InvalidStatus) as caught:
-            await connect(f"ws://{host}:{port}/nope/", proxy=None)
-        assert caught.value.response.status_code == 404
-        assert caught.value.response.body == b"Not Found"
-    finally:
-        server.should_exit = True
-        await serving
 
 
 @pytest.mark.pain(24)

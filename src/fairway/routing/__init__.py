@@ -7,7 +7,9 @@ from fairway.routing.routers import (
     get_default_application,
 )
 from fairway.routing.search import find_routers
-from fairway.routing.urls import CLOSE_NOT_FOUND, Route, URLRouter
+from fairway.routing.targets import Route
+from fairway.routing.unknown import CLOSE_NOT_FOUND
+from fairway.routing.urls import URLRouter
 
 __all__ = [
     "CLOSE_NOT_FOUND",

@@ -17,7 +17,8 @@ from django.urls.resolvers import RoutePattern
 
 from fairway.routing.routers import get_default_application
 from fairway.routing.search import find_routers
-from fairway.routing.urls import Route, Target, URLRouter
+from fairway.routing.targets import Route, Target
+from fairway.routing.urls import URLRouter
 
 #: Two values for each of Django's converters, as different as it lets them be.
 _SAMPLES: Final = {

@@ -1,47 +1,18 @@
 """A router by the path of the URL."""
 
-import contextlib
-import importlib
-import logging
-import re
-import types
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from django.apps import apps
-from django.core.exceptions import ImproperlyConfigured
-from django.urls import URLPattern, URLResolver
 from django.urls.exceptions import Resolver404
-from django.urls.resolvers import LocalePrefixPattern, RegexPattern, RoutePattern
 
-from fairway._types import ASGIApplication, Finished, Headers, Receive, Scope, Send
+from fairway._types import ASGIApplication, Finished, Receive, Scope, Send
 from fairway.middleware import begin
-from fairway.routing.search import find_routers
-
-logger = logging.getLogger("fairway.routing")
-
-Route: TypeAlias = URLPattern | URLResolver
-
-_Pattern: TypeAlias = RegexPattern | RoutePattern | LocalePrefixPattern
-
-#: Close code of a WebSocket for which there is no route, after HTTP's 404.
-CLOSE_NOT_FOUND = 4404
+from fairway.routing.targets import Route, Target, as_django_has_it, flatten, import_routes
+from fairway.routing.unknown import NoRoute, not_found
 
 #: Marks an exception that looks like a router's "no route", and is an endpoint's own.
 _OF_ENDPOINT = "_fairway_of_endpoint"
-
-_NOT_FOUND_BODY = b"Not Found"
-_NOT_FOUND_HEADERS: Headers = [
-    (b"content-type", b"text/plain; charset=utf-8"),
-    (b"content-length", str(len(_NOT_FOUND_BODY)).encode()),
-]
-
-# No name of a room has one, whatever "[^/]+" lets pass, and "$" would let one stand behind it.
-_CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f]")
-
-#: What a module with routes calls them, the first that it has.
-_ROUTES_OF_A_MODULE: Final = ("websocket_urlpatterns", "urlpatterns")
 
 
 class URLRouter:
@@ -99,7 +70,7 @@ class URLRouter:
     def routes(self) -> Sequence[Route]:
         """The routes, imported if they were given by their path. The list may be changed."""
         if isinstance(self._routes, str):
-            self._routes = _import_routes(self._routes)
+            self._routes = import_routes(self._routes)
         return self._routes
 
     @routes.setter
@@ -117,13 +88,13 @@ class URLRouter:
         """
         routes = list(self.routes)
         if routes != self._compiled:
-            self.targets = [target for route in routes for target in _flatten(route)]
+            self.targets = [target for route in routes for target in flatten(route)]
             self._compiled = routes
 
     @property
     def urlpatterns(self) -> list[Route]:
         """The routes as Django's resolver knows them, with nested routers as ``include()``."""
-        return [_as_django_has_it(route) for route in self.routes]
+        return [as_django_has_it(route) for route in self.routes]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Finished:
         """Run the first application whose route matches.
@@ -146,15 +117,15 @@ class URLRouter:
                     raise
                 continue
         else:
-            return await _not_found(scope, receive, send, path, inner=inner)
+            return await not_found(scope, receive, send, path, inner=inner)
         try:
             running = begin(match.application, match.scope, receive, send)
             # An open socket keeps the innermost scope: 600 bytes less, or 1,000 with middleware.
             del scope, match
             return await running
-        except _NoRoute as error:
+        except NoRoute as error:
             # From a router inside an application that does not look like leading to one.
-            return await _not_found(error.scope, receive, send, path, inner=inner)
+            return await not_found(error.scope, receive, send, path, inner=inner)
         except Resolver404 as error:
             # Its own failure, maybe hours after it began: no router above starts another one.
             setattr(error, _OF_ENDPOINT, True)
@@ -172,183 +143,12 @@ class URLRouter:
                 yield _Match(target.application, inner_scope, target.leads_to_router)
 
 
-class _NoRoute(Resolver404):
-    """An inner router has no route for the rest of the path.
-
-    Attributes:
-        scope: What it was given.
-    """
-
-    def __init__(self, text: str, scope: Scope) -> None:
-        super().__init__(text)
-        self.scope = scope
-
-
 class _Match(NamedTuple):
     """An application that a path may be meant for."""
 
     application: ASGIApplication
     scope: Scope
     leads_to_router: bool
-
-
-class _Step(NamedTuple):
-    """A pattern, and what its route adds to the captured values."""
-
-    pattern: _Pattern
-    extra: Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """An application, and the steps to it: one pattern for each ``include()``, and its own.
-
-    Attributes:
-        steps: The patterns, from the outside in.
-        probe: A cheap test that is None for most paths that do not match.
-        application: What the route leads to.
-        leads_to_router: Whether that is a router, or middleware around one.
-    """
-
-    steps: tuple[_Step, ...]
-    probe: Callable[[str], object | None]
-    application: ASGIApplication
-    leads_to_router: bool
-
-    def __str__(self) -> str:
-        """The route as it is written, with the prefixes of each ``include()``."""
-        return "".join(str(step.pattern) for step in self.steps)
-
-    def match(self, path: str) -> tuple[str, tuple[str, ...], dict[str, object]] | None:
-        """Return the rest of the path and what was captured, or None."""
-        args: tuple[str, ...] = ()
-        kwargs: dict[str, object] = {}
-        for step in self.steps:
-            match = step.pattern.match(path)
-            # A regular expression's "$" also stands before a newline at the end; no route means
-            # that.
-            if not match or match[0] == "\n":
-                return None
-            path, new_args, new_kwargs = match
-            if _has_control_character((*new_args, *new_kwargs.values())):
-                return None
-            args += new_args
-            kwargs |= new_kwargs
-            kwargs |= step.extra
-        return path, args, kwargs
-
-
-def _has_control_character(values: Iterable[object]) -> bool:
-    return any(isinstance(value, str) and _CONTROL_CHARACTER.search(value) for value in values)
-
-
-def _import_routes(path: str) -> Sequence[Route]:
-    """Return the routes that a dotted path leads to: of a module, or a name in it.
-
-    Raises:
-        ImproperlyConfigured: It leads to none. What importing the module raises is left alone.
-    """
-    try:
-        found: object = importlib.import_module(path)
-    except ModuleNotFoundError as error:
-        module_name, _, name = path.rpartition(".")
-        # A module that exists and misses another one is a different mistake.
-        if error.name is None or not module_name or not f"{path}.".startswith(f"{error.name}."):
-            raise
-        found = getattr(importlib.import_module(module_name), name, None)
-        if found is None:
-            raise ImproperlyConfigured(
-                f"URLRouter({path!r}): module {module_name!r} has no {name!r}."
-            ) from None
-    if isinstance(found, types.ModuleType):
-        lists = _routes_of(found)
-        if not lists:
-            raise ImproperlyConfigured(
-                f"URLRouter({path!r}): the module has no {' or '.join(_ROUTES_OF_A_MODULE)}."
-            )
-        found = lists[0]
-    if not isinstance(found, Sequence) or isinstance(found, str):
-        raise ImproperlyConfigured(
-            f"URLRouter({path!r}): that is no list of routes, but of type {type(found).__name__}."
-        )
-    return found
-
-
-def _routes_of(module: types.ModuleType) -> list[list[Route]]:
-    """Return the lists of routes in a module, the one that is meant first."""
-    return [vars(module)[name] for name in _ROUTES_OF_A_MODULE if name in vars(module)]
-
-
-def _included(route: URLResolver) -> list[Route]:
-    """Return the routes of an ``include()``, which may name a module as routers name it."""
-    module = route.urlconf_module
-    lists = _routes_of(module) if isinstance(module, types.ModuleType) else []
-    return lists[0] if lists else route.url_patterns
-
-
-def _as_django_has_it(route: Route) -> Route:
-    """Return a route that Django's resolver can reverse through, whatever is nested in it."""
-    if isinstance(route, URLResolver):
-        inner = [_as_django_has_it(inner) for inner in _included(route)]
-        pattern, extra = route.pattern, route.default_kwargs
-        return URLResolver(pattern, inner, extra, route.app_name, route.namespace)
-    for router in find_routers(route.callback):
-        if hasattr(router, "urlpatterns"):
-            return URLResolver(_as_prefix(route.pattern), router, route.default_args)
-    return route
-
-
-def _flatten(route: Route, outer: tuple[_Step, ...] = ()) -> Iterator[Target]:
-    """Yield the targets of one route: one, or those of an ``include()``.
-
-    Raises:
-        ImproperlyConfigured: A callback is no ASGI application.
-        ValueError: A callback leads to a router, and its pattern cannot match a beginning.
-    """
-    if isinstance(route, URLResolver):
-        steps = (*outer, _Step(route.pattern, route.default_kwargs))
-        for inner in _included(route):
-            yield from _flatten(inner, steps)
-        return
-    _check_callback(route)
-    leads_to_router = any(find_routers(route.callback))
-    pattern = _as_prefix(route.pattern) if leads_to_router else route.pattern
-    steps = (*outer, _Step(pattern, route.default_args))
-    yield Target(steps, _probe(steps[0].pattern), route.callback, leads_to_router)
-
-
-def _probe(pattern: _Pattern) -> Callable[[str], object | None]:
-    """Return a cheap test that is None for most paths which the pattern does not match."""
-    regex = getattr(pattern, "regex", None)
-    # Django keeps the regular expression on the pattern unless it depends on the active language.
-    return pattern.match if regex is None or "regex" not in vars(pattern) else regex.search
-
-
-def _check_callback(route: URLPattern) -> None:
-    """Refuse what is often put where an ASGI application belongs."""
-    callback = route.callback
-    if hasattr(callback, "view_class"):
-        raise ImproperlyConfigured(
-            f"URLRouter: {route} leads to a Django view. Views belong into the URLconf, which "
-            "fairway.http.get_asgi_application() serves; a URLRouter takes ASGI applications."
-        )
-    if isinstance(callback, type) and hasattr(callback, "as_asgi"):
-        raise ImproperlyConfigured(
-            f"URLRouter: {route} leads to the class {callback.__name__}. "
-            f"Write {callback.__name__}.as_asgi()."
-        )
-
-
-def _as_prefix(pattern: _Pattern) -> _Pattern:
-    """Return the pattern as one that matches the beginning of a path."""
-    # Not str(pattern), which would translate a lazy text once and for all; the stubs know str only.
-    if isinstance(pattern, RegexPattern):
-        regex = pattern._regex  # type: ignore[attr-defined]  # noqa: SLF001
-        return RegexPattern(regex, pattern.name, is_endpoint=False)
-    if isinstance(pattern, RoutePattern):
-        route = pattern._route  # type: ignore[attr-defined]  # noqa: SLF001
-        return RoutePattern(route, pattern.name, is_endpoint=False)
-    raise ValueError(f"Unsupported pattern type: {type(pattern)}")
 
 
 def _path_to_route(scope: Scope) -> tuple[str, bool]:
@@ -368,39 +168,3 @@ def _path_to_route(scope: Scope) -> tuple[str, bool]:
     if root_path and (rest == path or not (rest == "" or rest.startswith("/"))):
         return path, False
     return rest.lstrip("/"), True
-
-
-async def _not_found(scope: Scope, receive: Receive, send: Send, path: str, *, inner: bool) -> None:
-    """Tell whoever asked that there is no route: the outer router, the client or a test.
-
-    Args:
-        scope: Of the connection.
-        receive: As an application gets it.
-        send: Likewise.
-        path: What was looked for.
-        inner: Whether another router asked.
-
-    Raises:
-        Resolver404: An outer router asked.
-        ValueError: Neither a router nor a server asked.
-    """
-    if inner:
-        raise _NoRoute(f"No route found for path {path!r}.", scope)
-    if "asgi" not in scope or scope["type"] not in {"http", "websocket"}:
-        raise ValueError(f"No route found for path {path!r}.")
-    logger.warning("Not Found: no route for the %s path %r", scope["type"], scope["path"])
-    # A client that has gone in the meantime needs no answer.
-    with contextlib.suppress(OSError):
-        if scope["type"] == "http":
-            await _send_not_found("http.response", send)
-        elif (await receive())["type"] == "websocket.connect":
-            if "websocket.http.response" in (scope.get("extensions") or {}):
-                await _send_not_found("websocket.http.response", send)
-            else:
-                await send({"type": "websocket.close", "code": CLOSE_NOT_FOUND})
-
-
-async def _send_not_found(kind: str, send: Send) -> None:
-    """Send a plain 404 as the response events of this kind."""
-    await send({"type": f"{kind}.start", "status": 404, "headers": list(_NOT_FOUND_HEADERS)})
-    await send({"type": f"{kind}.body", "body": _NOT_FOUND_BODY})
