@@ -38,12 +38,14 @@ class Place:
         """Runs a process of ``project/roles.py`` for the length of the block."""
         return self._run(name, ["project.roles", name, str(count)], processor, {})
 
-    def worker(self, count: int) -> contextlib.AbstractContextManager["Role"]:
+    def worker(
+        self, count: int, options: Sequence[str] = ()
+    ) -> contextlib.AbstractContextManager["Role"]:
         """Runs the project's background worker for the length of the block.
 
         It is ready when it has done a job.
         """
-        words = ["django", "runworker", "jobs"]
+        words = ["django", "runworker", "jobs", *options]
         return self._run("runworker", words, None, {"BENCH_JOBS": str(count)})
 
     @contextlib.contextmanager
@@ -137,15 +139,37 @@ def jobs(contender: Contender, processors: Processors, count: int) -> Report:
         return worker.hear() | producer.hear()
 
 
-def background_jobs(contender: Contender, processors: Processors, count: int) -> Report:
-    """The same with the background worker that the project has, and a consumer in it."""
+def background_jobs(
+    contender: Contender, processors: Processors, count: int, options: Sequence[str]
+) -> Report:
+    """The same with the background worker that the project has, and a consumer in it.
+
+    Args:
+        contender: Whose layer and worker.
+        processors: Where they run.
+        count: How many jobs.
+        options: Of ``runworker``.
+    """
     with (
         meeting(contender, processors) as place,
         place.role("employ", count, processors.generator) as producer,
-        place.worker(count) as worker,
+        place.worker(count, options) as worker,
     ):
         producer.go()
         return worker.hear() | producer.hear()
+
+
+def backlog(
+    contender: Contender, processors: Processors, count: int, options: Sequence[str]
+) -> Report:
+    """The same with a worker that starts when all jobs have been sent."""
+    with (
+        meeting(contender, processors) as place,
+        place.role("employ", count, processors.generator) as producer,
+    ):
+        produced = producer.go().hear()
+        with place.worker(count, options) as worker:
+            return worker.hear() | produced
 
 
 def commands(contender: Contender, processors: Processors, count: int) -> Report:

@@ -98,6 +98,32 @@ class TestMessages:
         assert layer.limits[0] == 3
         assert max(layer.limits) == 3
 
+    async def test_prefetching_pauses_where_nothing_is_left(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Jobs that come one by one gather in the layer, for the length of the pause."""
+        monkeypatch.setattr("fairway.worker.worker.PAUSE", 3600)
+        layer, application = ByTheHandful(), Recorder()
+        await layer.send("jobs", job(1))
+        async with working(application, layer, prefetch=2):
+            await application.numbers(1)
+            await layer.send("jobs", job(2))
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert await layer.waiting("jobs") == 1
+        assert layer.limits == [3]
+
+    async def test_prefetching_does_not_pause_while_more_is_waiting(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Who got as many as were wanted asks again at once."""
+        monkeypatch.setattr("fairway.worker.worker.PAUSE", 3600)
+        layer, application = ByTheHandful(), Recorder()
+        for number in range(8):
+            await layer.send("jobs", job(number))
+        async with working(application, layer, prefetch=2):
+            assert await application.numbers(8) == [list(range(8))]
+
     async def test_without_prefetching_one_is_taken(self) -> None:
         """What nobody works on stays in the layer, for other workers."""
         layer, application = ByTheHandful(), Recorder()

@@ -1,25 +1,40 @@
 """Between processes: channel layers beside those of channels_redis."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from harness.contenders import CORE, LOCAL, PUBSUB, REDIS
-from harness.layers import background_jobs, commands, jobs, memberships
-from harness.scenarios.model import Effort, Lane, Scenario, Target, lanes
-from harness.scenarios.turns import Play, in_roles, under_load
+from harness.layers import background_jobs, backlog, commands, jobs, memberships
+from harness.scenarios.model import Effort, Lane, Scenario, Target, Turn, Work, lanes
+from harness.scenarios.turns import Play, at_work, in_roles, under_load
 
 
-def _work(name: str, title: str, play: Play, note: str) -> Scenario:
+def _work(name: str, title: str, measure: Callable[[Work], Turn], rows: Sequence[Lane]) -> Scenario:
     """One producer and one worker of jobs of 128 bytes, whichever way it takes them."""
     return Scenario(
         name=name,
         title=title,
         unit="jobs/s",
-        measure=in_roles(play, "per_second"),
-        lanes=lanes("", REDIS, LOCAL, CORE, note=note),
-        targets=(Target(lane=f"{REDIS}, {note}", against=CORE, at_least=5),),
+        measure=measure,
+        lanes=rows,
+        targets=tuple(
+            Target(lane=each.name, against=CORE, at_least=5)
+            for each in rows
+            if each.contender == REDIS
+        ),
         full=Effort(turns=5, count=5000),
         quick=Effort(turns=1, count=2000),
     )
+
+
+#: Rows of background workers.
+_WORKERS = (
+    *lanes("", REDIS, LOCAL, CORE, note="runworker"),
+    *(
+        Lane(contender=each, path="", note="--prefetch 15", words=("--prefetch", "15"))
+        for each in (REDIS, LOCAL)
+    ),
+)
 
 
 def _memory(name: str, title: str, play: Play, groups: int) -> Scenario:
@@ -61,12 +76,23 @@ SCENARIOS = (
         full=Effort(turns=5, sockets=1000, seconds=2.0, warmup=0.5),
         quick=Effort(turns=1, sockets=1000, seconds=1.0, warmup=0.3),
     ),
-    _work("jobs", "Named channel: one producer, one worker, 128 bytes", jobs, "receive()"),
+    _work(
+        "jobs",
+        "Named channel: one producer, one worker, 128 bytes",
+        in_roles(jobs, "per_second"),
+        lanes("", REDIS, LOCAL, CORE, note="receive()"),
+    ),
     _work(
         "worker",
         "Background worker: one producer, one `runworker` with a consumer, 128 bytes",
-        background_jobs,
-        "runworker",
+        at_work(background_jobs),
+        _WORKERS,
+    ),
+    _work(
+        "backlog",
+        "Background worker: one `runworker` with a consumer, and jobs that wait, 128 bytes",
+        at_work(backlog),
+        _WORKERS,
     ),
     Scenario(
         name="commands",

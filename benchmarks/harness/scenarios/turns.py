@@ -1,7 +1,7 @@
 """How a turn is taken: servers are started, load is put on them, and a figure is read."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from harness.contenders import Contender
 from harness.generator import Report
@@ -78,6 +78,18 @@ def idle_memory(work: Work) -> Turn:
             after = settled_memory(pid)
     report["memory_before"], report["memory_after"] = before, after
     return Turn(value=(after - before) / work.effort.sockets, report=report)
+
+
+def at_work(
+    play: Callable[[Contender, Processors, int, Sequence[str]], Report],
+) -> Callable[[Work], Turn]:
+    """How many jobs per second a background worker does, with the options of its row."""
+
+    def measure(work: Work) -> Turn:
+        report = play(work.contender, work.processors, work.effort.count, work.lane.words)
+        return Turn(value=report["per_second"], report=report)
+
+    return measure
 
 
 def in_roles(play: Play, figure: str) -> Callable[[Work], Turn]:

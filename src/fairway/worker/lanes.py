@@ -118,8 +118,11 @@ class Lane:
             task = create_task_later(asyncio.get_running_loop(), job)
             self.tasks.add(task)
             task.add_done_callback(self._finished)
-        taken = self.running + len(self._waiting)
-        if taken < self.size + self._prefetch and len(self._held) < MAX_HELD and not self.stopped:
+        waiting = len(self._waiting)
+        has_place = self.running + waiting < self.size + self._prefetch
+        # Only when half of what was prefetched is used up: then several are taken in one step.
+        is_wanted = waiting <= self._prefetch // 2
+        if has_place and is_wanted and len(self._held) < MAX_HELD and not self.stopped:
             self._room.set()
         else:
             self._room.clear()

@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -24,6 +24,10 @@ from fairway.worker.routes import application_for
 from fairway.worker.source import Delivery, Link, Source, as_delivery, can_acknowledge, size_of
 
 logger = logging.getLogger("django.channels.worker")
+
+#: Seconds before a worker that prefetches asks for jobs again when there were fewer than it wanted:
+#: to ask for each of them as it comes takes the layer, and the worker, longer than a tiny job does.
+PAUSE: Final = 0.001
 
 
 class Worker:
@@ -49,7 +53,7 @@ class Worker:
         concurrency: Jobs of one channel at once: for all channels, or by channel (1 for others).
         prefetch: Jobs of one channel that are taken from the layer beyond those, a count. With one
             or more, and with a higher concurrency, as many are taken in one step as there is room
-            for.
+            for; with prefetch, a thousand times per second at most unless more are waiting.
         graceful_timeout: Seconds that running jobs have for finishing once the worker stops.
         lease: Seconds after which jobs with acknowledgement come back if the worker was killed.
 
@@ -175,8 +179,11 @@ class Worker:
         lane, task = self._lane(channel), asyncio.current_task()
         assert task is not None
         while not lane.stopped:
-            room = await lane.room()
-            await lane.take_on(await self._take(lane, room), task)
+            limit = self._at_once(channel, await lane.room())
+            taken = await self._take(lane, limit)
+            await lane.take_on(taken, task)
+            if self.prefetch and len(taken) < limit:
+                await asyncio.sleep(PAUSE)
 
     def get_or_create_application_instance(self, scope_id: str, scope: Scope) -> "Inbox":
         """A queue with ``put_nowait()``, whose messages reach an application with this scope.
@@ -221,6 +228,11 @@ class Worker:
         )
 
     # ------------------------------------------------------------------ a job
+
+    def _at_once(self, channel: str, room: int) -> int:
+        """How many jobs may be taken in one step, of those that there is room for."""
+        on_lease = self._policies[channel].acknowledge
+        return 1 if on_lease or not isinstance(self._link.layer, ChannelLayer) else room
 
     async def _take(self, lane: Lane, limit: int) -> list[Delivery]:
         on_lease = self._policies[lane.channel].acknowledge
