@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from fairway.delivery import Hub
-from fairway.delivery.hub import Endpoint, Group
+from fairway.delivery.group import Endpoint, Group
 from fairway.delivery.queue import ChannelQueue, Lease
 from fairway.layers.base import ChannelLayer
 from fairway.layers.bus import ACKNOWLEDGEMENT, COUNTING, DELAY, Bus, Published

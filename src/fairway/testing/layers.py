@@ -15,7 +15,7 @@ from asgiref.sync import async_to_sync
 from fairway import DEFAULT_CHANNEL_LAYER
 from fairway._types import Event
 from fairway.delivery import ChannelQueue, Mailbox
-from fairway.delivery.hub import Endpoint
+from fairway.delivery.group import Endpoint
 from fairway.layers import (
     BaseChannelLayer,
     ChannelLayer,
