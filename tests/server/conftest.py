@@ -18,6 +18,7 @@ HERE = Path(__file__).parent
 
 #: Test modules that run on both kinds of event loop: they depend on how transports behave.
 ON_BOTH_LOOPS = {
+    "application/test_loans",
     "application/test_threads",
     "http/test_answer",
     "http/test_connection",
@@ -25,6 +26,7 @@ ON_BOTH_LOOPS = {
     "http/test_intake",
     "http/test_patience",
     "http/test_http2",
+    "http/test_http2_channel",
     "http/test_http2_clock",
     "http/test_http2_endings",
     "http/test_http2_stream",
@@ -51,6 +53,7 @@ ON_BOTH_LOOPS = {
 #: Those that run on a loop of asyncio's with eager tasks, too: they depend on when tasks begin.
 ON_EAGER_LOOPS = {
     "application/test_lifespan",
+    "http/test_http2_channel",
     "http/test_http2_stream",
     "http/test_stream",
     "listening/test_tls",

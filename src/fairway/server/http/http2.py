@@ -12,10 +12,12 @@ from typing import Any, Final, cast
 
 from fairway._types import Headers
 from fairway.server.application.encryption import tls_extension
-from fairway.server.context import Context, end_writing
+from fairway.server.context import Context
+from fairway.server.ending import end_writing
+from fairway.server.http.http2_channel import Channel
 from fairway.server.http.http2_clock import ClockedConnection
 from fairway.server.http.http2_limits import OPTIONS
-from fairway.server.http.http2_stream import AnswerChannel, Channel, HTTPChannel
+from fairway.server.http.http2_stream import AnswerChannel, HTTPChannel
 from fairway.server.http.http2_websocket import WebSocketChannel
 from fairway.server.http.progress import unsent
 from fairway.server.http.stream import HTTPStream
@@ -438,12 +440,7 @@ class MultiplexedConnection(ClockedConnection):
         self._http.go_away()
         self._write_out()
         self._closing = True
-        if not self._transport.is_closing() and self._transport.can_write_eof():
-            # To close at once, while the client is sending, would reset the connection before it
-            # has read why (RFC 9112 §9.6).
-            end_writing(self._transport)
-        else:
-            self._transport.close()
+        end_writing(self._transport, self.context)
         self._watch_end()
 
     def abort(self) -> None:

@@ -4,8 +4,8 @@ import asyncio
 from typing import Final
 
 from fairway.server.context import LINGER, Context
+from fairway.server.http.http2_channel import Channel
 from fairway.server.http.http2_limits import limits_of
-from fairway.server.http.http2_stream import Channel
 from fairway.server.http.patience import STALLED
 from fairway.server.http.progress import unsent
 from fairway.wire.http2 import HTTP2Connection

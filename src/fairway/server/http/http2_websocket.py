@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from fairway._types import Event
 from fairway.server.context import Context
-from fairway.server.http.http2_stream import Channel, Fields
+from fairway.server.http.http2_channel import Channel, Fields
 from fairway.server.listening.proxy import Address
 from fairway.server.websocket.opening import Opening
 from fairway.server.websocket.stream import WebSocketStream
