@@ -25,15 +25,16 @@ async def test_publisher_says_who_it_is(mesh: Mesh) -> None:
     here.setblocking(False)
     there.setblocking(False)
     loop = asyncio.get_running_loop()
-    mesh.name = "abc"
+    await mesh.start()
     link = Publisher(mesh, here, "def")
     await link.open()
     ((say, body),) = FrameReader().feed(await loop.sock_recv(there, 100))
-    assert (say, *read_numbered(body)) == (Say.HELLO, VERSION, "abc")
+    assert (say, *read_numbered(body)) == (Say.HELLO, VERSION, mesh.name)
     there.close()
     await link.ended
     assert link.ready.done()
     assert not link.publish("room", b"x")
+    await mesh.stop()
 
 
 @pytest.mark.parametrize(

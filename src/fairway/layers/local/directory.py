@@ -132,12 +132,13 @@ class Directory:
         """Whether a socket is still to be found."""
         try:
             return stat.S_ISSOCK(path.lstat().st_mode)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
 
     def remove(self, path: Path) -> None:
         """Remove a socket's file, of this process or of one that was killed."""
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            path.unlink()
 
     def leave(self) -> None:
         """Remove the directory, if this process was the last one and no message waits in it.

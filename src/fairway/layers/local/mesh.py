@@ -2,7 +2,6 @@
 
 import asyncio
 import concurrent.futures
-import errno
 import logging
 import socket
 import time
@@ -14,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from fairway.exceptions import ChannelLayerUnavailable
 from fairway.later import create_task_later
 from fairway.layers.local.directory import SOCKET_SUFFIX, Directory
+from fairway.layers.local.door import Door, knock
 from fairway.layers.local.frames import Say, numbered
 from fairway.layers.local.link import Link, Publisher, Subscriber
 
@@ -54,7 +54,6 @@ class Mesh:
         look_after: Called now and then, to see after what else is in the directory.
 
     Attributes:
-        name: The name of this process, by its socket; empty until it is started.
         topics: What this process wants.
         wanting: By topic, the processes that want it. Others threads may look at it.
         started: Whether every process that was there at the start has told what it wants.
@@ -77,7 +76,7 @@ class Mesh:
         self._begin()
 
     def _begin(self) -> None:
-        self.name = ""
+        self._door = Door(self.directory, self._admit, self._meet_all)
         self.topics: set[str] = set()
         self.wanting: dict[str, set[Publisher]] = {}
         self.started = False
@@ -88,8 +87,6 @@ class Mesh:
         self._tasks: set[asyncio.Task[object]] = set()
         self._starting: asyncio.Task[None] | None = None
         self._stopping: asyncio.Task[None] | None = None
-        self._listener: socket.socket | None = None
-        self._path: Path | None = None
         self._publishers: dict[str, Publisher] = {}
         self._connecting: dict[str, asyncio.Task[None]] = {}
         self._adopting: set[asyncio.Task[None]] = set()
@@ -100,6 +97,11 @@ class Mesh:
         self._timer: asyncio.TimerHandle | None = None
         self._look: asyncio.TimerHandle | None = None
         self._busy = False
+
+    @property
+    def name(self) -> str:
+        """The name of this process, by its socket; empty until it is started."""
+        return self._door.name
 
     @property
     def publishers(self) -> list[Publisher]:
@@ -157,11 +159,8 @@ class Mesh:
     async def _start(self) -> None:
         if self._stopping is not None:
             await asyncio.wait([self._stopping])
-        self.directory.prepare()
-        self._listener, self._path = self.directory.new_socket()
-        self.name = self._path.stem
+        self._door.open()
         self._meeting = True
-        asyncio.get_running_loop().add_reader(self._listener, self._accept)
         await asyncio.gather(*(self._connect(path) for path in self.directory.sockets()))
         self.started = True
         self._linger()
@@ -196,11 +195,7 @@ class Mesh:
                 timer.cancel()
         self._patience = None
         self._connect_no_more()
-        self._close_listener()
-        if self._path is not None:
-            self.directory.remove(self._path)
-            self.directory.leave()
-            self._path = None
+        self._door.close()
         await self._end_links()
         self.wanting.clear()
         self.confirm()
@@ -223,36 +218,17 @@ class Mesh:
         self._publishers.clear()
         self._subscribers.clear()
 
-    def _close_listener(self) -> None:
-        if self._listener is not None:
-            asyncio.get_running_loop().remove_reader(self._listener)
-            self._listener.close()
-            self._listener = None
-
     def _look_later(self) -> None:
-        self._look = asyncio.get_running_loop().call_later(LOOK_AFTER, self._look_after_socket)
+        self._look = asyncio.get_running_loop().call_later(LOOK_AFTER, self._look_around)
 
-    def _look_after_socket(self) -> None:
-        """See that processes which start now can find this one: what is in /tmp may be removed."""
+    def _look_around(self) -> None:
         if not self.started:
             return
         self._look_later()
         self.look_after()
-        if self._path is not None and self.directory.is_socket(self._path):
-            return
-        try:
-            self.directory.prepare()
-            self._close_listener()
-            self._listener, self._path = self.directory.new_socket(self.name)
-        except ChannelLayerUnavailable as error:
-            logger.error("%s Processes that start now do not find this one.", error)
-            return
-        asyncio.get_running_loop().add_reader(self._listener, self._accept)
-        logger.warning(
-            "The directory %s of the local channel layer was removed while it was in use, and made "
-            "again.",
-            self.directory.path,
-        )
+        self._door.look_after()
+
+    def _meet_all(self) -> None:
         for path in self.directory.sockets():
             self._spawn(self._connect(path))
 
@@ -261,30 +237,16 @@ class Mesh:
         links: list[Link] = [*self._publishers.values(), *self._subscribers]
         for link in links:
             link.drop()
-        if self._listener is not None:
-            self._listener.close()
+        self._door.drop()
         # Never finalised: not ours to end.
         tasks = [*self._tasks, *self._adopting, *self._connecting.values()]
-        self._inherited = (links, self._listener, self._timer, self._look, tasks)
+        self._inherited = (links, self._door, self._timer, self._look, tasks)
         self._begin()
 
-    def _accept(self) -> None:
-        assert self._listener is not None
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError as error:
-                logger.error("Another process cannot connect: %s", error)
-                return
-            connection.setblocking(False)
-            if not self.directory.may_speak(connection):
-                connection.close()
-                continue
-            task = asyncio.ensure_future(self._adopt(connection))
-            self._adopting.add(task)
-            task.add_done_callback(self._adopting.discard)
+    def _admit(self, connection: socket.socket) -> None:
+        task = asyncio.ensure_future(self._adopt(connection))
+        self._adopting.add(task)
+        task.add_done_callback(self._adopting.discard)
 
     async def _adopt(self, connection: socket.socket) -> None:
         subscriber = Subscriber(self, connection)
@@ -319,31 +281,9 @@ class Mesh:
             logger.warning("Cannot reach another process by %s: %s", path, error)
 
     async def _new_publisher(self, path: Path) -> Publisher:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            connection.setblocking(False)
-            await self._open(connection, path)
-            if not self.directory.may_speak(connection):
-                raise PermissionError(errno.EPERM, "it belongs to another user")
-            publisher = Publisher(self, connection, path.stem)
-        except BaseException:
-            connection.close()
-            raise
+        publisher = Publisher(self, await knock(self.directory, path, PATIENCE), path.stem)
         await publisher.open()
         return publisher
-
-    async def _open(self, connection: socket.socket, path: Path) -> None:
-        loop = asyncio.get_running_loop()
-        end = loop.time() + PATIENCE
-        while True:
-            try:
-                connection.connect(str(path))
-            except BlockingIOError:  # its backlog is full, and nothing tells when it is not
-                if loop.time() > end:
-                    raise TimeoutError("it accepts no connection") from None
-                await asyncio.sleep(0.01)
-            else:
-                return
 
     def greeted(self, subscriber: Subscriber) -> None:
         """Another process has connected: tell it what is wanted here, and publish to it, too."""
