@@ -1,6 +1,7 @@
 """The scripts: each is one step, also when it is sent twice or the memory is full."""
 
 import struct
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +9,16 @@ import hiredis
 import pytest
 
 from fairway.layers.redis.keys import Keys
-from fairway.layers.redis.scripts import ENTRY, PUSH, RELEASE, SCRIPTS, TAKE, UNTAKE, Script
+from fairway.layers.redis.scripts import (
+    HEAD,
+    PUSH,
+    RELEASE,
+    SCRIPTS,
+    TAKE,
+    UNTAKE,
+    Script,
+    attempt_of,
+)
 from tests.layers.redis.servers import RedisServer
 
 WAKE = ("PUBLISH", "wake:{jobs}:")
@@ -47,9 +57,9 @@ class Client:
         keys = (*self.keys.queue("jobs"), self.keys.taken("jobs"))
         return self.run(TAKE, *keys, self.process, lease, 60_000, 15, number, limit)
 
-    def put_back(self, number: int, payload: str) -> Any:
+    def put_back(self, number: int, *payloads: str) -> Any:
         keys = (*self.keys.queue("jobs"), self.keys.changed("jobs"))
-        return self.run(UNTAKE, *keys, number, 60_000, 1, *WAKE, payload)
+        return self.run(UNTAKE, *keys, number, 60_000, *WAKE, *map(_entry, payloads))
 
     def release(self, ticket: int, verb: str, ms: int = 0) -> Any:
         name = f"{self.process}:{ticket}"
@@ -61,7 +71,11 @@ class Client:
 
 def _open(entry: str) -> tuple[str, int]:
     data = entry.encode(errors="surrogateescape")
-    return data[ENTRY.size :].decode(), ENTRY.unpack_from(data)[1]
+    return data[HEAD:].decode(), attempt_of(data)
+
+
+def _entry(payload: str) -> bytes:
+    return struct.pack(">dH", time.time() * 1000 + 60_000, 1) + payload.encode()
 
 
 @pytest.fixture
@@ -133,6 +147,15 @@ def test_put_back_twice(one: Client) -> None:
     one.take(3)
     assert one.put_back(4, "a") == one.put_back(4, "a") == [1, 0]
     assert [one.take(5)[0], one.take(6)[0], one.take(7)[0]] == ["a", "b", None]
+
+
+def test_several_put_back(one: Client) -> None:
+    """Several are put back in one step, in their order."""
+    for number, payload in enumerate("abcd", 1):
+        one.push(number, payload)
+    one.take_many(5, 3)
+    assert one.put_back(6, "a", "b", "c") == one.put_back(6, "a", "b", "c") == [1, 0]
+    assert one.take_many(7, 5) == ["a", "b", "c", "d"]
 
 
 @pytest.mark.row("3.1 send", "4 capacity")

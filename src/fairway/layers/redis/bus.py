@@ -16,7 +16,7 @@ from fairway.layers.redis.connection import Word
 from fairway.layers.redis.hosts import Hosts
 from fairway.layers.redis.link import LONGEST_DELAY, logger
 from fairway.layers.redis.readers import Taken, Waiter
-from fairway.layers.redis.scripts import ADOPT, PUBLISH, RELEASE
+from fairway.layers.redis.scripts import ADOPT, HEAD, PUBLISH, RELEASE, attempt_of
 from fairway.layers.redis.session import Options, Session, milliseconds
 from fairway.layers.redis.wire import Wire
 
@@ -184,9 +184,12 @@ class RedisBus(Bus):
     async def pop(self, queue: str, limit: int = 1) -> list[bytes]:
         """Take the next payloads from a queue, waiting for the first if need be."""
         while True:
-            found = await self._take(queue, 0, min(limit, MOST))
-            opened = [self._wire.open(taken.data, queue) for taken in found]
-            payloads = [payload for payload in opened if payload is not None]
+            taken = await self._take(queue, 0, min(limit, MOST))
+            payloads = []
+            for entry in taken.entries:
+                payload = self._wire.open(entry[HEAD:], queue)
+                if payload is not None:
+                    payloads.append(payload)
             if payloads:
                 return payloads
 
@@ -201,13 +204,14 @@ class RedisBus(Bus):
     async def lease(self, queue: str, seconds: float) -> Lease:
         """Take the next payload for ``seconds``; then it comes back, unless acknowledged."""
         while True:
-            (taken,) = await self._take(queue, max(milliseconds(seconds), 1))
-            payload = self._wire.open(taken.data, queue)
+            taken = await self._take(queue, max(milliseconds(seconds), 1))
+            (entry,) = taken.entries
+            payload = self._wire.open(entry[HEAD:], queue)
             if payload is not None:
-                return Lease(taken.ticket, payload, taken.attempt)
+                return Lease(taken.ticket, payload, attempt_of(entry))
             await self.acknowledge(queue, taken.ticket)
 
-    async def _take(self, queue: str, lease: int, limit: int = 1) -> list[Taken]:
+    async def _take(self, queue: str, lease: int, limit: int = 1) -> Taken:
         session = self._open()
         waiter = Waiter(lease, limit)
         session.read(queue, waiter)

@@ -15,7 +15,7 @@ from fairway.layers.redis.command import Command, ignore
 from fairway.layers.redis.connection import Reply, Word
 from fairway.layers.redis.keys import Keys
 from fairway.layers.redis.node import Router
-from fairway.layers.redis.scripts import ENTRY, PASS_ON, RELEASE, TAKE, UNTAKE
+from fairway.layers.redis.scripts import PASS_ON, RELEASE, TAKE, UNTAKE
 from fairway.layers.redis.subscriptions import Certain
 
 logger = logging.getLogger("fairway.layers.redis")
@@ -30,20 +30,18 @@ AFTER_ERROR: Final = 0.5
 
 
 class Taken(NamedTuple):
-    """An entry that a reader got.
+    """What a reader got.
 
     Attributes:
-        ticket: That of its lease; empty if it has none.
-        data: The payload, as it is in the queue.
-        attempt: Which attempt it is for.
+        ticket: That of the lease; empty if there is none.
+        entries: The entries, in order and as they are in the queue: at least one.
     """
 
     ticket: str
-    data: bytes
-    attempt: int
+    entries: list[bytes]
 
 
-class Waiter(Handover[list[Taken]]):
+class Waiter(Handover[Taken]):
     """Somebody who waits for entries of a queue, on an event loop of its own.
 
     Args:
@@ -179,24 +177,23 @@ class Reader:
     def _answered(self, reply: Reply, error: Exception | None) -> None:
         command, lease = self._asked, self._lease
         assert command is not None
-        due, taken = ASK_AGAIN, []
+        due, taken = ASK_AGAIN, None
         if error is not None:
             due = AFTER_ERROR  # it has been logged where it came
         else:
-            expired, *found = reply
+            expired = reply.pop(0)
             if expired:
                 self._count_expired(expired)
-            if isinstance(found[0], bytes):
+            if type(reply[0]) is bytes:
                 self._expiring = False
-                ticket = f"{self._keys.process}:{command.number}" if lease else ""
-                taken = [_taken(ticket, entry) for entry in found]
-            elif found[0] >= 0:
-                due = min(found[0] / 1000 + 0.001, ASK_AGAIN)
+                taken = Taken(f"{self._keys.process}:{command.number}" if lease else "", reply)
+            elif reply[0] >= 0:
+                due = min(reply[0] / 1000 + 0.001, ASK_AGAIN)
         with self._lock:
-            waiter = self._first_for(lease, len(taken)) if taken else None
+            waiter = None if taken is None else self._first_for(lease, taken)
             self._asked = None
-            self._in_line = error is None and not taken
-            at_once = self._called or bool(taken)
+            self._in_line = error is None and taken is None
+            at_once = self._called or taken is not None
             nobody = self._first() is None
             if nobody:
                 # What this process was called for meanwhile is for another one then.
@@ -208,23 +205,23 @@ class Reader:
         else:
             self._set_timer(due, sooner=True)
         # Last of all: the thread that wakes asks again at once, and would have to wait here.
-        if taken:
+        if taken is not None:
             self._hand_over(taken, lease, waiter)
 
-    def _hand_over(self, taken: list[Taken], lease: int, waiter: Waiter | None) -> None:
+    def _hand_over(self, taken: Taken, lease: int, waiter: Waiter | None) -> None:
         while waiter is not None:
             if waiter.give(taken):
                 self._used = time.monotonic()
                 return
             with self._lock:
-                waiter = self._first_for(lease, len(taken))
+                waiter = self._first_for(lease, taken)
         # Nobody waits any more, or on other terms, and asks for itself.
         self.put_back(taken, lease)
 
-    def _first_for(self, lease: int, count: int) -> Waiter | None:
+    def _first_for(self, lease: int, taken: Taken) -> Waiter | None:
         """Takes the first who waits, if it wants that many on these terms; with the lock held."""
         waiter = self._first()
-        if waiter is not None and waiter.lease == lease and waiter.limit >= count:
+        if waiter is not None and waiter.lease == lease and waiter.limit >= len(taken.entries):
             return self._waiters.popleft()
         return None
 
@@ -260,12 +257,8 @@ class Reader:
 
     # ------------------------------------------------------------------ giving back
 
-    def put_back(self, taken: list[Taken], lease: int) -> None:
+    def put_back(self, taken: Taken, lease: int) -> None:
         """Put to the front what reached nobody, as if it had not been taken."""
-        for entry in reversed(taken):
-            self._put_back(entry, lease)
-
-    def _put_back(self, taken: Taken, lease: int) -> None:
         keys, queue = self._keys, self.queue
         wake = (self._router.publish_command, keys.wake(queue))
         if lease:
@@ -282,7 +275,7 @@ class Reader:
             names = (*keys.queue(queue), keys.changed(queue))
             command = Command(
                 queue,
-                lambda number: (*names, number, self._expiry, taken.attempt, *wake, taken.data),
+                lambda number: (*names, number, self._expiry, *wake, *taken.entries),
                 ignore,
                 script=UNTAKE,
             )
@@ -310,8 +303,3 @@ class Reader:
                 self.queue,
                 count,
             )
-
-
-def _taken(ticket: str, entry: bytes) -> Taken:
-    _, attempt = ENTRY.unpack_from(entry)
-    return Taken(ticket, entry[ENTRY.size :], attempt)

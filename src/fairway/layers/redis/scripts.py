@@ -46,11 +46,19 @@ class Script:
         object.__setattr__(self, "sha", sha)
 
 
+def attempt_of(entry: bytes) -> int:
+    """Which attempt an entry is for."""
+    attempt: int
+    _, attempt = _HEAD.unpack_from(entry)
+    return attempt
+
+
 #: The keys of a queue, in the order in which its scripts take them.
 QUEUE_KEYS: Final = ("", ":later", ":leases", ":leased", ":waiting")
 
-#: What is before the payload of an entry: expiry and attempt.
-ENTRY: Final = struct.Struct(">dH")
+_HEAD: Final = struct.Struct(">dH")
+#: Bytes before the payload of an entry: its expiry and its attempt.
+HEAD: Final = _HEAD.size
 
 #: Seconds that the number of a process's last command is kept: longer than one is sent again …
 _REMEMBER: Final = 120
@@ -255,17 +263,19 @@ return entries
     keys=6,
 )
 
-#: Put back at the front what was taken and reached nobody. Keys of the queue, and the number's.
-#: Arguments: number, expiry (ms), attempt, publish command, wake channel, payload.
+#: Put back at the front what was taken and reached nobody, as it was. Keys of the queue, and the
+#: number's. Arguments: number, expiry (ms), publish command, wake channel, entries in their order.
 UNTAKE: Final = Script(
     f"""{_BEGIN}
 local from = KEYS[6]
 local number = ARGV[1]
 {_SEEN} {_NOW} {_KEEP}
-local entry = struct.pack('>dH', now + ARGV[2], ARGV[3] + 0) .. ARGV[6]
-call('LPUSH', ready, entry)
+for place = #ARGV, 5, -1 do call('LPUSH', ready, ARGV[place]) end
 keep(ready, ARGV[2] + 1000)
-{_DONE} {_WAKE.format("ARGV[4]", "ARGV[5]")}
+{_DONE}
+for _ = 5, #ARGV do
+  {_WAKE.format("ARGV[3]", "ARGV[4]")}
+end
 return {{1, 0}}
 """,
     keys=6,

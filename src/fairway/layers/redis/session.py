@@ -240,7 +240,7 @@ class Session:
         if reader is not None:
             reader.forget(waiter)
 
-    def put_back(self, queue: str, taken: list[Taken], lease: int) -> None:
+    def put_back(self, queue: str, taken: Taken, lease: int) -> None:
         """Somebody has stopped waiting at the moment when it was given something."""
         if not self._closed:
             self._reader(queue).put_back(taken, lease)
