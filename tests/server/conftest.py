@@ -38,6 +38,7 @@ ON_BOTH_LOOPS = {
     "listening/test_renewal",
     "listening/test_tls",
     "test_drain",
+    "test_ending",
     "test_memory",
     "test_server",
     "test_talkers",

@@ -53,14 +53,6 @@ _shown: Final = reprlib.Repr()
 _shown.maxother = 10_000  # characters of an exception in one line
 
 
-def end_writing(transport: asyncio.Transport) -> None:
-    """Tell the client that nothing more will come, behind what is still to be sent."""
-    try:
-        transport.write_eof()
-    except OSError:  # it has gone meanwhile, which has not been noticed yet
-        transport.abort()
-
-
 class Client(Protocol):
     """An open connection: one that speaks HTTP, or a WebSocket."""
 

@@ -1,14 +1,9 @@
 """The HTTP/1.1 connection: requests one after the other, its limits, its timeouts and its ends."""
 
 import asyncio
-import contextlib
 import logging
 import socket
-import ssl
 import struct
-import threading
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -42,17 +37,6 @@ LIMITS = {
     TOO_MANY_FIELDS: ("max_header_count", 128),
     TOO_LARGE_BODY: ("max_body_size", 1000),
 }
-
-
-CERTIFICATES = Path(__file__).parents[1] / "certificates"
-TLS: dict[str, Any] = {"tls_certificate": str(CERTIFICATES / "whole.pem")}
-
-
-def encrypted(port: int) -> ssl.SSLSocket:
-    """A connection with TLS, for a thread: its calls block."""
-    context = ssl.create_default_context(cafile=str(CERTIFICATES / "root.pem"))
-    plain = socket.create_connection(("127.0.0.1", port), DEADLINE)
-    return context.wrap_socket(plain, server_hostname="localhost")
 
 
 class TestKeepAlive:
@@ -583,66 +567,6 @@ class TestEnds:
         assert response["connection"] == "close"
         await upload
         assert await client.rest() == b""
-
-    @pytest.mark.parametrize("limit", [0, 1000])
-    async def test_upload_with_tls(
-        self, limit: int, serve: Serve, logs: Logs, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """Nor with TLS, whose transports can only be closed; be it a refusal or an early answer."""
-        monkeypatch.setattr(patience, "SILENCE", 10 * DEADLINE)
-        running = await serve(responds(start(413), body()), max_body_size=limit, **TLS)
-
-        def upload() -> bytes:
-            with encrypted(running.port) as client:
-                client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n")
-                answer = client.recv(65536)
-                client.sendall(LARGE)
-                return answer
-
-        assert (await asyncio.to_thread(upload)).startswith(b"HTTP/1.1 413 ")
-        await until(lambda: not running.connections)
-        logs.take()
-
-    async def test_silence_with_tls(self, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A client that waits for the end of the connection gets it, and a proper one."""
-        monkeypatch.setattr(patience, "SILENCE", 0.05)
-        running = await serve(responds(start(413), body()), **TLS)
-
-        def upload() -> tuple[bytes, bytes]:
-            with encrypted(running.port) as client:
-                client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n")
-                return client.recv(65536), client.recv(65536)
-
-        answer, end = await asyncio.to_thread(upload)
-        assert answer.startswith(b"HTTP/1.1 413 ")
-        assert end == b""
-        await until(lambda: not running.connections)
-
-    @pytest.mark.parametrize("ends", [False, True])
-    async def test_endless_upload_with_tls(
-        self, ends: bool, serve: Serve, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """A client that never stops sending is not waited for long, and not if the server ends."""
-        monkeypatch.setattr(patience, "SILENCE", 0.05)
-        monkeypatch.setattr(patience, "LINGER", 10 * DEADLINE if ends else 0.2)
-        running = await serve(responds(start(413), body()), graceful_timeout=10 * DEADLINE, **TLS)
-        answered = threading.Event()
-
-        def upload() -> None:
-            with encrypted(running.port) as client:
-                client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n")
-                client.recv(65536)
-                answered.set()
-                with contextlib.suppress(OSError):
-                    while True:
-                        client.sendall(b"x" * 1000)
-
-        sending = asyncio.ensure_future(asyncio.to_thread(upload))
-        if ends:
-            await until(answered.is_set)
-            running.stop()
-        await sending
-        await until(lambda: not running.connections)
 
     async def test_lingering_ends(self, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
         """A client that does not close after its last answer is cut off after a while."""

@@ -8,7 +8,8 @@ import logging
 from typing import Any, Final, cast
 
 from fairway.server.application.encryption import tls_extension
-from fairway.server.context import Context, end_writing
+from fairway.server.context import Context
+from fairway.server.ending import end_writing
 from fairway.server.http.http1_writer import HTTP1Writer, without_body
 from fairway.server.http.intake import Intake
 from fairway.server.http.patience import CUT, nothing
@@ -264,16 +265,10 @@ class Connection(Intake):
         self._backlog.clear()
         self._forget_upload()
         self._resume()
-        transport = self.transport
-        if linger and not transport.is_closing():
-            if transport.can_write_eof():
-                end_writing(transport)
-                self._watch_end()
-                return
-            if isinstance(self.context.loop, asyncio.BaseEventLoop):
-                self._await_silence()
-                return
-        transport.close()
+        if linger:
+            end_writing(self.transport, self.context)
+        else:
+            self.transport.close()
         self._watch_end()
 
     def shut_down(self) -> None:

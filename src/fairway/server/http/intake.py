@@ -42,7 +42,6 @@ class Intake(Patience):
     def data_received(self, data: bytes) -> None:
         """Parse what came, as far as one turn goes, and hand it on."""
         if self._discarding:
-            self._received += len(data)
             return
         http = self._http
         events = http.receive_data(data)

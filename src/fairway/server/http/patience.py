@@ -21,9 +21,6 @@ STALLED: Final = 60.0
 #: Seconds after which a client that has closed its sending side is given up while its response goes
 #: on, unless more of it goes out all the time. A killed client looks the same at first.
 HALF_CLOSED: Final = 1.0
-#: Seconds in which nothing has come after which a client is taken to have stopped sending what
-#: nobody reads any more, where that has to be waited for.
-SILENCE: Final = 1.0
 #: What is answered by the end of the connection.
 CUT: Final = "the connection is cut"
 
@@ -75,7 +72,7 @@ class Patience(asyncio.Protocol):
         self._paused = False
         self._writing_paused = False
         self._progress = 0  # how far writing was when the deadline was set
-        self._received = 0  # bytes of requests' bodies, and of what is discarded
+        self._received = 0  # bytes of requests' bodies
         self._stalled_at = 0.0  # when a client that does not read our last words is given up
         self._upload: Progress | None = None  # while the client is sending a body
         self._download: Progress | None = None  # from when it read too slowly for the first time
@@ -84,10 +81,6 @@ class Patience(asyncio.Protocol):
 
     def _refuse(self, status: int, detail: str, limit: str = "") -> None:
         """Answer input that is no request; the connection cannot be used after it."""
-        raise NotImplementedError
-
-    def close(self, *, linger: bool = False) -> None:
-        """End the connection once what was written has been sent."""
         raise NotImplementedError
 
     def _note(self, limit: str, answer: str) -> None:
@@ -181,27 +174,6 @@ class Patience(asyncio.Protocol):
         else:
             self.context.refusals.count("half_closed_timeout")
             self.transport.abort()
-
-    def _await_silence(self) -> None:
-        """End the connection when its client has stopped sending, but for a client that never does.
-
-        With TLS there is no half-closed connection. uvloop's transports go on reading when they are
-        closed, until the client has closed, too; those of asyncio take what still comes for an
-        error and reset the connection, perhaps before the client has read its answer.
-        """
-        self._stalled_at = self.context.time() + LINGER
-        self._listen()
-
-    def _listen(self) -> None:
-        self._progress = self._received
-        self._set_deadline(SILENCE, self._check_silence)
-
-    def _check_silence(self) -> None:
-        silent = self._received == self._progress or self.context.draining
-        if silent or self.context.time() >= self._stalled_at:
-            self.close()
-        else:
-            self._listen()
 
     def _watch_end(self) -> None:
         """Our last words were written: wait until they were read, or are not read any more."""

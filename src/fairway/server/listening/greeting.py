@@ -14,7 +14,8 @@ import ssl
 from collections.abc import Callable
 from typing import Final, cast
 
-from fairway.server.context import LINGER, Context, end_writing
+from fairway.server.context import LINGER, Context
+from fairway.server.ending import end_writing
 from fairway.server.listening.listener import Listener
 from fairway.server.listening.origin import Origin, client_of, plain
 from fairway.server.listening.proxy import Address, TrustedNetworks
@@ -258,10 +259,9 @@ class Greeting(asyncio.Protocol):
         self._transport.write(
             error_response(400, detail, server=context.server_header, date=context.date())
         )
-        # To close at once would reset the connection before the answer was read (RFC 9112 §9.6).
         self._discarding = True
         self._expire_in(LINGER)
-        end_writing(self._transport)
+        end_writing(self._transport, context)
 
     # ------------------------------------------------------------------ endings
 

@@ -14,7 +14,8 @@ from fairway.exceptions import ClientDisconnected
 from fairway.server.application.encryption import tls_extension
 from fairway.server.application.scope import websocket_scope
 from fairway.server.application.threads import LentThread
-from fairway.server.context import LAST_LINGER, LINGER, Context, end_writing
+from fairway.server.context import LAST_LINGER, LINGER, Context
+from fairway.server.ending import end_writing
 from fairway.server.http.events import kind_of
 from fairway.server.listening.proxy import Address
 from fairway.server.observing.access import path_of
@@ -355,10 +356,10 @@ class WebSocketStream(Intake):
         """End the TCP connection; a client that may still be sending reads why (§7.1.1)."""
         if self._transport.is_closing():
             return
-        if linger and self._transport.can_write_eof():
+        if linger:
             self._flooded = False
             self.resume_reading()  # discarded, but the client's own close has to be noticed
-            end_writing(self._transport)
+            end_writing(self._transport, self._context)
         else:
             self._transport.close()
         timeout = self._context.config.websocket_close_timeout
