@@ -11,6 +11,7 @@ from django.core import checks
 
 from fairway.auth.checks import check_auth_channel_layer
 from fairway.checks.application import check_asgi_application
+from fairway.checks.consumers import check_consumers
 from fairway.checks.layers import check_channel_layers
 from fairway.checks.server import check_runserver, check_server_options
 from fairway.db import check_databases
@@ -22,6 +23,7 @@ __all__ = [
     "TAG",
     "check_asgi_application",
     "check_channel_layers",
+    "check_consumers",
     "check_runserver",
     "check_server_options",
     "register_checks",
@@ -78,6 +80,7 @@ CHECKS: Final[Mapping[str, str]] = {
     "is not there: `tls_key` without `tls_certificate`, say.",
     "fairway.W011": "Importing `ASGI_APPLICATION` asks the database, which refuses: tables are "
     "missing, say.",
+    "fairway.W012": "A method of a sync consumer is `async def`, so it never runs.",
 }
 
 
@@ -90,6 +93,7 @@ def register_checks() -> None:
         check_server_options,
         check_jobs,
         check_routes,
+        check_consumers,
         check_databases,
         check_auth_channel_layer,
     ):

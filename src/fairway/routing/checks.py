@@ -46,7 +46,7 @@ def check_routes(**kwargs: Any) -> list[CheckMessage]:
         return []
     messages: list[CheckMessage] = []
     names: dict[tuple[object, ...], str] = {}
-    for router in _all_routers(application):
+    for router in all_routers(application):
         try:
             router.load()
         except Exception as error:  # noqa: BLE001  the routes are a module of the project's
@@ -68,7 +68,7 @@ def _outermost(application: object) -> Iterator[URLRouter]:
     return (router for router in find_routers(application) if isinstance(router, URLRouter))
 
 
-def _all_routers(application: object) -> Iterator[URLRouter]:
+def all_routers(application: object) -> Iterator[URLRouter]:
     """Yield the routers of an application, and those inside them."""
     seen: set[int] = set()
     waiting = list(_outermost(application))
