@@ -207,6 +207,21 @@ async def test_not_listened_to_for_ever(
     assert await within(layer.receive("jobs")) == message(1)
 
 
+async def test_stopped_before_it_asked(
+    make_layer: MakeLayer, shared: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is one that somebody only had a look at."""
+    monkeypatch.setattr(readers, "LINGER", 0.05)
+    layer = make_layer(shared)
+    for number in range(20):
+        reading = asyncio.ensure_future(layer.receive(f"reply-{number}"))
+        await asyncio.sleep(0)
+        reading.cancel()
+    await layer.send("jobs", message())
+    await within(layer.receive("jobs"))
+    await eventually(lambda: layer.stats()["subscriptions"] == 0)
+
+
 async def test_expired(
     make_layer: MakeLayer, shared: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:

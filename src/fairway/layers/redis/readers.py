@@ -72,6 +72,7 @@ class Reader:
 
     Attributes:
         expired: How many entries it found expired.
+        asks: Whether the server has yet to answer it.
     """
 
     def __init__(
@@ -101,6 +102,13 @@ class Reader:
         callable_now: Certain = concurrent.futures.Future()
         callable_now.add_done_callback(lambda _: self.stir())
         router.subscribe(queue, self._channel, self._wake, callable_now)
+        # For the one that it was made for may have stopped waiting before it asked.
+        self._set_timer(LINGER, sooner=False)
+
+    @property
+    def asks(self) -> bool:
+        """Whether the server has yet to answer it."""
+        return self._asked is not None
 
     def add(self, waiter: Waiter) -> bool:
         """Serve somebody, after all others; on any thread. False when this reader has ended."""
@@ -189,8 +197,10 @@ class Reader:
                 taken = Taken(f"{self._keys.process}:{command.number}" if lease else "", reply)
             elif reply[0] >= 0:
                 due = min(reply[0] / 1000 + 0.001, ASK_AGAIN)
+        # Before anybody asks again: what goes back has to be there first.
+        if taken is not None:
+            self._hand_over(taken, lease)
         with self._lock:
-            waiter = None if taken is None else self._first_for(lease, taken)
             self._asked = None
             self._in_line = error is None and taken is None
             at_once = self._called or taken is not None
@@ -204,17 +214,16 @@ class Reader:
             self._ask()
         else:
             self._set_timer(due, sooner=True)
-        # Last of all: the thread that wakes asks again at once, and would have to wait here.
-        if taken is not None:
-            self._hand_over(taken, lease, waiter)
 
-    def _hand_over(self, taken: Taken, lease: int, waiter: Waiter | None) -> None:
-        while waiter is not None:
+    def _hand_over(self, taken: Taken, lease: int) -> None:
+        while True:
+            with self._lock:
+                waiter = self._first_for(lease, taken)
+            if waiter is None:
+                break
             if waiter.give(taken):
                 self._used = time.monotonic()
                 return
-            with self._lock:
-                waiter = self._first_for(lease, taken)
         # Nobody waits any more, or on other terms, and asks for itself.
         self.put_back(taken, lease)
 
