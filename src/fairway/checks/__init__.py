@@ -13,6 +13,7 @@ from fairway.auth.checks import check_auth_channel_layer
 from fairway.checks.application import check_asgi_application
 from fairway.checks.consumers import check_consumers
 from fairway.checks.layers import check_channel_layers
+from fairway.checks.origins import check_origins
 from fairway.checks.server import check_runserver, check_server_options
 from fairway.db import check_databases
 from fairway.routing.checks import check_import, check_routes
@@ -24,6 +25,7 @@ __all__ = [
     "check_asgi_application",
     "check_channel_layers",
     "check_consumers",
+    "check_origins",
     "check_runserver",
     "check_server_options",
     "register_checks",
@@ -81,6 +83,8 @@ CHECKS: Final[Mapping[str, str]] = {
     "fairway.W011": "Importing `ASGI_APPLICATION` asks the database, which refuses: tables are "
     "missing, say.",
     "fairway.W012": "A method of a sync consumer is `async def`, so it never runs.",
+    "fairway.W013": "A consumer knows users by their cookies, and no `OriginValidator` keeps pages "
+    "of other sites away from it. (Looked for by `check --deploy` only.)",
 }
 
 
@@ -98,5 +102,6 @@ def register_checks() -> None:
         check_auth_channel_layer,
     ):
         checks.register(check, TAG)
-    checks.register(check_import, TAG, deploy=True)
+    for check in (check_import, check_origins):
+        checks.register(check, TAG, deploy=True)
     register_task_checks()

@@ -10,7 +10,7 @@ from typing import Any, Final
 from django.core.handlers.base import BaseHandler
 
 # How many objects are looked through for routers in an application; stacks of middleware have tens.
-_SEARCH_LIMIT: Final = 1000
+SEARCH_LIMIT: Final = 1000
 
 
 def find_routers(application: object, protocol: str | None = None) -> Iterator[Any]:
@@ -25,20 +25,27 @@ def find_routers(application: object, protocol: str | None = None) -> Iterator[A
     """
     seen: set[int] = set()
     waiting: deque[object] = deque([application])
-    while waiting and len(seen) < _SEARCH_LIMIT:
+    while waiting and len(seen) < SEARCH_LIMIT:
         thing = waiting.popleft()
         if id(thing) in seen:
             continue
         seen.add(id(thing))
         if getattr(thing, "_path_routing", False) is True:
             yield thing
-        # Django's handler and consumers are endpoints, whatever they hold.
-        elif not isinstance(thing, BaseHandler) and not hasattr(thing, "consumer_class"):
-            waiting += _applications_in(thing, protocol)
+        else:
+            waiting += applications_in(thing, protocol)
 
 
-def _applications_in(thing: object, protocol: str | None) -> list[object]:
-    """What an application is made of, as far as it may be an application or hold one."""
+def applications_in(thing: object, protocol: str | None = None) -> list[object]:
+    """What an application is made of, as far as it may be an application or hold one.
+
+    Args:
+        thing: The application, or a part of one.
+        protocol: Where a ``ProtocolTypeRouter`` divides by type, the one for this type only.
+    """
+    # Django's handler and consumers are endpoints, whatever they hold.
+    if isinstance(thing, BaseHandler) or hasattr(thing, "consumer_class"):
+        return []
     by_type = getattr(thing, "application_mapping", None)
     if protocol is not None and isinstance(by_type, dict):
         return [by_type[protocol]] if protocol in by_type else []
