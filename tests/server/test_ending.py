@@ -14,6 +14,7 @@ import pytest
 from fairway._types import Receive, Scope, Send
 from fairway.server import ending
 from fairway.server.http import patience
+from fairway.server.listening import greeting
 from tests.server.applications import body, responds, start
 from tests.server.conftest import Serve
 from tests.server.running import DEADLINE, Logs, until
@@ -34,8 +35,12 @@ Connect = Callable[[int], socket.socket]
 
 
 def plain(port: int) -> socket.socket:
-    """A connection for a thread: its calls block."""
-    return socket.create_connection(("127.0.0.1", port), DEADLINE)
+    """A connection for a thread: its calls block, and the kernel keeps little for it."""
+    client = socket.socket()
+    client.settimeout(DEADLINE)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    client.connect(("127.0.0.1", port))
+    return client
 
 
 def encrypted(port: int) -> socket.socket:
@@ -168,18 +173,40 @@ async def test_endless(
     await until(lambda: not running.connections)
 
 
-async def test_slow_reader(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client with TLS that reads its answer slowly gets all of it, silent or not."""
+@ways
+async def test_slow_reader(
+    options: dict[str, Any],
+    connect: Connect,
+    serve: Serve,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A client that reads its last response slowly gets all of it."""
+    for module in (ending, greeting, patience):
+        monkeypatch.setattr(module, "LINGER", 0.05)
     monkeypatch.setattr(ending, "SILENCE", 0.05)
-    running = await serve(responds(start(), body(LARGE)), **TLS)
+    running = await serve(responds(start(), body(LARGE)), **options)
+    go_on = threading.Event()
 
-    def upload() -> int:
-        with encrypted(running.port) as client:
-            client.sendall(HEAD)
+    def download() -> int:
+        with connect(running.port) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            go_on.wait(DEADLINE)
             size = 0
             while part := client.recv(65536):
                 size += len(part)
             return size
 
-    assert await asyncio.to_thread(upload) > len(LARGE)
+    def wait_for_the_end() -> None:
+        with connect(running.port) as client:
+            client.sendall(b"nonsense\r\n\r\n")
+            while client.recv(65536):
+                pass
+
+    slow = asyncio.ensure_future(asyncio.to_thread(download))
+    await until(lambda: running.records)
+    for _ in range(3):  # their time to end begins later, and is over
+        await asyncio.to_thread(wait_for_the_end)
+        await until(lambda: len(running.connections) == 1)
+    go_on.set()
+    assert await slow > len(LARGE)
     await until(lambda: not running.connections)

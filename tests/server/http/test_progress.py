@@ -11,7 +11,7 @@ from fairway.server import Config
 from fairway.server.context import Context
 from fairway.server.deadlines import Deadlines, Timed
 from fairway.server.http import progress as progress_module
-from fairway.server.http.progress import WINDOW, Progress, unsent
+from fairway.server.http.progress import WINDOW, Progress, delivered, unsent
 from tests.server.applications import path
 from tests.server.running import until
 
@@ -178,3 +178,54 @@ class TestUnsent:
             lambda _: None._ssl_protocol,  # type: ignore[attr-defined]  # as asyncio's does
         )
         assert unsent(Transport()) == 0
+
+
+class TestDelivered:
+    """How much has reached a client."""
+
+    @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+    async def test_reading(self, family: socket.AddressFamily) -> None:
+        """It grows while the client reads, and only then."""
+        loop = asyncio.get_running_loop()
+        ours, theirs = pair(family)
+        transport, _ = await loop.create_connection(asyncio.Protocol, sock=ours)
+        try:
+            transport.write(b"x" * 10_000_000)
+            await until(lambda: len(theirs.recv(1, socket.MSG_PEEK)) == 1)
+            before = delivered(transport)
+            received = 0
+            while received < 10_000_000:
+                received += len(await loop.sock_recv(theirs, 1 << 20))
+            await until(lambda: not unsent(transport))
+            assert delivered(transport) > before
+        finally:
+            transport.abort()
+            theirs.close()
+
+    async def test_elsewhere(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A system that does not tell: what does not wait has reached it."""
+        monkeypatch.setattr(progress_module, "_UNACKNOWLEDGED", 0)
+        ours, theirs = pair(socket.AF_INET)
+        transport, _ = await asyncio.get_running_loop().create_connection(
+            asyncio.Protocol, sock=ours
+        )
+        try:
+            assert delivered(transport, 1000) == 1000
+            transport.write(b"x" * 10_000_000)
+            assert delivered(transport, 1000) == 1000 - transport.get_write_buffer_size() < 0
+        finally:
+            transport.abort()
+            theirs.close()
+
+
+def pair(family: socket.AddressFamily) -> tuple[socket.socket, socket.socket]:
+    """Two sockets that are connected, over TCP where that is asked for."""
+    if family is socket.AF_UNIX:
+        ours, theirs = socket.socketpair()
+    else:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            ours = socket.create_connection(server.getsockname())
+            theirs, _ = server.accept()
+    for sock in (ours, theirs):
+        sock.setblocking(False)
+    return ours, theirs

@@ -12,7 +12,7 @@ from typing import Final
 
 from fairway.server.context import LAST_LINGER, LINGER, Context
 from fairway.server.deadlines import RESOLUTION
-from fairway.server.http.progress import Progress, unsent
+from fairway.server.http.progress import Progress, delivered, unsent
 from fairway.server.http.stream import HTTPStream
 from fairway.server.listening.proxy import Address
 
@@ -71,7 +71,7 @@ class Patience(asyncio.Protocol):
         self.copied = 0
         self._paused = False
         self._writing_paused = False
-        self._progress = 0  # how far writing was when the deadline was set
+        self._progress = 0  # how much was written, or delivered, when the deadline was set
         self._received = 0  # bytes of requests' bodies
         self._stalled_at = 0.0  # when a client that does not read our last words is given up
         self._upload: Progress | None = None  # while the client is sending a body
@@ -152,7 +152,7 @@ class Patience(asyncio.Protocol):
 
     def _count_read(self) -> int:
         # While somebody watches, nothing is written but what is copied.
-        return self.copied - unsent(self.transport)
+        return delivered(self.transport, self.copied)
 
     def _cut_reader(self, late: bool) -> None:
         self._note("min_download_rate", CUT)
@@ -177,9 +177,9 @@ class Patience(asyncio.Protocol):
 
     def _watch_end(self) -> None:
         """Our last words were written: wait until they were read, or are not read any more."""
-        self._progress = unsent(self.transport)
+        self._progress = delivered(self.transport)
         self._stalled_at = self.context.time() + STALLED
-        if self._progress:
+        if unsent(self.transport):
             self.watch_reader()
         linger = LAST_LINGER if self.context.draining else LINGER
         self._set_deadline(min(linger, STALLED), self._check_end)
@@ -191,7 +191,7 @@ class Patience(asyncio.Protocol):
 
     def _check_end(self) -> None:
         waiting = unsent(self.transport)
-        if 0 < waiting < self._progress:
+        if waiting and delivered(self.transport) > self._progress:
             self._watch_end()
         elif waiting and self.context.time() < self._stalled_at:
             left = self._stalled_at - self.context.time()

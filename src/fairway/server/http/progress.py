@@ -5,6 +5,7 @@ connection, memory and perhaps a thread. Each :data:`WINDOW` has to bring its pa
 """
 
 import fcntl
+import socket
 import struct
 import sys
 from asyncio import Transport
@@ -19,6 +20,8 @@ WINDOW: Final = 30.0
 #: The request that tells how much of what was written to a socket its peer has not acknowledged:
 #: SIOCOUTQ, on Linux. Elsewhere only what waits in the process is seen.
 _UNACKNOWLEDGED: Final = 0x5411 if sys.platform == "linux" else 0
+#: Where in the answer to TCP_INFO the bytes are that the peer has acknowledged, on Linux.
+_ACKNOWLEDGED: Final = slice(120, 128)
 
 
 class Progress:
@@ -108,3 +111,24 @@ def unsent(transport: Transport) -> int:
             return waiting
         waiting += int(struct.unpack("i", answer)[0])
     return waiting
+
+
+def delivered(transport: Transport, copied: int = 0) -> int:
+    """A number that grows by each byte that reaches the client.
+
+    Linux counts them. Elsewhere, and on Unix sockets, it is what does not wait any more: that sees
+    nothing of what a transport with TLS has handed to the one below it.
+
+    Args:
+        transport: To which nothing is written between two calls.
+        copied: Bytes that have gone to the socket without it.
+    """
+    sock = transport.get_extra_info("socket")
+    if _UNACKNOWLEDGED and sock is not None:
+        try:
+            info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ACKNOWLEDGED.stop)
+        except OSError:  # it is none of TCP, or closed
+            info = b""
+        if len(info) == _ACKNOWLEDGED.stop:
+            return int.from_bytes(info[_ACKNOWLEDGED], sys.byteorder)
+    return copied - unsent(transport)

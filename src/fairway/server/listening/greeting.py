@@ -32,7 +32,8 @@ Connect = Callable[[Origin | None], asyncio.Protocol]
 HANDSHAKE: Final = 0x16
 #: Seconds in which a client that has said nothing yet is still greeted when the server ends.
 LAST_CHANCE: Final = 0.3
-#: The longest wait for a handshake, in seconds, that the event loops can be told for "no limit".
+#: The longest wait for a handshake, or for its counterpart, in seconds, that the event loops can be
+#: told for "no limit".
 _FOR_EVER: Final = 10.0**6
 
 #: OpenSSL's reasons for which a handshake fails because of what we ask for, by the option.
@@ -194,7 +195,9 @@ class Greeting(asyncio.Protocol):
                 server_side=True,
                 # Ours comes first: it has begun with the connection, and it counts.
                 ssl_handshake_timeout=timeout + LINGER if timeout > 0 else _FOR_EVER,
-                ssl_shutdown_timeout=LINGER,
+                # It would begin before our last words are read, which takes as long as it takes:
+                # whoever speaks with the client sees to it.
+                ssl_shutdown_timeout=_FOR_EVER,
             )
         except OSError as error:
             self._fail(error)
