@@ -4,10 +4,17 @@ import asyncio
 import contextvars
 import gc
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext, async_to_sync, sync_to_async
 
-from fairway.server.application.loans import ThreadLoan, leave_bridges, lent_executor
+from fairway.server.application.loans import (
+    ThreadLoan,
+    chosen_executor,
+    leave_bridges,
+    lent_executor,
+    sync_code_waits,
+)
 from fairway.server.application.threads import LentThread, ThreadPool
 
 
@@ -109,3 +116,48 @@ class TestLentExecutor:
         except LookupError:
             assert lent_executor() is None
         assert lent_executor() is lent
+
+
+class TestChosenExecutor:
+    """``chosen_executor()``: where asgiref runs the sync code of a context."""
+
+    async def test_in_a_loan(self, lent: LentThread) -> None:
+        """In a context that was lent something, there."""
+        assert chosen_executor() is lent
+
+    async def test_of_asgiref(self) -> None:
+        """In a context of asgiref's own, nowhere before the first call has made it choose."""
+        async with ThreadSensitiveContext():
+            assert chosen_executor() is None
+            await sync_to_async(int)()
+            assert isinstance(chosen_executor(), ThreadPoolExecutor)
+
+    async def test_outside(self) -> None:
+        """Without a context there is nothing to ask."""
+        assert chosen_executor() is None
+
+
+class TestSyncCodeWaits:
+    """``sync_code_waits()``: whether a sync caller waits for the code that runs here."""
+
+    async def test_nobody(self) -> None:
+        """Nobody does where an event loop runs by itself."""
+        assert not sync_code_waits()
+
+    def test_caller_without_a_loop(self) -> None:
+        """Who calls ``async_to_sync`` waits, and so until the end of what was called."""
+
+        async def inner() -> bool:
+            await asyncio.sleep(0)
+            return sync_code_waits()
+
+        assert async_to_sync(inner)()
+
+    async def test_caller_in_a_thread(self, lent: LentThread) -> None:
+        """So does a view that is in a thread."""
+
+        async def inner() -> bool:
+            return sync_code_waits()
+
+        assert await lent.call(async_to_sync(inner))
+        assert not sync_code_waits()
