@@ -88,6 +88,20 @@ class TestScope:
             "The route captures nothing from the path, and no 'room_name'."
         ]
 
+    @pytest.mark.parametrize("routed", [None, {}, {"kwargs": None}, object()])
+    async def test_no_captured_names(
+        self, connect: Connect, layer: InMemoryChannelLayer, routed: Any
+    ) -> None:
+        """What a test has put in the place of a route's names is left alone."""
+
+        class Reader(Greeter):
+            async def connect(self) -> None:
+                await self.accept()
+                kwargs: dict[str, Any] = {}
+                kwargs["room_name"]
+
+        assert await notes_of(connect, Reader(), scope=WEBSOCKET | {"url_route": routed}) == []
+
 
 class TestLayer:
     """A consumer whose channel layer is not there."""

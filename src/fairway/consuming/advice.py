@@ -71,8 +71,9 @@ def advise_on_message(consumer_class: type, message: Event, *, marked: bool) -> 
 def _advise_on_scope(scope: Scope, error: KeyError) -> str | None:
     key = error.args[0] if error.args else None
     line = "".join(place.line or "" for place in traceback.extract_tb(error.__traceback__)[-1:])
-    captured = scope.get("url_route", {}).get("kwargs", {})
-    if "kwargs" in line and key not in captured and "url_route" in scope:
+    route = scope.get("url_route")
+    captured = route.get("kwargs") if isinstance(route, dict) else None
+    if "kwargs" in line and isinstance(captured, dict) and key not in captured:
         names = ", ".join(map(repr, captured)) or "nothing"
         return f"The route captures {names} from the path, and no {key!r}."
     if key in scope or key not in _GIVEN_BY or "scope" not in line:
