@@ -24,7 +24,7 @@ from fairway.server.application import lifespan as lifespan_module
 from fairway.server.server import loop_factory
 from tests.server.applications import Held, body, path, responds, start
 from tests.server.conftest import Serve
-from tests.server.running import DEADLINE, Logs, Running, listening, statuses, until
+from tests.server.running import DEADLINE, Client, Logs, Running, listening, statuses, until
 from tests.wire.client import close
 
 
@@ -46,6 +46,18 @@ async def accepts(scope: Scope, receive: Receive, send: Send) -> None:
 def config(**options: Any) -> Config:
     """On a free port, without a lifespan unless asked for."""
     return Config(**{"port": 0, "lifespan": "off", **options})
+
+
+async def told_to_end(serve: Serve, **options: Any) -> tuple[Held, Running, Client]:
+    """A server that was told to end while it serves a request, which is held."""
+    app = Held()
+    running = await serve(app, **options)
+    client = await running.connect()
+    await client.get()
+    await app.entered.acquire()
+    running.stop()
+    await until(lambda: running.context.draining)
+    return app, running, client
 
 
 class TestAddresses:
@@ -234,13 +246,7 @@ class TestStop:
 
     async def test_accepts_nobody(self, serve: Serve) -> None:
         """A server that ends accepts nobody new."""
-        app = Held()
-        running = await serve(app)
-        client = await running.connect()
-        await client.get()
-        await app.entered.acquire()
-        running.stop()
-        await until(lambda: running.context.draining)
+        app, running, _ = await told_to_end(serve)
         with pytest.raises(ConnectionRefusedError):
             await running.connect()
         app.let_go()
@@ -249,13 +255,7 @@ class TestStop:
     @pytest.mark.row("2.2 SIGTERM/SIGINT")
     async def test_request_finishes(self, serve: Serve) -> None:
         """A request that is being served is finished, and its response says that it is the last."""
-        app = Held()
-        running = await serve(app)
-        client = await running.connect()
-        await client.get()
-        await app.entered.acquire()
-        running.stop()
-        await until(lambda: running.context.draining)
+        app, running, client = await told_to_end(serve)
         assert not running.task.done()
         app.let_go()
         response = await client.response()
@@ -510,13 +510,7 @@ class TestStop:
 
     async def test_again(self, serve: Serve, logs: Logs) -> None:
         """Told again, the server ends at once."""
-        app = Held()
-        running = await serve(app, graceful_timeout=0)
-        client = await running.connect()
-        await client.get()
-        await app.entered.acquire()
-        running.stop()
-        await until(lambda: running.context.draining)
+        _, running, client = await told_to_end(serve, graceful_timeout=0)
         for _ in range(10):
             await asyncio.sleep(0)
         assert not running.task.done()
@@ -532,13 +526,7 @@ class TestStop:
 
     async def test_no_deadline(self, serve: Serve) -> None:
         """Without a limit it waits as long as that takes."""
-        app = Held()
-        running = await serve(app, graceful_timeout=-1)
-        client = await running.connect()
-        await client.get()
-        await app.entered.acquire()
-        running.stop()
-        await until(lambda: running.context.draining)
+        app, running, client = await told_to_end(serve, graceful_timeout=-1)
         app.let_go()
         assert (await client.response()).status == 200
         await running.ended()

@@ -10,8 +10,8 @@ from fairway.server.http.http2_websocket import WebSocketChannel
 from fairway.wire.http2_events import ErrorCode
 from tests.server.applications import path
 from tests.server.conftest import Serve
-from tests.server.http.http2_client import WebSocketOnStream, connect, connections
-from tests.server.running import DEADLINE, Logs, statuses, until
+from tests.server.http.http2_client import HTTP2Client, WebSocketOnStream, connect, connections
+from tests.server.running import DEADLINE, Logs, Running, statuses, until
 from tests.wire import client as websocket
 from tests.wire import http2_client as h2
 from tests.wire.http2_client import CONNECT
@@ -44,6 +44,18 @@ class Echo:
         while (event := await receive())["type"] == "websocket.receive":
             await send({**event, "type": "websocket.send"})
         self.ends.append(event)
+
+
+async def echoing(
+    serve: Serve, **options: Any
+) -> tuple[Echo, Running, HTTP2Client, WebSocketOnStream]:
+    """A WebSocket that is open, to a server that echoes."""
+    echo = Echo()
+    running = await serve(echo, **OPTIONS, **options)
+    client = await connect(running)
+    socket = WebSocketOnStream(client)
+    await socket.open()
+    return echo, running, client, socket
 
 
 class TestOpening:
@@ -275,11 +287,7 @@ class TestClosing:
 
     async def test_client_closes(self, serve: Serve) -> None:
         """The close is answered, then both sides end the stream."""
-        echo = Echo()
-        running = await serve(echo, **OPTIONS)
-        client = await connect(running)
-        socket = WebSocketOnStream(client)
-        await socket.open()
+        echo, running, client, socket = await echoing(serve)
         await socket.send(websocket.CLOSE, (1001).to_bytes(2) + b"bye")
         assert await socket.goodbye() == (1001, "")
         await client.until(lambda: socket.answer.ended)
@@ -311,11 +319,7 @@ class TestClosing:
     @pytest.mark.parametrize("how", ["end", "reset", "connection"])
     async def test_client_goes(self, how: str, serve: Serve) -> None:
         """Without a close it is 1006, however the client goes."""
-        echo = Echo()
-        running = await serve(echo, **OPTIONS)
-        client = await connect(running)
-        socket = WebSocketOnStream(client)
-        await socket.open()
+        echo, running, client, _ = await echoing(serve)
         if how == "connection":
             client.abort()
         else:
@@ -351,11 +355,7 @@ class TestClosing:
 
     async def test_no_pong(self, serve: Serve, logs: Logs) -> None:
         """So is one that does not answer Pings."""
-        echo = Echo()
-        running = await serve(echo, ping_interval=0.05, ping_timeout=0.05, **OPTIONS)
-        client = await connect(running)
-        socket = WebSocketOnStream(client)
-        await socket.open()
+        echo, _, client, socket = await echoing(serve, ping_interval=0.05, ping_timeout=0.05)
         await client.until(lambda: socket.answer.reset is not None)
         await until(lambda: echo.ends)
         assert echo.ends[0]["code"] == 1006
@@ -363,10 +363,7 @@ class TestClosing:
 
     async def test_bad_frame(self, serve: Serve) -> None:
         """A frame against the rules is answered with the right code, and ends the stream."""
-        echo = Echo()
-        client = await connect(await serve(echo, **OPTIONS))
-        socket = WebSocketOnStream(client)
-        await socket.open()
+        _, _, client, socket = await echoing(serve)
         await client.send(h2.data(1, b"\x81\x02hi"))
         assert (await socket.goodbye())[0] == 1002
         await client.until(lambda: socket.answer.ended)
@@ -374,11 +371,7 @@ class TestClosing:
 
     async def test_drain(self, serve: Serve) -> None:
         """The end of the server is 1012, and then that of the connection."""
-        echo = Echo()
-        running = await serve(echo, **OPTIONS)
-        client = await connect(running)
-        socket = WebSocketOnStream(client)
-        await socket.open()
+        echo, running, client, socket = await echoing(serve)
         running.stop()
         code, reason = await socket.goodbye()
         assert code == 1012
