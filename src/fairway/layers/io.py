@@ -10,6 +10,7 @@ import asyncio
 import atexit
 import concurrent.futures
 import os
+import socket
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Generic, TypeVar
@@ -149,6 +150,18 @@ class InputOutput:
         self._lock = threading.Lock()
         self._loop = self._thread = None
         self._goodbyes = set()
+
+
+def let_go(inherited: socket.socket) -> None:
+    """In a forked child: hold a connection of the parent open no longer, without a word on it.
+
+    As long as one process holds it, the other end is not told that it has ended. It is not closed:
+    the number stays taken until its owner lets go of it, which an event loop of the parent may be.
+    """
+    if inherited.fileno() >= 0:
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, inherited.fileno())
+        os.close(null)
 
 
 class _Running(Generic[T]):

@@ -53,6 +53,16 @@ class WatchedLayer(LocalChannelLayer):
                 found.append(decode(item)["type"])
         return found
 
+    async def leave_a_child(self) -> int:
+        """The number of a forked process that does nothing."""
+        child = os.fork()
+        if child == 0:
+            try:
+                signal.pause()
+            finally:
+                os._exit(0)
+        return child
+
 
 def make_layer() -> WatchedLayer:
     """The layer of another process."""
@@ -219,6 +229,22 @@ async def test_forked(layer: LocalChannelLayer) -> None:
     status = await asyncio.to_thread(os.waitpid, child, 0)
     assert os.waitstatus_to_exitcode(status[1]) == 0
     assert await layer.receive(name) == {"type": "from the child"}
+
+
+async def test_child_that_outlives_its_parent(layer: LocalChannelLayer) -> None:
+    """It is noticed that a process died, whatever it has forked and never told of the layer."""
+    async with Peer(PEER) as other:
+        await other.call("group_add", "news", await other.call("new_channel"))
+        assert await layer.group_send("news", {"type": "x"}) == (0, 1)
+        child = await other.call("leave_a_child")
+        try:
+            other.kill()
+            async with asyncio.timeout(60):
+                while layer.stats()["peers"]:  # noqa: ASYNC110  nothing else tells
+                    await asyncio.sleep(0.01)
+            assert await layer.group_send("news", {"type": "x"}) == (0, 0)
+        finally:
+            os.kill(child, signal.SIGKILL)
 
 
 async def test_killed_processes_are_cleaned_up(layer: LocalChannelLayer) -> None:

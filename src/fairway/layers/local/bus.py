@@ -78,7 +78,6 @@ class LocalBus(Bus):
         self._clock = clock
         self._directory = directory
         self._expiry = expiry
-        self._pid = os.getpid()
         self._mesh = Mesh(
             directory, self._deliver, self._missed, self._read_members, self._look_after
         )
@@ -113,27 +112,25 @@ class LocalBus(Bus):
 
     def _use(self) -> None:
         """To be called first by whatever may be called from outside."""
-        if self._pid != os.getpid():
-            self._pid = os.getpid()
-            self._mesh.forget_parent()
-            self._begin()
         if self._closed:
             self._closed = False
             io.at_exit(self._goodbye)
 
     def before_fork(self) -> None:
         """Close the files: SQLite's connections, and its locks, do not survive a fork."""
-        if self._pid != os.getpid():
-            return
         for used, store in self._stores():
             used.acquire()
             store.close()
 
     def after_fork_in_parent(self) -> None:
         """Go on; the files are opened again when they are needed."""
-        if self._pid == os.getpid():
-            for used, _ in self._stores():
-                used.release()
+        for used, _ in self._stores():
+            used.release()
+
+    def forget_parent(self) -> None:
+        """Begin anew in a forked child, at once: others are to notice when the parent dies."""
+        self._mesh.forget_parent()
+        self._begin()
 
     def _stores(self) -> list[tuple[threading.Lock, Store]]:
         return [(self._clerk.used, self._store), (self._looking_used, self._looking)]
@@ -358,7 +355,7 @@ class LocalBus(Bus):
     @property
     def is_open(self) -> bool:
         """Whether it was used since it was closed."""
-        return not self._closed and self._pid == os.getpid()
+        return not self._closed
 
     def stats(self) -> dict[str, int]:
         """``peers``, ``missed`` and ``expired``; see docs/layers.md."""
@@ -376,7 +373,7 @@ class LocalBus(Bus):
 
     async def close(self) -> None:
         """Leave; the queues stay."""
-        if self._closed or self._pid != os.getpid():
+        if self._closed:
             return
         self._closed = True
         io.no_exit(self._goodbye)
@@ -410,4 +407,13 @@ def _after_fork_in_parent() -> None:
         bus.after_fork_in_parent()
 
 
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent)
+def _after_fork_in_child() -> None:
+    for bus in list(_buses):
+        bus.forget_parent()
+
+
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=_after_fork_in_parent,
+    after_in_child=_after_fork_in_child,
+)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fairway.exceptions import ChannelLayerUnavailable
+from fairway.layers.io import let_go
 from fairway.layers.local.directory import Directory
 
 logger = logging.getLogger("fairway.layers.local")
@@ -81,7 +82,7 @@ class Door:
     def drop(self) -> None:
         """Let go of it in a forked child: the socket, and who waits at it, are the parent's."""
         if self._listener is not None:
-            self._listener.close()
+            let_go(self._listener)
 
     def _listen(self, name: str | None = None) -> None:
         self._listener, self._path = self._directory.new_socket(name)

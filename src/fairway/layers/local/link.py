@@ -6,7 +6,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Final
 
-from fairway.layers.io import io
+from fairway.layers.io import io, let_go
 from fairway.layers.local.frames import (
     FrameError,
     FrameReader,
@@ -145,7 +145,7 @@ class Link(asyncio.Protocol):
 
     def drop(self) -> None:
         """Let go of the socket in a forked child, without a word to the other end."""
-        self._connection.close()
+        let_go(self._connection)
 
 
 class Publisher(Link):

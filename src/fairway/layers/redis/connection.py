@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias, cast
 
 import hiredis
 
-from fairway.layers.io import io
+from fairway.layers.io import io, let_go
 from fairway.layers.redis.hosts import Server
 
 #: A word of a command.
@@ -171,13 +171,10 @@ class Connection(asyncio.Protocol):
 
     def abandon(self) -> None:
         """In a forked child: hold the parent's connection open no longer, without a word on it."""
-        null = os.open(os.devnull, os.O_RDWR)
         ours = None if self._transport is None else self._transport.get_extra_info("socket")
         for sock in (self._socket, ours):
-            if sock is not None and sock.fileno() >= 0:
-                # Not closed: the number stays taken until its owner lets go of it.
-                os.dup2(null, sock.fileno())
-        os.close(null)
+            if sock is not None:
+                let_go(sock)
 
     async def ask(self, *words: Word) -> Reply:
         """Send a command and wait for its reply; until :attr:`on_reply` is set.
