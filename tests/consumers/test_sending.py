@@ -160,7 +160,13 @@ class TestThreadSend:
         """A mistake is raised in the handler that makes it: here text that UTF-8 cannot carry."""
         with pytest.raises(UnicodeEncodeError, match="surrogates not allowed"):
             await side.handle_alone(lambda: side.send(text("\ud800")))
-        for wrong in ({"text": "both", "bytes": b"both"}, {"text": 1}, {}):
+        for wrong in (
+            {"text": "both", "bytes": b"both"},
+            {"text": b"bytes"},
+            {"bytes": "text"},
+            {"text": 1},
+            {},
+        ):
             event = {"type": "websocket.send", **wrong}
             await side.handle(lambda event=event: side.send(event))  # type: ignore[misc]  # bound now
             assert side.sent.pop() == event  # the server says what is wrong with it

@@ -41,11 +41,16 @@ class ThreadSend:
         """Send an ASGI event; see https://asgi.readthedocs.io/en/latest/specs/www.html#websocket."""
         if event.get("type") == "websocket.send" and self._outbox.ready:
             text, data = event.get("text"), event.get("bytes")
-            if self.leave(text) if data is None else text is None and self.leave(data):
+            # What stands under the other's name is the server's to refuse, as it does elsewhere.
+            if data is None:
+                left = isinstance(text, str) and self.leave(text)
+            else:
+                left = text is None and isinstance(data, bytes) and self.leave(data)
+            if left:
                 return
         async_to_sync(self._outbox)(event)
 
-    def leave(self, message: object) -> bool:
+    def leave(self, message: str | bytes) -> bool:
         """Leave a message for the event loop, if it is one that can be written at once.
 
         Raises:
@@ -53,7 +58,6 @@ class ThreadSend:
         """
         if (
             not self._outbox.ready
-            or not isinstance(message, (str, bytes))
             or len(message) > MAX_LENGTH
             or len(self._left) >= MAX_LEFT
             # asgiref decides what becomes of it in other threads, and refuses an event loop's.
