@@ -131,6 +131,22 @@ async def test_a_bug_in_what_the_taker_works_on_is_logged(
     assert has_room(lane)
 
 
+async def test_room_that_a_retry_took(slots: Slots) -> None:
+    """Who waited for room is told of it when there is some, and not of what was taken meanwhile."""
+    lane = Lane("jobs", 1, 0, slots.work)
+    lane.put(delivery(1))
+    waiting = asyncio.ensure_future(lane.room())
+    await asyncio.sleep(0)
+    slots.ends[1].set()
+    while lane.running:  # noqa: ASYNC110  nothing else tells
+        await asyncio.sleep(0)
+    lane.put(delivery(2))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await slots.end(2)
+    assert await waiting == 1
+
+
 async def test_what_is_held_comes_again(slots: Slots) -> None:
     """A job that waits for its retry begins when it is time, before those that were not tried."""
     lane = Lane("jobs", 1, 5, slots.work)

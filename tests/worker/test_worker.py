@@ -124,6 +124,24 @@ class TestMessages:
         async with working(application, layer, prefetch=2):
             assert await application.numbers(8) == [list(range(8))]
 
+    async def test_as_many_are_prefetched_as_was_said(self) -> None:
+        """Where each is taken by itself, too, as with acknowledgement."""
+        layer, never = InMemoryChannelLayer(), asyncio.Event()
+
+        class Kept(AsyncConsumer):
+            @asked(acknowledge=True)
+            async def work(self, message: Event) -> None:
+                """Wait."""
+                await never.wait()
+
+        for number in range(10):
+            await layer.send("jobs", job(number, "work"))
+        async with working(Kept.as_asgi(), layer, prefetch=4) as worker:
+            await until(lambda: worker.stats()["taken"] == 5)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert worker.stats()["taken"] == 5
+
     async def test_without_prefetching_one_is_taken(self) -> None:
         """What nobody works on stays in the layer, for other workers."""
         layer, application = ByTheHandful(), Recorder()
@@ -480,6 +498,28 @@ class TestSubclassesOfChannels:
         with pytest.raises(LookupError, match="a bug"):
             await Broken(Recorder(), ["good", "bad"], Layer()).handle()
         await Broken(Recorder(), ["good"], Layer()).handle()
+
+    async def test_a_cancellation_that_comes_out_of_a_job_costs_that_job(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A hook, or a library of its own, may raise one: the worker is not cancelled by it."""
+
+        class Cancelling(Worker):
+            async def application_exception(
+                self, exception: BaseException, application_details: ApplicationDetails
+            ) -> None:
+                raise asyncio.CancelledError
+
+        for concurrency in (1, 2):
+            layer, application = Layer(), Recorder()
+            layer.put("jobs", job(1, "fail"), job(2))
+            worker = Cancelling(application, ["jobs"], layer, concurrency=concurrency)
+            working_on = asyncio.create_task(worker.handle())
+            await application.numbers(2)
+            assert not working_on.done()
+            working_on.cancel()
+            await asyncio.wait({working_on})
+        assert caplog.messages.count("A job of channel 'jobs' was lost") == 2
 
     async def test_a_hook_that_fails_harms_nobody(self, caplog: pytest.LogCaptureFixture) -> None:
         """Whoever tells of an exception may raise one."""

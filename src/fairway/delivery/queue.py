@@ -147,9 +147,10 @@ class ChannelQueue:
             entry = _Entry(due + self._expiry, payload, 1)
             if delay > 0:
                 heapq.heappush(self._later, (due, next(self._numbers), entry))
+                self._wake_all()
             else:
                 self._items.append(entry)
-            self._wake_one()
+                self._wake_one()
         return True
 
     def drop_expired(self) -> bool:
@@ -195,6 +196,7 @@ class ChannelQueue:
                 if entry is not None:
                     ticket = f"{self.name}:{next(self._numbers)}"
                     self._leases[ticket] = (self._clock() + seconds, entry)
+                    self._wake_all()
                     return Lease(ticket, entry.payload, entry.attempt)
             await self._wait()
 
@@ -222,7 +224,10 @@ class ChannelQueue:
             if found is None:
                 return False
             self._return(found[1], delay)
-            self._wake_one()
+            if delay > 0:
+                self._wake_all()
+            else:
+                self._wake_one()
             return True
 
     def _take(self) -> _Entry | None:
@@ -323,6 +328,11 @@ class ChannelQueue:
                 self.name,
                 self._capacity,
             )
+
+    def _wake_all(self) -> None:
+        """Something is due later: each who waits has to look again then."""
+        for _ in range(len(self._waiters)):
+            self._wake_one()
 
     def _wake_one(self) -> None:
         while self._waiters:

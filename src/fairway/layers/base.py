@@ -14,7 +14,7 @@ from typing import ClassVar, Final
 from fairway._types import Event
 from fairway.delivery import ChannelQueue, Hub, Mailbox
 from fairway.exceptions import ChannelFull, WrongProcess
-from fairway.layers.bus import ACKNOWLEDGEMENT, COUNTING, DELAY, Bus, Confirmation
+from fairway.layers.bus import ACKNOWLEDGEMENT, COUNTING, DELAY, MOST, Bus, Confirmation
 from fairway.layers.codec import decode, encode
 from fairway.layers.contract import BaseChannelLayer, Reached
 from fairway.layers.envelope import for_group
@@ -226,7 +226,7 @@ class ChannelLayer(BaseChannelLayer):
 
         Args:
             channel: Its name.
-            limit: How many at most; there may be more in the channel.
+            limit: How many at most, and never more than 100; there may be more in the channel.
 
         Raises:
             RuntimeError: As for :meth:`receive`.
@@ -236,6 +236,7 @@ class ChannelLayer(BaseChannelLayer):
         self._require_readable(channel)
         if limit < 1:
             raise ValueError(f"limit is how many messages to take at most, not {limit}.")
+        limit = min(limit, MOST)
         if "!" in channel:
             return [decode(payload) for payload in await self._queues.get(channel, limit)]
         while True:

@@ -15,6 +15,7 @@ __all__ = [
     "ACKNOWLEDGEMENT",
     "COUNTING",
     "DELAY",
+    "MOST",
     "Bus",
     "Confirmation",
     "Deliver",
@@ -34,6 +35,9 @@ ACKNOWLEDGEMENT: Final = "acknowledgement"
 COUNTING: Final = "counting"
 #: The ability to push for later.
 DELAY: Final = "delay"
+
+#: Payloads that are taken from a queue in one step at most.
+MOST: Final = 100
 
 
 class Published(NamedTuple):
@@ -137,7 +141,8 @@ class Bus(abc.ABC):
 
         Args:
             queue: Its name.
-            limit: How many at most; those that are there already, so mostly fewer.
+            limit: How many at most, up to :data:`MOST`; those that are there already, so mostly
+                fewer.
 
         Returns:
             At least one.

@@ -234,6 +234,8 @@ class ChannelLayerConformance:
         assert await within(waiting) == [message(3)]
         with pytest.raises(ValueError, match=r"^limit is how many messages to take at most, not 0"):
             await ours.receive_many("channel", 0)
+        await ours.send("channel", message(4))
+        assert await within(ours.receive_many("channel", 10**9)) == [message(4)]
 
     async def test_cancelled_reader_of_many(self, layer: BaseChannelLayer) -> None:
         """Whenever such a reader is cancelled, its messages stay in their order."""
@@ -413,6 +415,33 @@ class ChannelLayerConformance:
         elapse(40)
         await ours.send("channel", message(2))
         assert await within(ours.receive("channel")) == message(2)
+
+    async def test_lease_that_ends_while_somebody_waits(
+        self, layer: BaseChannelLayer, elapse: Callable[[float], None]
+    ) -> None:
+        """Who has waited for longer than the job was there gets it, when its worker is killed."""
+        ours = _able(layer, "acknowledgement")
+        readers = {asyncio.ensure_future(ours.receive_job("channel", lease=0.05)) for _ in range(2)}
+        await asyncio.sleep(0)
+        await ours.send("channel", message(1))
+        _, waiting = await within(asyncio.wait(readers, return_when=asyncio.FIRST_COMPLETED))
+        elapse(1)
+        (job,) = await within(asyncio.gather(*waiting))
+        assert (job.message, job.attempt) == (message(1), 2)
+
+    async def test_delay_and_several_readers(
+        self, layer: BaseChannelLayer, elapse: Callable[[float], None]
+    ) -> None:
+        """A message for later reaches who waits, whoever has left since it was sent."""
+        ours = _able(layer, "delay")
+        leaving, staying = (asyncio.ensure_future(ours.receive("channel")) for _ in range(2))
+        await asyncio.sleep(0)
+        await ours.send("channel", message(1), delay=0.05)
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+        elapse(1)
+        assert await within(staying) == message(1)
 
     async def test_lease_that_runs_out(
         self, layer: BaseChannelLayer, elapse: Callable[[float], None]

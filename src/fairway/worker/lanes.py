@@ -48,6 +48,8 @@ class Lane:
         self._waiting: deque[Delivery] = deque()
         self._held: dict[Delivery, asyncio.TimerHandle] = {}
         self.stopped = False
+        # Not each time that one is used up, but when half are: then several are taken in one step.
+        self._filling = True
         self._room = asyncio.Event()
         self._room.set()
 
@@ -57,8 +59,9 @@ class Lane:
         return len(self.tasks)
 
     async def room(self) -> int:
-        """Wait until another job may be taken from the layer; says how many may be."""
-        await self._room.wait()
+        """Wait until another job may be taken from the layer; says how many may be, at least 1."""
+        while not self._room.is_set():
+            await self._room.wait()  # a retry that became due may have been faster
         return self.size + self._prefetch - self.running - len(self._waiting)
 
     def put(self, delivery: Delivery) -> None:
@@ -81,6 +84,10 @@ class Lane:
         self._room.clear()
         try:
             await self._work(self, delivery)
+        except asyncio.CancelledError as error:
+            if task.cancelling():
+                raise
+            self._log_loss(error)  # somebody else's, which came out of the job
         except Exception as error:  # noqa: BLE001  whatever it was, the next job is to be taken
             self._log_loss(error)
         finally:
@@ -118,18 +125,22 @@ class Lane:
             task = create_task_later(asyncio.get_running_loop(), job)
             self.tasks.add(task)
             task.add_done_callback(self._finished)
-        waiting = len(self._waiting)
-        has_place = self.running + waiting < self.size + self._prefetch
-        # Only when half of what was prefetched is used up: then several are taken in one step.
-        is_wanted = waiting <= self._prefetch // 2
-        if has_place and is_wanted and len(self._held) < MAX_HELD and not self.stopped:
+        if self.running + len(self._waiting) >= self.size + self._prefetch:
+            self._filling = False
+        elif len(self._waiting) <= self._prefetch // 2:
+            self._filling = True
+        if self._filling and len(self._held) < MAX_HELD and not self.stopped:
             self._room.set()
         else:
             self._room.clear()
 
     def _finished(self, task: "asyncio.Task[None]") -> None:
         self.tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if not task.cancelled():
+            error = task.exception()
+        else:  # at the end that has been told of; before, something in the job has done it
+            error = None if self.stopped else asyncio.CancelledError()
+        if error is not None:
             self._log_loss(error)
         self._pump()
 

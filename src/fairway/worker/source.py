@@ -8,6 +8,8 @@ from typing import Any, Final, Protocol, TypeVar
 
 from fairway._types import Event
 from fairway.exceptions import ChannelLayerUnavailable, MessageNotSerializable
+from fairway.layers.base import ChannelLayer
+from fairway.layers.bus import MOST
 from fairway.layers.codec import encode
 
 logger = logging.getLogger("django.channels.worker")
@@ -154,6 +156,11 @@ class Link:
         self.layer: Any = layer
         self.lease = lease
         self.can_delay = can_delay(layer)
+        self.is_ours = isinstance(layer, ChannelLayer)
+
+    def at_once(self, room: int, *, on_lease: bool) -> int:
+        """How many jobs are taken in one step: of other layers, and on lease, one."""
+        return min(room, MOST) if self.is_ours and not on_lease else 1
 
     async def take(self, channel: str, *, on_lease: bool, limit: int = 1) -> list[Delivery]:
         """Wait for the next message of a channel, however often the layer fails.
@@ -161,8 +168,7 @@ class Link:
         Args:
             channel: Its name.
             on_lease: Whether it has to be acknowledged.
-            limit: How many may be taken at once: one from a layer that is not ours. Those on lease
-                are taken one by one.
+            limit: How many may be taken in one step, see :meth:`at_once`.
         """
         if on_lease:
             lease = await self.insist(channel, lambda: self._receive_job(channel))

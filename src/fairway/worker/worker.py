@@ -12,7 +12,6 @@ from django.core.exceptions import ImproperlyConfigured
 
 from fairway._types import ASGIApplication, Event, Scope
 from fairway.consumer import AsyncConsumer
-from fairway.layers.base import ChannelLayer
 from fairway.layers.io import new_event_loop
 from fairway.server.application.threads import ThreadPool
 from fairway.worker.instances import ApplicationDetails, Instances
@@ -51,9 +50,9 @@ class Worker:
         max_applications: How many instances are kept. Beyond it the one that has been idle longest
             ends when another one is needed; a working instance never does.
         concurrency: Jobs of one channel at once: for all channels, or by channel (1 for others).
-        prefetch: Jobs of one channel that are taken from the layer beyond those, a count. With one
-            or more, and with a higher concurrency, as many are taken in one step as there is room
-            for; with prefetch, a thousand times per second at most unless more are waiting.
+        prefetch: Jobs of one channel that are taken from the layer beyond those, a count. Then
+            several are taken in one step, and where fewer are waiting than there is room for, they
+            gather for a millisecond.
         graceful_timeout: Seconds that running jobs have for finishing once the worker stops.
         lease: Seconds after which jobs with acknowledgement come back if the worker was killed.
 
@@ -179,7 +178,8 @@ class Worker:
         lane, task = self._lane(channel), asyncio.current_task()
         assert task is not None
         while not lane.stopped:
-            limit = self._at_once(channel, await lane.room())
+            on_lease = self._policies[channel].acknowledge
+            limit = self._link.at_once(await lane.room(), on_lease=on_lease)
             taken = await self._take(lane, limit)
             await lane.take_on(taken, task)
             if self.prefetch and len(taken) < limit:
@@ -229,14 +229,9 @@ class Worker:
 
     # ------------------------------------------------------------------ a job
 
-    def _at_once(self, channel: str, room: int) -> int:
-        """How many jobs may be taken in one step, of those that there is room for."""
-        on_lease = self._policies[channel].acknowledge
-        return 1 if on_lease or not isinstance(self._link.layer, ChannelLayer) else room
-
     async def _take(self, lane: Lane, limit: int) -> list[Delivery]:
         on_lease = self._policies[lane.channel].acknowledge
-        if isinstance(self._link.layer, ChannelLayer):  # which loses nothing when it is cancelled
+        if self._link.is_ours:  # which loses nothing when it is cancelled
             taken = await self._link.take(lane.channel, on_lease=on_lease, limit=limit)
         else:
             taken = await self._take_carefully(lane, on_lease)

@@ -127,23 +127,69 @@ async def test_cancelled_at_any_moment(
     assert sorted(found) == list(range(count))
 
 
-async def test_several_for_one_who_left(make_layer: MakeLayer, shared: RedisServer) -> None:
-    """What somebody wanted who has left does not go to one who wants fewer: it goes back."""
-    layer, other = make_layer(shared), make_layer(shared)
-    many = asyncio.ensure_future(layer.receive_many("jobs", 3))
+@pytest.mark.parametrize("turns", range(10))
+async def test_several_for_one_who_left(
+    make_layer: MakeLayer, shared: RedisServer, turns: int
+) -> None:
+    """What somebody wanted who has left goes back to its place before anybody else asks."""
+    layer = make_layer(shared, capacity=100)
+    for number in range(20):
+        await layer.send("jobs", message(number))
+    many = asyncio.ensure_future(layer.receive_many("jobs", 15))
     one = asyncio.ensure_future(layer.receive("jobs"))
-    await asyncio.sleep(0)
-    sending = [asyncio.ensure_future(other.send("jobs", message(number))) for number in range(3)]
+    for _ in range(turns):
+        await asyncio.sleep(0)
     many.cancel()
     await asyncio.gather(many, return_exceptions=True)
-    await within(asyncio.gather(*sending))
     found = [] if many.cancelled() else many.result()
-    if len(found) < 3:
-        found.append(await within(one))
-    while len(found) < 3:
-        found += await within(layer.receive_many("jobs", 3))
-    one.cancel()
-    assert found == [message(number) for number in range(3)]
+    found.append(await within(one))
+    while len(found) < 20:
+        found += await within(layer.receive_many("jobs", 20))
+    assert found == [message(number) for number in range(20)]
+
+
+@pytest.mark.parametrize("turns", range(10))
+async def test_asked_again_at_once(make_layer: MakeLayer, shared: RedisServer, turns: int) -> None:
+    """Who was cancelled and asks again gets what it would have had."""
+    layer = make_layer(shared, capacity=100)
+    for number in range(20):
+        await layer.send("jobs", message(number))
+
+    async def insist() -> list[Event]:
+        try:
+            return await layer.receive_many("jobs", 15)
+        except asyncio.CancelledError:
+            return await layer.receive_many("jobs", 10)
+
+    insisting = asyncio.ensure_future(insist())
+    await asyncio.sleep(0)  # or it would never begin
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    insisting.cancel()
+    found = await within(insisting)
+    while len(found) < 20:
+        found += await within(layer.receive_many("jobs", 20))
+    assert found == [message(number) for number in range(20)]
+
+
+async def test_closed_behind_one_who_left(make_layer: MakeLayer, server: RedisServer) -> None:
+    """What is under way to somebody who has left goes back before the connection ends."""
+    layer, other = make_layer(server, capacity=100), make_layer(server)
+    for number in range(20):
+        await layer.send("jobs", message(number))
+    assert await within(layer.receive("jobs")) == message(0)  # so that it is connected
+    with server.frozen():
+        many = asyncio.ensure_future(layer.receive_many("jobs", 15))
+        await asyncio.sleep(0)  # it has asked
+        many.cancel()
+        await asyncio.gather(many, return_exceptions=True)
+        closing = asyncio.ensure_future(layer.close())
+        await asyncio.sleep(0.01)
+    await within(closing)
+    found: list[Event] = []
+    while len(found) < 19:
+        found += await within(other.receive_many("jobs", 20))
+    assert found == [message(number) for number in range(1, 20)]
 
 
 async def test_cancelled_lease(make_layer: MakeLayer, shared: RedisServer) -> None:

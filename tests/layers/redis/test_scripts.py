@@ -122,6 +122,18 @@ def test_many_taken_twice(one: Client) -> None:
     assert one.take_many(11, 4) == payloads[4:]
 
 
+def test_a_step_has_an_end(one: Client) -> None:
+    """Large entries are handed out in smaller numbers, one at least: they are kept for a while."""
+    payloads = [letter * 40_000 for letter in "abc"] + ["d" * 100_000, "e"]
+    for number, payload in enumerate(payloads, 1):
+        one.push(number, payload)
+    assert [one.take_many(number, 5) for number in (10, 11, 12)] == [
+        payloads[:2],
+        payloads[2:4],
+        payloads[4:],
+    ]
+
+
 def test_taken_late(one: Client) -> None:
     """One that is overtaken by a later one takes nothing: nobody is there to have it."""
     assert one.take(3) == NOTHING

@@ -20,8 +20,6 @@ from fairway.layers.redis.scripts import ADOPT, HEAD, PUBLISH, RELEASE, attempt_
 from fairway.layers.redis.session import Options, Session, milliseconds
 from fairway.layers.redis.wire import Wire
 
-#: Entries that one reader is given at once at most; the server keeps the last ones that it gave.
-MOST: Final = 100
 #: Seconds between two lines about the same full queue.
 _BURST: Final = 60.0
 #: Seconds after an outage in which other processes may still be on their way back …
@@ -184,7 +182,7 @@ class RedisBus(Bus):
     async def pop(self, queue: str, limit: int = 1) -> list[bytes]:
         """Take the next payloads from a queue, waiting for the first if need be."""
         while True:
-            taken = await self._take(queue, 0, min(limit, MOST))
+            taken = await self._take(queue, 0, limit)
             payloads = []
             for entry in taken.entries:
                 payload = self._wire.open(entry[HEAD:], queue)
@@ -219,10 +217,11 @@ class RedisBus(Bus):
             return await waiter
         except asyncio.CancelledError:
             taken = waiter.leave()
+            # Here and now: the same task may ask again at once.
             if taken is None:
-                io.call(session.forget, queue, waiter)
+                session.forget(queue, waiter)
             else:
-                io.call(session.put_back, queue, taken, lease)
+                session.put_back(queue, taken, lease)
             raise
 
     async def extend(self, queue: str, ticket: str, seconds: float) -> bool:

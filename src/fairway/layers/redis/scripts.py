@@ -65,6 +65,9 @@ _REMEMBER: Final = 120
 #: … and seconds longer at first, so that not each command has to prolong it.
 _LONGER: Final = 60
 
+#: Bytes beyond which one reader is given nothing more at once: what it got is kept for a while.
+_STEP: Final = 65536
+
 # Scripts are put together from parts. A line that is run takes 0.05 µs, a function that is made and
 # not called 0.1 µs, a call of Redis 0.2 to 1 µs: what is seldom needed stands in a branch.
 # Constant arguments are texts: Redis would have to print numbers each time, which takes longer.
@@ -221,13 +224,14 @@ if more then
   local expiry = ARGV[3] + 0
   {_SETTLE}
 end
-local expired, entries, kept = 0, {{0}}, {{}}
+local expired, size, entries, kept = 0, 0, {{0}}, {{}}
 local entry = call('LPOP', ready)
 while entry do
   if struct.unpack('>d', entry) > now then
     entries[#entries + 1] = entry
     kept[#kept + 1] = struct.pack('>Ic0', #entry, entry)
-    if #kept == limit then break end
+    size = size + #entry
+    if #kept == limit or size > {_STEP} then break end
   else
     expired = expired + 1
   end

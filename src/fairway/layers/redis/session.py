@@ -1,6 +1,7 @@
 """What one process has to do with Redis for one layer, from its first use until it is closed."""
 
 import asyncio
+import contextlib
 import functools
 import itertools
 import secrets
@@ -32,6 +33,8 @@ REMEMBERED: Final = 10_000
 TOGETHER: Final = 0.25
 #: Keys that are looked at in one step of a flush.
 _STEP: Final = 1000
+#: Seconds that closing waits for answers under way.
+_FAREWELL: Final = 1.0
 #: Queues for which the call that adds is not put together anew each time.
 _KEPT: Final = 1000
 
@@ -235,15 +238,18 @@ class Session:
             self._reader(queue).add(waiter)
 
     def forget(self, queue: str, waiter: Waiter) -> None:
-        """Somebody has stopped waiting."""
+        """Somebody has stopped waiting; on any thread."""
         reader = self._readers.get(queue)
         if reader is not None:
             reader.forget(waiter)
 
     def put_back(self, queue: str, taken: Taken, lease: int) -> None:
-        """Somebody has stopped waiting at the moment when it was given something."""
-        if not self._closed:
-            self._reader(queue).put_back(taken, lease)
+        """Somebody has stopped waiting at the moment when it was given something; on any thread."""
+        reader = self._readers.get(queue)
+        if reader is not None:
+            reader.put_back(taken, lease)
+        elif not self._closed:
+            io.call(lambda: self._reader(queue).put_back(taken, lease))
 
     def _reader(self, queue: str) -> Reader:
         reader = self._readers.get(queue)
@@ -308,11 +314,21 @@ class Session:
         error = ChannelLayerUnavailable("The channel layer was closed.")
         for reader in list(self._readers.values()):
             reader.close(error)
+        if any(reader.asks for reader in self._readers.values()):
+            await self._hear_the_last()
         self._readers.clear()
         self._deadlines.stop()
         if self._telling is not None:
             self._telling.cancel()
         await self.router.close()
+
+    async def _hear_the_last(self) -> None:
+        """Wait for entries that are under way to readers who have left, and for their way back."""
+        nodes = [node for node in self.router.nodes() if node.commands.connection is not None]
+        with contextlib.suppress(TimeoutError, ChannelLayerUnavailable):
+            async with asyncio.timeout(_FAREWELL):
+                for _ in range(2):  # behind the questions, and behind what was put back
+                    await asyncio.gather(*(self._ask_node(node, ("PING",)) for node in nodes))
 
     def abandon(self) -> None:
         """In a forked child: keep the parent's connections from being used or held open here."""
