@@ -145,6 +145,18 @@ class TestFromTheClient:
         with pytest.raises(ValueError, match=r"^No handler for message type http\.request$"):
             HandlerTable(Chat).find({"type": "http.request"}, from_layer=False)
 
+    @pytest.mark.parametrize(
+        ("kind", "shown"),
+        [("x\nERROR", r"'x\nERROR'"), ("\ud800", r"'\ud800'"), ("x" * 1000, f"'{'x' * 200}'")],
+    )
+    def test_type_that_a_client_chose(self, kind: str, shown: str) -> None:
+        """What is in the error stays in one line, and a short one."""
+        table = HandlerTable(Chat)
+        for find in (table.find, functools.partial(table.find_in, Chat())):
+            with pytest.raises(NoHandler) as caught:
+                find({"type": kind}, from_layer=True)
+            assert str(caught.value) == f"No handler for message type {shown}"
+
 
 def test_is_ours() -> None:
     """The package knows its own classes and functions from others."""

@@ -25,6 +25,9 @@ _SERVER_ONLY: Final = frozenset(
     }
 )
 
+#: Characters of a type that are shown.
+_LONGEST: Final = 200
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -138,7 +141,7 @@ class HandlerTable:
                 return self.find(message, from_layer=from_layer)
             found = table.get(name)
             if found is None:
-                raise NoHandler(f"No handler for message type {kind}")
+                raise NoHandler(f"No handler for message type {_shown(kind)}")
         return found
 
     def find_in(self, consumer: object, message: Event, *, from_layer: bool) -> Any:
@@ -158,8 +161,14 @@ class HandlerTable:
         else:
             found = vars(consumer).get(name)
         if not callable(found) or isinstance(found, type):
-            raise NoHandler(f"No handler for message type {message.get('type')}")
+            raise NoHandler(f"No handler for message type {_shown(message.get('type'))}")
         return found
+
+
+def _shown(kind: Any) -> str:
+    """A type as it stands in a line of the log: a project may take it from what a client sent."""
+    text = str(kind)
+    return text if text.isprintable() and len(text) <= _LONGEST else f"{text[:_LONGEST]!r}"
 
 
 def _by_type(methods: dict[str, str]) -> dict[str, str]:
