@@ -10,6 +10,7 @@ import pytest
 
 from fairway.exceptions import ChannelLayerUnavailable
 from fairway.layers.bus import ACKNOWLEDGEMENT, COUNTING, DELAY
+from fairway.layers.io import io
 from fairway.layers.local.bus import LocalBus
 from fairway.layers.local.directory import Directory
 
@@ -48,6 +49,26 @@ async def test_cancelled_at_any_moment(bus: LocalBus) -> None:
         except asyncio.CancelledError:
             found = await asyncio.wait_for(bus.pop("jobs"), 60)
         assert found == [b"%d" % number]
+
+
+async def test_not_listened_to_for_ever(bus: LocalBus) -> None:
+    """What nobody has read between two looks is let go of; what is read again is heard of again."""
+    waiting = asyncio.ensure_future(bus.pop("busy"))
+    for number in range(5):
+        await bus.push(f"reply-{number}", b"x", capacity=1, expiry=60)
+        await bus.pop(f"reply-{number}")
+    while len(bus._mesh.topics) < 6:  # noqa: ASYNC110  nothing else tells that it waits
+        await asyncio.sleep(0.001)
+    for left in (6, 1):
+        bus._look_after()
+        await io.run(asyncio.sleep(0))  # after what that has asked for
+        assert len(bus._mesh.topics) == left
+    again = asyncio.ensure_future(bus.pop("reply-0"))
+    while len(bus._mesh.topics) < 2:  # noqa: ASYNC110  nothing else tells that it waits
+        await asyncio.sleep(0.001)
+    for queue, reader in (("busy", waiting), ("reply-0", again)):
+        await bus.push(queue, b"y", capacity=1, expiry=60)
+        assert await asyncio.wait_for(reader, 60) == [b"y"]
 
 
 async def test_delayed(bus: LocalBus) -> None:

@@ -95,6 +95,10 @@ class LocalBus(Bus):
         self._looking_used = threading.Lock()
         self._readers: dict[str, set[_Reader]] = {}
         self._heard: dict[str, Confirmation] = {}
+        # Those that had no reader when it was last looked after them; and what is held wherever
+        # somebody comes to read a queue, or goes.
+        self._unread: set[str] = set()
+        self._coming = threading.Lock()
         self._quiet_until = 0.0
         self._closed = True
 
@@ -209,6 +213,7 @@ class LocalBus(Bus):
 
     def _look_after(self) -> None:
         """See now and then that the files are those that other processes find."""
+        self._hear_no_more()
         for used, store in self._stores():
             if store.look_after():
                 continue
@@ -292,7 +297,8 @@ class LocalBus(Bus):
         if not self._mesh.started:
             await io.run(self._mesh.start())
         reader, everyone = _Reader(), self._readers
-        everyone.setdefault(queue, set()).add(reader)
+        with self._coming:
+            everyone.setdefault(queue, set()).add(reader)
 
         # In quotes: these would be put together anew for each message, which takes 5 µs.
         def look() -> "tuple[T | None, float | None]":
@@ -322,10 +328,11 @@ class LocalBus(Bus):
                 if self._readers is not everyone:
                     raise ChannelLayerUnavailable("The channel layer was closed.")
         finally:
-            readers = everyone.get(queue, set())
-            readers.discard(reader)
-            if not readers:
-                everyone.pop(queue, None)
+            with self._coming:
+                readers = everyone.get(queue, set())
+                readers.discard(reader)
+                if not readers:
+                    everyone.pop(queue, None)
 
     def _complain(self, text: str) -> None:
         if time.monotonic() >= self._quiet_until:
@@ -333,12 +340,22 @@ class LocalBus(Bus):
             logger.error("%s. Readers of named channels wait until it can be used again.", text)
 
     async def _hear_of(self, queue: str) -> None:
-        """Be told of what comes into a queue; for good, since who reads once reads again."""
-        if queue not in self._heard:
-            self._heard[queue] = self.subscribe(_WAKE + queue)
-        heard = self._heard[queue]
+        """Be told of what comes into a queue; for a while, since who reads once reads again."""
+        with self._coming:
+            if queue not in self._heard:
+                self._heard[queue] = self.subscribe(_WAKE + queue)
+            heard = self._heard[queue]
         if heard is not None and not heard.done():
             await asyncio.shield(asyncio.wrap_future(heard))
+
+    def _hear_no_more(self) -> None:
+        """Let go of the queues that nobody has read since the last time."""
+        with self._coming:
+            unread = self._heard.keys() - self._readers.keys()
+            for queue in unread & self._unread:
+                del self._heard[queue]
+                self.unsubscribe(_WAKE + queue)
+            self._unread = unread
 
     async def _wake_everywhere(self, queue: str) -> None:
         self._wake(queue)
