@@ -32,6 +32,21 @@ def test_unknown_names_of_foreign_layers_are_left_alone() -> None:
     assert not can_delay(Connecting())
 
 
+class Watching(InMemoryChannelLayer):
+    """A layer of a project's, which wants to see what is received."""
+
+    async def receive(self, channel: str) -> Event:
+        return await super().receive(channel)
+
+
+def test_how_many_at_once() -> None:
+    """Several where nobody would miss them: one of other layers, on lease, and past a receive()."""
+    assert Link(InMemoryChannelLayer(), 60.0).at_once(3, on_lease=False) == 3
+    assert Link(InMemoryChannelLayer(), 60.0).at_once(3, on_lease=True) == 1
+    assert Link(Watching(), 60.0).at_once(3, on_lease=False) == 1
+    assert Link(Layer(), 60.0).at_once(3, on_lease=False) == 1
+
+
 def test_sizes() -> None:
     """Bytes as our layers carry them; what they do not carry has some size too."""
     assert size_of({"type": "x"}) == 8

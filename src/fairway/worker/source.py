@@ -159,8 +159,14 @@ class Link:
         self.is_ours = isinstance(layer, ChannelLayer)
 
     def at_once(self, room: int, *, on_lease: bool) -> int:
-        """How many jobs are taken in one step: of other layers, and on lease, one."""
-        return min(room, MOST) if self.is_ours and not on_lease else 1
+        """How many jobs are taken in one step: of other layers, and on lease, one.
+
+        One, too, where a project's layer has a ``receive()`` of its own, which has to see each.
+        """
+        if on_lease or not self.is_ours:
+            return 1
+        whose = getattr(self.layer.receive, "__func__", None)
+        return min(room, MOST) if whose is ChannelLayer.receive else 1
 
     async def take(self, channel: str, *, on_lease: bool, limit: int = 1) -> list[Delivery]:
         """Wait for the next message of a channel, however often the layer fails.
