@@ -342,7 +342,7 @@ class TestPrepared:
         queue = attach_queue(hub, "jobs")
         hub.join("room", "jobs")
         await self.publish(hub)
-        assert await queue.get() == b"payload"
+        assert await queue.get(1) == [b"payload"]
 
 
 async def test_a_loop_of_sends() -> None:

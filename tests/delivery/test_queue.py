@@ -14,12 +14,18 @@ def new_queue(capacity: int = 10, clock: Clock | None = None) -> ChannelQueue:
     return ChannelQueue("jobs", capacity, 60, clock or Clock())
 
 
+async def take(queue: ChannelQueue) -> bytes:
+    """The next message alone."""
+    (payload,) = await queue.get(1)
+    return payload
+
+
 async def test_first_in_first_out() -> None:
     """Messages come out in the order in which they were put in."""
     queue = new_queue()
     for payload in (b"1", b"2", b"3"):
         assert queue.put_message(payload)
-    assert [await queue.get() for _ in range(3)] == [b"1", b"2", b"3"]
+    assert [await take(queue) for _ in range(3)] == [b"1", b"2", b"3"]
     assert queue.idle
 
 
@@ -33,7 +39,7 @@ async def test_capacity(caplog: pytest.LogCaptureFixture) -> None:
             "refused. Receive faster, or raise 'capacity' or 'channel_capacity'."
         )
     ]
-    await queue.get()
+    await take(queue)
     assert queue.put_message(b"y")
 
 
@@ -47,7 +53,7 @@ async def test_expiry() -> None:
     clock.now += 0.1
     assert queue.put_message(b"new")
     assert queue.expired == 1
-    assert await queue.get() == b"new"
+    assert await take(queue) == b"new"
     assert queue.drop_expired() is False
 
 
@@ -57,7 +63,7 @@ async def test_expired_messages_are_not_delivered() -> None:
     queue = new_queue(clock=clock)
     queue.put_message(b"old")
     clock.now += 60
-    reader = asyncio.ensure_future(queue.get())
+    reader = asyncio.ensure_future(take(queue))
     await asyncio.sleep(0)
     assert not reader.done()
     queue.put_message(b"new")
@@ -67,7 +73,7 @@ async def test_expired_messages_are_not_delivered() -> None:
 async def test_each_message_has_one_reader() -> None:
     """Several readers share the messages; none is read twice."""
     queue = new_queue()
-    readers = [asyncio.ensure_future(queue.get()) for _ in range(3)]
+    readers = [asyncio.ensure_future(take(queue)) for _ in range(3)]
     await asyncio.sleep(0)
     for payload in (b"1", b"2", b"3"):
         queue.put_message(payload)
@@ -77,7 +83,7 @@ async def test_each_message_has_one_reader() -> None:
 async def test_cancelled_reader_loses_nothing() -> None:
     """A reader that is cancelled when its message is there leaves it to the next reader."""
     queue = new_queue()
-    first, second = (asyncio.ensure_future(queue.get()) for _ in range(2))
+    first, second = (asyncio.ensure_future(take(queue)) for _ in range(2))
     await asyncio.sleep(0)
     queue.put_message(b"1")
     first.cancel()
@@ -94,7 +100,7 @@ async def test_readers_of_other_loops() -> None:
     result: list[bytes] = []
 
     async def read() -> None:
-        reader = asyncio.ensure_future(queue.get())
+        reader = asyncio.ensure_future(take(queue))
         await asyncio.sleep(0)
         waiting.set()
         result.append(await reader)
@@ -111,12 +117,12 @@ def test_reader_whose_loop_was_closed() -> None:
     """A reader that disappeared with its loop does not swallow the next message."""
     queue = new_queue()
     loop = asyncio.new_event_loop()
-    reader = loop.create_task(queue.get())
+    reader = loop.create_task(take(queue))
     loop.run_until_complete(asyncio.sleep(0))
     reader._log_destroy_pending = False  # type: ignore[attr-defined]  # it is abandoned on purpose
     loop.close()
     queue.put_message(b"kept")
-    assert asyncio.run(queue.get()) == b"kept"
+    assert asyncio.run(take(queue)) == b"kept"
     reader.get_coro().close()  # it will never run
 
 
@@ -126,9 +132,9 @@ async def test_one_line_for_each_burst(caplog: pytest.LogCaptureFixture) -> None
     for _ in range(5):
         while queue.put_message(b"x"):
             pass
-        await queue.get()
+        await take(queue)
     assert len(caplog.records) == 1
-    await queue.get()
+    await take(queue)
     while queue.put_message(b"x"):
         pass
     assert len(caplog.records) == 2
@@ -154,7 +160,7 @@ async def test_clear() -> None:
     queue = new_queue()
     queue.put_message(b"old")
     queue.clear()
-    reader = asyncio.ensure_future(queue.get())
+    reader = asyncio.ensure_future(take(queue))
     await asyncio.sleep(0)
     queue.clear()
     queue.put_message(b"new")
@@ -175,12 +181,12 @@ class TestTime:
     async def test_waiting_for_what_is_due(self) -> None:
         """A reader that waits is woken when a delayed message is due, in the order of times."""
         queue = ChannelQueue("jobs", 10, 60, time.monotonic)
-        reading = asyncio.ensure_future(queue.get())
+        reading = asyncio.ensure_future(take(queue))
         await asyncio.sleep(0)
         queue.put_message(b"later", delay=0.02)
         queue.put_message(b"sooner", delay=0.01)
         assert await reading == b"sooner"
-        assert await queue.get() == b"later"
+        assert await take(queue) == b"later"
         assert queue.idle
 
     async def test_waiting_for_a_lease_to_run_out(self) -> None:
@@ -203,7 +209,7 @@ class TestTime:
         queue = new_queue(clock=clock)
         queue.put_message(b"1", delay=100)
         clock.now += 150
-        assert await queue.get() == b"1"
+        assert await take(queue) == b"1"
         queue.put_message(b"2", delay=100)
         clock.now += 160
         assert queue.drop_expired()
@@ -217,7 +223,7 @@ class TestTime:
         clock.now += 90
         assert queue.give_back(lease.ticket)
         clock.now += 50
-        assert await queue.get() == b"1"
+        assert await take(queue) == b"1"
 
     async def test_tickets_end(self) -> None:
         """A lease is ended once."""
@@ -237,7 +243,7 @@ class TestTime:
         ticket = (await queue.lease(30)).ticket
         clock.now += 30
         ended = queue.acknowledge(ticket), queue.extend(ticket, 60), queue.give_back(ticket)
-        assert (ended, await queue.get()) == ((False, False, False), b"1")
+        assert (ended, await take(queue)) == ((False, False, False), b"1")
 
     async def test_expired_behind_others(self) -> None:
         """Expired messages make room also where one in front, that came back, is still wanted."""
@@ -250,4 +256,4 @@ class TestTime:
         assert queue.give_back(lease.ticket)
         clock.now += 20
         assert queue.put_message(b"3")
-        assert [await queue.get() for _ in range(2)] == [b"1", b"3"]
+        assert [await take(queue) for _ in range(2)] == [b"1", b"3"]

@@ -6,6 +6,7 @@ import json
 import shutil
 import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,7 +22,6 @@ __all__ = [
     "it_is_healthy",
     "it_serves",
     "it_tells_its_health",
-    "json_reaches_everyone",
     "login_in_the_socket",
     "logout_ends_the_socket",
     "page_answers_what_one_types",
@@ -29,6 +29,7 @@ __all__ = [
     "rooms_are_apart",
     "the_old_chat_talks",
     "tokens_open_and_renew",
+    "windows_hear_each_other",
 ]
 
 #: Those that drive a real browser.
@@ -36,6 +37,7 @@ IN_A_BROWSER = {
     "all_four_ways_bring_the_news",
     "crew_comes_and_goes",
     "page_answers_what_one_types",
+    "windows_hear_each_other",
 }
 
 
@@ -69,12 +71,25 @@ async def hears(client: ClientConnection, words: str) -> None:
     assert await client.recv() == words
 
 
-async def json_reaches_everyone(address: str) -> None:
-    """A JSON message comes back to its sender and to the other one."""
-    async with socket(address, "/ws/talk/") as anna, socket(address, "/ws/talk/") as ben:
-        await anna.send('{"word": "Ahoy"}')
-        for client in (anna, ben):
-            assert json.loads(await client.recv()) == {"word": "Ahoy"}
+async def windows_hear_each_other(address: str) -> None:
+    """What one types into the console of a window is told in those of both."""
+    script = Path(__file__).with_name("console.js").read_text(encoding="utf-8")
+    async with chromium() as browser:
+        anna, ben = await browser.new_page(), await browser.new_page()
+        for page in (anna, ben):
+            await page.goto(address)
+        async with tells(anna, '"Ahoy"'):
+            await anna.add_script_tag(content=script)
+        async with tells(anna, '"Ahoy"'), tells(ben, '"Ahoy"'):
+            await ben.add_script_tag(content=script)
+
+
+@contextlib.asynccontextmanager
+async def tells(page: Page, words: str) -> AsyncIterator[None]:
+    """The next line that a page's own scripts log is this."""
+    async with page.expect_console_message(lambda line: line.type == "log") as line:
+        yield
+    assert (await line.value).text == words
 
 
 async def page_answers_what_one_types(address: str) -> None:

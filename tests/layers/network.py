@@ -66,7 +66,7 @@ class NetworkBus(Bus):
         return self.network.queue(queue).put_message(payload, delay)
 
     async def pop(self, queue: str, limit: int = 1) -> list[bytes]:
-        return await self.network.queue(queue).get_many(limit)
+        return await self.network.queue(queue).get(limit)
 
     async def waiting(self, queue: str) -> int:
         return self.network.queue(queue).waiting[1]

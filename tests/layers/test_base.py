@@ -45,7 +45,7 @@ class RecordingBus(Bus):
 
     async def pop(self, queue: str, limit: int = 1) -> list[bytes]:
         self.calls.append(("pop", queue))
-        return await self.queue.get_many(limit)
+        return await self.queue.get(limit)
 
     async def flush(self) -> None:
         self.calls.append(("flush",))

@@ -167,16 +167,11 @@ class ChannelQueue:
 
     # ------------------------------------------------------------------ taking out
 
-    async def get(self) -> bytes:
-        """Take the next message, waiting for one if need be.
+    async def get(self, limit: int) -> list[bytes]:
+        """Take the next message and those behind it, at most ``limit``; waits for the first.
 
-        Only a reader that goes on running takes a message: cancelling this call loses nothing.
+        Only a reader that goes on running takes messages: cancelling this call loses nothing.
         """
-        (payload,) = await self.get_many(1)
-        return payload
-
-    async def get_many(self, limit: int) -> list[bytes]:
-        """Take the next message and those behind it, at most ``limit``; waits for the first."""
         while True:
             with self._lock:
                 entry = self._take()

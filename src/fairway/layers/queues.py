@@ -71,7 +71,7 @@ class Queues:
     async def get(self, channel: str, limit: int = 1) -> list[bytes]:
         """Take the next messages, at most ``limit``, waiting for the first if need be."""
         with self._reading(channel) as queue:
-            return await queue.get_many(limit)
+            return await queue.get(limit)
 
     async def lease(self, channel: str, seconds: float) -> Lease:
         """Take the next message for ``seconds``."""

@@ -30,7 +30,6 @@ NAME: Final = "permessage-deflate"
 #: The bit in a frame's first byte that says that its message is compressed (§6).
 RSV1: Final = 0x40
 
-MIN_WINDOW_BITS: Final = 8
 MAX_WINDOW_BITS: Final = 15
 # "a decimal integer value without leading zeroes between 8 to 15, inclusive" (§7.1.2.1)
 _WINDOW_BITS: Final = re.compile("[89]|1[0-5]")

@@ -34,7 +34,6 @@ _AUTHORITY: Final = re.compile(
 _MAX_DIGITS: Final = 18
 
 _PSEUDO_FIELDS: Final = frozenset({b":method", b":scheme", b":authority", b":path", b":protocol"})
-_COLON: Final = 0x3A
 
 
 class HeadRefused(Exception):

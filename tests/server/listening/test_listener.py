@@ -20,12 +20,12 @@ from fairway.server.listening.listener import (
     Listener,
     SocketFile,
     adopt_listeners,
-    close_sockets,
     display,
     open_listeners,
     open_more_listeners,
     open_sockets,
 )
+from fairway.server.listening.sockets import close_all
 from tests.server.conftest import Serve
 from tests.server.running import DEADLINE, Client
 
@@ -35,7 +35,7 @@ def opened() -> Iterator[list[socket.socket]]:
     """Sockets that the test leaves open."""
     sockets: list[socket.socket] = []
     yield sockets
-    close_sockets(sockets)
+    close_all(sockets)
 
 
 def has_ipv6() -> bool:
@@ -59,7 +59,7 @@ def this_process() -> str:
 def refusal(config: Config) -> str:
     """What is said about a configuration that cannot be listened on; nothing stays open."""
     with pytest.raises(OSError) as caught:  # noqa: PT011  the whole text is compared
-        close_sockets(open_sockets(config))
+        close_all(open_sockets(config))
     return str(caught.value.strerror)
 
 
@@ -199,7 +199,7 @@ class TestUnixSocket:
     def test_stale(self, tmp_path: Path, opened: list[socket.socket]) -> None:
         """The file that a killed server left behind is replaced."""
         path = str(tmp_path / "s")
-        close_sockets(open_sockets(Config(unix_socket=path)))
+        close_all(open_sockets(Config(unix_socket=path)))
         assert os.path.exists(path)
         opened += open_sockets(Config(unix_socket=path))
 
@@ -277,7 +277,7 @@ class TestSocketFile:
     def test_gone(self, tmp_path: Path) -> None:
         """If somebody has removed it already, that is all right."""
         path = tmp_path / "s"
-        close_sockets(open_sockets(Config(unix_socket=str(path))))
+        close_all(open_sockets(Config(unix_socket=str(path))))
         file = SocketFile(str(path))
         path.unlink()
         file.remove()
@@ -566,7 +566,7 @@ class TestShared:
         config = Config(port=0, unix_socket=str(tmp_path / "site.sock"))
         found = open_listeners(config, shared=True)
         yield found
-        close_sockets([listener.sock for listener in found])
+        close_all([listener.sock for listener in found])
 
     def test_more(self, listeners: list[Listener]) -> None:
         """Each process has a TCP socket of its own for the same port, and the one Unix socket."""
@@ -584,7 +584,7 @@ class TestShared:
         adopted = adopt_listeners(config, sockets)
         assert [(a.address, a.index) for a in adopted] == [(m.address, m.index) for m in listeners]
         assert [a.path for a in adopted] == [None, None]  # the file is not theirs to remove
-        close_sockets([listener.sock for listener in adopted])
+        close_all([listener.sock for listener in adopted])
 
     def test_by_mistake(self, listeners: list[Listener]) -> None:
         """A second server on the port is refused as ever."""

@@ -22,7 +22,6 @@ from fairway.server.listening.sockets import (
     bind_again,
     bind_tcp,
     bind_unix,
-    close_all,
     inherit,
     is_unix,
     passed_by_systemd,
@@ -147,11 +146,6 @@ def open_sockets(config: Config) -> list[socket.socket]:
         ConfigError: As there.
     """
     return [listener.sock for listener in open_listeners(config)]
-
-
-def close_sockets(sockets: Sequence[socket.socket]) -> None:
-    """Close sockets of :func:`open_sockets`."""
-    close_all(sockets)
 
 
 class SocketFile:
