@@ -25,6 +25,8 @@ async def test_layers(monkeypatch: pytest.MonkeyPatch) -> None:
         ("", (("layer", "default"), ("event", "delivered"))): 1,
         ("", (("layer", "default"), ("event", "received"))): 0,
         ("", (("layer", "default"), ("event", "dropped"))): 0,
+        ("", (("layer", "default"), ("event", "expired"))): 0,
+        ("", (("layer", "default"), ("event", "unreadable"))): 0,
     }
     assert others.kind == "gauge"
     assert others.samples["", (("layer", "default"), ("figure", "groups"))] == 1

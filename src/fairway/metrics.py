@@ -14,7 +14,7 @@ from fairway.layers import channel_layers
 from fairway.server.observing.figures import Family, add_source, family
 
 #: Of what a layer counts, the messages by what became of them.
-_MESSAGES: Final = ("sent", "delivered", "received", "dropped")
+_MESSAGES: Final = ("sent", "delivered", "received", "dropped", "expired", "unreadable")
 
 
 def register_sources() -> None:
