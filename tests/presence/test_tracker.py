@@ -20,7 +20,8 @@ async def test_linger(coast: Coast) -> None:
     await here.hears("ada")
     await there.leave(channel)
     both = (here, there)
-    await until(lambda: all(place.tracker.roster.next_due == 1005.0 for place in both))
+    due = coast.clock.now + 5.0
+    await until(lambda: all(place.tracker.roster.next_due == due for place in both))
     coast.clock.now += 2.0
     for place in both:
         assert await place.people() == ["ada"]
