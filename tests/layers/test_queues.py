@@ -37,7 +37,7 @@ async def test_made_when_used_and_forgotten_when_idle(queues: Queues, hub: Hub) 
     """A name costs nothing before it is used, nor after."""
     assert queues.put("jobs", b"1")
     assert list(hub.channels) == ["jobs"]
-    assert await queues.get("jobs") == [b"1"]
+    assert await queues.get("jobs", 1) == [b"1"]
     assert hub.channels == {}
 
 
@@ -47,7 +47,7 @@ async def test_leased(queues: Queues, hub: Hub) -> None:
     lease = await queues.lease("jobs", 30)
     assert list(hub.channels) == ["jobs"]
     assert queues.queue("jobs").give_back(lease.ticket)
-    assert await queues.get("jobs") == [b"1"]
+    assert await queues.get("jobs", 1) == [b"1"]
 
 
 def test_full(queues: Queues) -> None:
@@ -93,7 +93,7 @@ async def test_reader_busy_for_long(queues: Queues, hub: Hub, clock: Clock) -> N
         hub.post("room", b"missed")
         clock.now += 100
         hub.post("room", b"1")
-        assert await queues.get("one") == [b"1"]
+        assert await queues.get("one", 1) == [b"1"]
     assert list(hub.groups["room"]) == ["one"]
 
 
@@ -122,12 +122,12 @@ async def test_used_at_last(queues: Queues, hub: Hub, clock: Clock) -> None:
     assert queues.put("reply", b"1")
     clock.now += 6
     queues.sweep()
-    assert await queues.get("reply") == [b"1"]
+    assert await queues.get("reply", 1) == [b"1"]
 
 
 async def test_cancelled_reader(queues: Queues, hub: Hub) -> None:
     """A reader that gives up leaves nothing behind."""
-    reading = asyncio.ensure_future(queues.get("jobs"))
+    reading = asyncio.ensure_future(queues.get("jobs", 1))
     await asyncio.sleep(0)
     assert list(hub.channels) == ["jobs"]
     reading.cancel()
