@@ -66,7 +66,7 @@ _REMEMBER: Final = 120
 _LONGER: Final = 60
 
 #: Bytes beyond which one reader is given nothing more at once: what it got is kept for a while.
-_STEP: Final = 65536
+_STEP_SIZE: Final = 65536
 
 # Scripts are put together from parts. A line that is run takes 0.05 µs, a function that is made and
 # not called 0.1 µs, a call of Redis 0.2 to 1 µs: what is seldom needed stands in a branch.
@@ -231,7 +231,7 @@ while entry do
     entries[#entries + 1] = entry
     kept[#kept + 1] = struct.pack('>Ic0', #entry, entry)
     size = size + #entry
-    if #kept == limit or size > {_STEP} then break end
+    if #kept == limit or size > {_STEP_SIZE} then break end
   else
     expired = expired + 1
   end
@@ -268,7 +268,8 @@ return entries
 )
 
 #: Put back at the front what was taken and reached nobody, as it was. Keys of the queue, and the
-#: number's. Arguments: number, expiry (ms), publish command, wake channel, entries in their order.
+#: number's. Arguments: number, expiry (ms) of the queue itself (entries keep their own), publish
+#: command, wake channel, entries in their order.
 UNTAKE: Final = Script(
     f"""{_BEGIN}
 local from = KEYS[6]
