@@ -65,7 +65,7 @@ class NetworkBus(Bus):
     ) -> bool:
         return self.network.queue(queue).put_message(payload, delay)
 
-    async def pop(self, queue: str, limit: int = 1) -> list[bytes]:
+    async def pop(self, queue: str, limit: int) -> list[bytes]:
         return await self.network.queue(queue).get(limit)
 
     async def waiting(self, queue: str) -> int:

@@ -43,7 +43,7 @@ class RecordingBus(Bus):
         self.calls.append(("push", queue, str(capacity), str(expiry)))
         return self.queue.put_message(payload)
 
-    async def pop(self, queue: str, limit: int = 1) -> list[bytes]:
+    async def pop(self, queue: str, limit: int) -> list[bytes]:
         self.calls.append(("pop", queue))
         return await self.queue.get(limit)
 

@@ -102,7 +102,7 @@ class TestMessages:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Jobs that come one by one gather in the layer, for the length of the pause."""
-        monkeypatch.setattr("fairway.worker.worker.PAUSE", 3600)
+        monkeypatch.setattr("fairway.worker.worker.GATHERING_TIME", 3600)
         layer, application = ByTheHandful(), Recorder()
         await layer.send("jobs", job(1))
         async with working(application, layer, prefetch=2):
@@ -117,7 +117,7 @@ class TestMessages:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Who got as many as were wanted asks again at once."""
-        monkeypatch.setattr("fairway.worker.worker.PAUSE", 3600)
+        monkeypatch.setattr("fairway.worker.worker.GATHERING_TIME", 3600)
         layer, application = ByTheHandful(), Recorder()
         for number in range(8):
             await layer.send("jobs", job(number))

@@ -14,7 +14,7 @@ from typing import ClassVar, Final
 from fairway._types import Event
 from fairway.delivery import ChannelQueue, Hub, Mailbox
 from fairway.exceptions import ChannelFull, WrongProcess
-from fairway.layers.bus import ACKNOWLEDGEMENT, COUNTING, DELAY, MOST, Bus, Confirmation
+from fairway.layers.bus import ACKNOWLEDGEMENT, COUNTING, DELAY, MOST_AT_ONCE, Bus, Confirmation
 from fairway.layers.codec import decode, encode
 from fairway.layers.contract import BaseChannelLayer, Reached
 from fairway.layers.envelope import for_group
@@ -236,7 +236,7 @@ class ChannelLayer(BaseChannelLayer):
         self._require_readable(channel)
         if limit < 1:
             raise ValueError(f"limit is how many messages to take at most, not {limit}.")
-        limit = min(limit, MOST)
+        limit = min(limit, MOST_AT_ONCE)
         if "!" in channel:
             return [decode(payload) for payload in await self._queues.get(channel, limit)]
         while True:

@@ -15,7 +15,7 @@ __all__ = [
     "ACKNOWLEDGEMENT",
     "COUNTING",
     "DELAY",
-    "MOST",
+    "MOST_AT_ONCE",
     "Bus",
     "Confirmation",
     "Deliver",
@@ -37,7 +37,7 @@ COUNTING: Final = "counting"
 DELAY: Final = "delay"
 
 #: Payloads that are taken from a queue in one step at most.
-MOST: Final = 100
+MOST_AT_ONCE: Final = 100
 
 
 class Published(NamedTuple):
@@ -134,15 +134,15 @@ class Bus(abc.ABC):
         """
 
     @abc.abstractmethod
-    async def pop(self, queue: str, limit: int = 1) -> list[bytes]:
+    async def pop(self, queue: str, limit: int) -> list[bytes]:
         """Take the next payloads from a queue, in order, waiting for the first if need be.
 
         Cancelling this loses nothing. While the transport is down it waits too.
 
         Args:
             queue: Its name.
-            limit: How many at most, up to :data:`MOST`; those that are there already, so mostly
-                fewer.
+            limit: How many at most, up to :data:`MOST_AT_ONCE`; those that are there already, so
+                mostly fewer.
 
         Returns:
             At least one.

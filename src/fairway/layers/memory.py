@@ -50,7 +50,7 @@ class MemoryBus(Bus):
         """Add to a queue; False when it is full."""
         return self.queues.put(queue, payload, delay)
 
-    async def pop(self, queue: str, limit: int = 1) -> list[bytes]:
+    async def pop(self, queue: str, limit: int) -> list[bytes]:
         """Take the next payloads from a queue, waiting for the first if need be."""
         return await self.queues.get(queue, limit)
 

@@ -68,7 +68,7 @@ class Queues:
         with self._hub.lock:  # nobody drops the queue as idle in between
             return self.queue(channel).put_message(payload, delay)
 
-    async def get(self, channel: str, limit: int = 1) -> list[bytes]:
+    async def get(self, channel: str, limit: int) -> list[bytes]:
         """Take the next messages, at most ``limit``, waiting for the first if need be."""
         with self._reading(channel) as queue:
             return await queue.get(limit)

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol, TypeVar
 from fairway._types import Event
 from fairway.exceptions import ChannelLayerUnavailable, MessageNotSerializable
 from fairway.layers.base import ChannelLayer
-from fairway.layers.bus import MOST
+from fairway.layers.bus import MOST_AT_ONCE
 from fairway.layers.codec import encode
 
 logger = logging.getLogger("django.channels.worker")
@@ -166,7 +166,7 @@ class Link:
         if on_lease or not self.is_ours:
             return 1
         whose = getattr(self.layer.receive, "__func__", None)
-        return min(room, MOST) if whose is ChannelLayer.receive else 1
+        return min(room, MOST_AT_ONCE) if whose is ChannelLayer.receive else 1
 
     async def take(self, channel: str, *, on_lease: bool, limit: int = 1) -> list[Delivery]:
         """Wait for the next message of a channel, however often the layer fails.

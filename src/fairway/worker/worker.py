@@ -26,7 +26,7 @@ logger = logging.getLogger("django.channels.worker")
 
 #: Seconds before a worker that prefetches asks for jobs again when there were fewer than it wanted:
 #: to ask for each of them as it comes takes the layer, and the worker, longer than a tiny job does.
-PAUSE: Final = 0.001
+GATHERING_TIME: Final = 0.001
 
 
 class Worker:
@@ -183,7 +183,7 @@ class Worker:
             taken = await self._take(lane, limit)
             await lane.take_on(taken, task)
             if self.prefetch and len(taken) < limit:
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(GATHERING_TIME)
 
     def get_or_create_application_instance(self, scope_id: str, scope: Scope) -> "Inbox":
         """A queue with ``put_nowait()``, whose messages reach an application with this scope.

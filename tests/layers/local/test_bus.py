@@ -38,7 +38,7 @@ async def test_cancelled_at_any_moment(bus: LocalBus) -> None:
     """Whenever a reader is cancelled, its message is where it was or in its hands."""
     for number in range(50):
         await push(bus, b"%d" % number)
-        reader = asyncio.ensure_future(bus.pop("jobs"))
+        reader = asyncio.ensure_future(bus.pop("jobs", 1))
         for _ in range(number % 7):
             await asyncio.sleep(0)
         if number % 2:
@@ -47,23 +47,23 @@ async def test_cancelled_at_any_moment(bus: LocalBus) -> None:
         try:
             found = await reader
         except asyncio.CancelledError:
-            found = await asyncio.wait_for(bus.pop("jobs"), 60)
+            found = await asyncio.wait_for(bus.pop("jobs", 1), 60)
         assert found == [b"%d" % number]
 
 
 async def test_not_listened_to_for_ever(bus: LocalBus) -> None:
     """What nobody has read between two looks is let go of; what is read again is heard of again."""
-    waiting = asyncio.ensure_future(bus.pop("busy"))
+    waiting = asyncio.ensure_future(bus.pop("busy", 1))
     for number in range(5):
         await bus.push(f"reply-{number}", b"x", capacity=1, expiry=60)
-        await bus.pop(f"reply-{number}")
+        await bus.pop(f"reply-{number}", 1)
     while len(bus._mesh.topics) < 6:  # noqa: ASYNC110  nothing else tells that it waits
         await asyncio.sleep(0.001)
     for left in (6, 1):
         bus._look_after()
         await io.run(asyncio.sleep(0))  # after what that has asked for
         assert len(bus._mesh.topics) == left
-    again = asyncio.ensure_future(bus.pop("reply-0"))
+    again = asyncio.ensure_future(bus.pop("reply-0", 1))
     while len(bus._mesh.topics) < 2:  # noqa: ASYNC110  nothing else tells that it waits
         await asyncio.sleep(0.001)
     for queue, reader in (("busy", waiting), ("reply-0", again)):
@@ -74,14 +74,14 @@ async def test_not_listened_to_for_ever(bus: LocalBus) -> None:
 async def test_delayed(bus: LocalBus) -> None:
     """A reader that waits is woken when a message is due."""
     await bus.push("jobs", b"later", capacity=100, expiry=60, delay=0.05)
-    assert await asyncio.wait_for(bus.pop("jobs"), 60) == [b"later"]
+    assert await asyncio.wait_for(bus.pop("jobs", 1), 60) == [b"later"]
 
 
 async def test_given_back(bus: LocalBus) -> None:
     """A reader that waits is woken by what another one gives back."""
     await push(bus, b"1")
     lease = await bus.lease("jobs", 600)
-    reader = asyncio.ensure_future(bus.pop("jobs"))
+    reader = asyncio.ensure_future(bus.pop("jobs", 1))
     await asyncio.sleep(0)
     assert await bus.give_back("jobs", lease.ticket)
     assert await asyncio.wait_for(reader, 60) == [b"1"]
@@ -121,7 +121,7 @@ async def test_reader_of_a_file_that_cannot_be_used(
     await bus.publish("room", b"x")  # makes the directory
     file = tmp_path / "mesh" / "queues.sqlite3"
     file.touch(0o644)
-    reader = asyncio.ensure_future(bus.pop("jobs"))
+    reader = asyncio.ensure_future(bus.pop("jobs", 1))
     while not caplog.records:  # noqa: ASYNC110  the log is what is looked at
         await asyncio.sleep(0.001)
     file.chmod(0o600)
@@ -144,7 +144,7 @@ async def test_fork(bus: LocalBus) -> None:
     assert bus._store._database is None is not before
     status = await asyncio.to_thread(os.waitpid, child, 0)
     assert os.waitstatus_to_exitcode(status[1]) == 0
-    assert [await bus.pop("jobs") for _ in range(2)] == [[b"1"], [b"2"]]
+    assert [await bus.pop("jobs", 1) for _ in range(2)] == [[b"1"], [b"2"]]
 
 
 async def _push_from_the_child(bus: LocalBus) -> None:
@@ -154,11 +154,11 @@ async def _push_from_the_child(bus: LocalBus) -> None:
 
 async def test_closed_while_somebody_waits(bus: LocalBus) -> None:
     """Who waits for a message is told that the layer was closed; it can be used again."""
-    reader = asyncio.ensure_future(bus.pop("jobs"))
+    reader = asyncio.ensure_future(bus.pop("jobs", 1))
     while "jobs" not in bus._heard:  # noqa: ASYNC110  nothing else tells that it waits
         await asyncio.sleep(0.001)
     await bus.close()
     with pytest.raises(ChannelLayerUnavailable, match=r"^The channel layer was closed\.$"):
         await asyncio.wait_for(reader, 60)
     await push(bus, b"1")
-    assert await bus.pop("jobs") == [b"1"]
+    assert await bus.pop("jobs", 1) == [b"1"]

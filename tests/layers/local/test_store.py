@@ -26,7 +26,7 @@ def push(store: Store, *payloads: bytes, delay: float = 0.0) -> None:
 
 def popped(store: Store) -> list[bytes]:
     found = []
-    while rows := store.pop("jobs"):
+    while rows := store.pop("jobs", 1):
         found += [row.payload for row in rows]
     return found
 
@@ -243,7 +243,7 @@ def test_capacity_beside_other_queues(store: Store) -> None:
         store.push("other", b"x", 5, 60)
         assert store.push("jobs", b"x", 5, 60)
     assert not store.push("jobs", b"x", 5, 60)
-    assert store.pop("jobs")
+    assert store.pop("jobs", 1)
     assert store.push("jobs", b"x", 5, 60)
 
 

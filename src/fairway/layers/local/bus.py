@@ -250,7 +250,7 @@ class LocalBus(Bus):
             await self._wake_everywhere(queue)
         return taken
 
-    async def pop(self, queue: str, limit: int = 1) -> list[bytes]:
+    async def pop(self, queue: str, limit: int) -> list[bytes]:
         """Take the next payloads from a queue, waiting for the first if need be."""
         rows = await self._take(
             queue,

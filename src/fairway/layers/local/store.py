@@ -215,7 +215,7 @@ class Store:
         ).fetchone()
         return first is not None and last - first + 1 >= capacity
 
-    def pop(self, queue: str, limit: int = 1) -> list[Row]:
+    def pop(self, queue: str, limit: int) -> list[Row]:
         """Take the next messages for good, at most ``limit``, if there are any."""
         rows: list[Row] = []
         with self._transaction() as database:

@@ -179,7 +179,7 @@ class RedisBus(Bus):
             capacity,
         )
 
-    async def pop(self, queue: str, limit: int = 1) -> list[bytes]:
+    async def pop(self, queue: str, limit: int) -> list[bytes]:
         """Take the next payloads from a queue, waiting for the first if need be."""
         while True:
             taken = await self._take(queue, 0, limit)

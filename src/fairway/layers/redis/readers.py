@@ -85,7 +85,7 @@ class Reader:
         self._expiry = expiry
         self._idle = idle
         # The last call that took something, and for how long: mostly the next one is the same.
-        self._take: Call | None = None
+        self._take_call: Call | None = None
         self._lease = 0
         # Held wherever it changes who waits, and whether somebody asks.
         self._lock = threading.Lock()
@@ -168,11 +168,11 @@ class Reader:
         waiter = self._first()
         if waiter is None or self._asked is not None or self._ended:
             return None
-        if self._take is None or waiter.lease != self._lease:
-            self._take, self._lease = self._call(waiter.lease), waiter.lease
+        if self._take_call is None or waiter.lease != self._lease:
+            self._take_call, self._lease = self._call(waiter.lease), waiter.lease
         self._called = False
         limit = b"%d" % waiter.limit
-        self._asked = command = CallCommand(self.queue, self._take, limit, self._answered)
+        self._asked = command = CallCommand(self.queue, self._take_call, limit, self._answered)
         return command
 
     def _call(self, lease: int) -> Call:

@@ -32,7 +32,7 @@ REMEMBERED: Final = 10_000
 #: Seconds in which the ends of outages of several servers count as one.
 TOGETHER: Final = 0.25
 #: Keys that are looked at in one step of a flush.
-_STEP: Final = 1000
+_KEYS_AT_ONCE: Final = 1000
 #: Seconds that closing waits for answers under way.
 _FAREWELL: Final = 1.0
 #: Queues for which the call that adds is not put together anew each time.
@@ -294,7 +294,7 @@ class Session:
         cursor: Word = 0
         while True:
             cursor, keys = await self._ask_node(
-                node, ("SCAN", cursor, "MATCH", pattern, "COUNT", _STEP)
+                node, ("SCAN", cursor, "MATCH", pattern, "COUNT", _KEYS_AT_ONCE)
             )
             # One by one: in a cluster, one command may not name several slots.
             await asyncio.gather(*(self._ask_node(node, ("UNLINK", key)) for key in keys))
