@@ -2,8 +2,10 @@
 
 import asyncio
 
+from django.test import override_settings
+
 from fairway.delivery import Mailbox
-from fairway.layers import InMemoryChannelLayer
+from fairway.layers import InMemoryChannelLayer, get_channel_layer
 from fairway.layers.io import io
 from fairway.presence.registry import Trackers, trackers
 from fairway.testing import isolated_channel_layers, use_channel_layer
@@ -72,3 +74,15 @@ async def test_discard() -> None:
     await until(lambda: tracker.stopped and not layer.channels)
     assert layer not in trackers._found
     trackers.discard(layer)
+
+
+async def test_replaced_by_settings() -> None:
+    """The tracker of a layer that other settings replace ends with it, in memory too."""
+    memory = {"default": {"BACKEND": "fairway.layers.InMemoryChannelLayer"}}
+    with override_settings(CHANNEL_LAYERS=memory):
+        layer = get_channel_layer()
+        assert isinstance(layer, InMemoryChannelLayer)
+        tracker = trackers[layer]
+        await io.run(tracker.start())
+    await until(lambda: tracker.stopped and not layer.channels)
+    assert (layer.on_unbind, layer.on_close) == ([], [])

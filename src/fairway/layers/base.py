@@ -511,7 +511,8 @@ class ChannelLayer(BaseChannelLayer):
 
     def close_soon(self) -> None:
         """The same without waiting for it, from any thread; for whoever lets go of a layer."""
-        if self._bus.is_open:
+        # In memory there is nothing to close, but somebody may look after the layer until its end.
+        if self._bus.is_open or self.on_close:
             io.submit(self.close()).add_done_callback(_log_failure)
 
 
