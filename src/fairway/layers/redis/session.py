@@ -16,7 +16,7 @@ from fairway.layers.handover import Handover
 from fairway.layers.io import io
 from fairway.layers.redis.calls import Call, CallCommand
 from fairway.layers.redis.cluster import Cluster
-from fairway.layers.redis.command import Command, Deadlines, Done, Words, ignore
+from fairway.layers.redis.command import Command, Deadlines, Done, Words
 from fairway.layers.redis.connection import Reply, Word
 from fairway.layers.redis.hosts import Hosts, Server
 from fairway.layers.redis.keys import Keys
@@ -108,7 +108,7 @@ class Session:
             server,
             self._numbers,
             patience=self._options.send_timeout,
-            interrupted=self._interrupted,
+            interrupted=self._options.interrupted,
             recovered=self._recovered,
             elsewhere=elsewhere,
         )
@@ -139,10 +139,6 @@ class Session:
             return await answer
         finally:
             command.finished = True
-
-    def tell(self, name: str, words: Words, script: Script | None = None) -> None:
-        """Have a command executed, if that is possible soon."""
-        self._send(self._command(name, words, ignore, script))
 
     def _command(
         self, name: str, words: Words, done: Done, script: Script | None = None
@@ -207,9 +203,6 @@ class Session:
         envelope = self._options.wire.open_envelope(data[HEADER.size :], topic)
         if envelope is not None:
             self._options.deliver(topic, envelope)
-
-    def _interrupted(self) -> None:
-        self._options.interrupted()
 
     def _recovered(self) -> None:
         for reader in list(self._readers.values()):
