@@ -16,7 +16,7 @@ from fairway.layers.handover import Handover
 from fairway.layers.io import io
 from fairway.layers.redis.calls import Call, CallCommand
 from fairway.layers.redis.cluster import Cluster
-from fairway.layers.redis.command import Command, Deadlines, Done, Words
+from fairway.layers.redis.command import Command, Deadlines, Done, Words, ignore
 from fairway.layers.redis.connection import Reply, Word
 from fairway.layers.redis.hosts import Hosts, Server
 from fairway.layers.redis.keys import Keys
@@ -139,6 +139,10 @@ class Session:
             return await answer
         finally:
             command.finished = True
+
+    def tell(self, name: str, words: Words, script: Script | None = None) -> None:
+        """Have a command executed, if that is possible soon."""
+        self._send(self._command(name, words, ignore, script))
 
     def _command(
         self, name: str, words: Words, done: Done, script: Script | None = None
