@@ -292,7 +292,7 @@ class FrameReader:
             if self._inflation is not None:
                 chunk = self._inflate(self._inflation, chunk, final)
                 inflated = len(chunk)
-            self._receive_message(chunk, final, events)
+            self._take_piece(chunk, final, events)
         else:
             self._payload += chunk
             if complete:
@@ -317,7 +317,7 @@ class FrameReader:
             self._inflation = None
         return data
 
-    def _receive_message(self, chunk: bytes, final: bool, events: list[Event]) -> None:
+    def _take_piece(self, chunk: bytes, final: bool, events: list[Event]) -> None:
         """Take the next piece of a message, of any size; ``final`` for its last one."""
         assert self._message is not None
         message: bytes | bytearray = chunk
