@@ -148,7 +148,7 @@ async def test_exit(here: Here) -> None:
     await script.communicate(b"\n")
     assert script.returncode == 0
     await here.hears("leaves", "ada")
-    replicas = trackers[here.layer].conversation.others.replicas
+    replicas = trackers.of(here.layer).conversation.others.replicas
     assert [(replica.up, replica.entries) for replica in replicas.values()] == [(True, {})]
 
 

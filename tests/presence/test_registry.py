@@ -16,12 +16,12 @@ async def test_one_for_each_layer() -> None:
     """A layer has one tracker, from its first use to its end; then another one."""
     trackers = Trackers()
     layer, other = InMemoryChannelLayer(), InMemoryChannelLayer()
-    first = trackers[layer]
-    assert trackers[layer] is first
-    assert trackers[other] is not first
+    first = trackers.of(layer)
+    assert trackers.of(layer) is first
+    assert trackers.of(other) is not first
     await io.run(first.start())
     await layer.close()
-    assert trackers[layer] is not first
+    assert trackers.of(layer) is not first
     assert list(trackers._found) == [other, layer]
 
 
@@ -29,7 +29,7 @@ async def test_stop() -> None:
     """At the end of the process all of them say goodbye."""
     trackers = Trackers()
     layer = InMemoryChannelLayer()
-    await io.run(trackers[layer].start())
+    await io.run(trackers.of(layer).start())
     await asyncio.to_thread(trackers.stop)
     assert layer.on_unbind == []
     assert layer._hub.channels == {}
@@ -39,10 +39,10 @@ async def test_forget_parent() -> None:
     """A child process has no trackers, and does not hear of its parent's channels."""
     trackers = Trackers()
     layer = InMemoryChannelLayer()
-    tracker = trackers[layer]
+    tracker = trackers.of(layer)
     await io.run(tracker.start())
     trackers.forget_parent()
-    assert trackers[layer] is not tracker
+    assert trackers.of(layer) is not tracker
     assert (layer.on_unbind, layer.on_close) == ([], [])
     await tracker.stop()
 
@@ -50,7 +50,7 @@ async def test_forget_parent() -> None:
 async def test_isolated_tests() -> None:
     """Whoever lingers after one test is not there in the next."""
     layer = InMemoryChannelLayer()
-    tracker = trackers[layer]
+    tracker = trackers.of(layer)
     await io.run(tracker.start())
     mailbox = Mailbox(asyncio.get_running_loop())
     channel = layer.bind(mailbox)
@@ -69,7 +69,7 @@ async def test_discard() -> None:
     """The layer of a test that is over is not kept, nor what looks after it."""
     with use_channel_layer() as layer:
         assert isinstance(layer, InMemoryChannelLayer)
-        tracker = trackers[layer]
+        tracker = trackers.of(layer)
         await io.run(tracker.start())
     await until(lambda: tracker.stopped and not layer.channels)
     assert layer not in trackers._found
@@ -82,7 +82,7 @@ async def test_replaced_by_settings() -> None:
     with override_settings(CHANNEL_LAYERS=memory):
         layer = get_channel_layer()
         assert isinstance(layer, InMemoryChannelLayer)
-        tracker = trackers[layer]
+        tracker = trackers.of(layer)
         await io.run(tracker.start())
     await until(lambda: tracker.stopped and not layer.channels)
     assert (layer.on_unbind, layer.on_close) == ([], [])

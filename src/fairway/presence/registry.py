@@ -18,7 +18,8 @@ class Trackers:
         self._making = threading.Lock()
         self._found: dict[ChannelLayer, Tracker] = {}
 
-    def __getitem__(self, layer: ChannelLayer) -> Tracker:
+    def of(self, layer: ChannelLayer) -> Tracker:
+        """The tracker of a layer, made if need be."""
         with self._making:
             tracker = self._found.get(layer)
             if tracker is None or tracker.stopped:

@@ -152,7 +152,7 @@ class Presence:
         if not isinstance(layer, ChannelLayer):
             raise InvalidChannelLayerError(_no_layer(self._alias, layer))
         layer.require_valid_group_name(group)
-        tracker = trackers[layer]
+        tracker = trackers.of(layer)
 
         async def there() -> T:
             await tracker.start()
