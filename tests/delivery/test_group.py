@@ -66,11 +66,11 @@ def test_lanes(loops: list[asyncio.AbstractEventLoop]) -> None:
     here, there = (Mailbox(loop) for loop in loops)
     also_here, queue = Mailbox(loops[0]), new_queue("jobs")
     group = Group()
-    assert group.lanes() == []
+    assert group.by_loop() == []
     group.add("here", here)
-    assert group.lanes() == [(loops[0], (here,))]
+    assert group.by_loop() == [(loops[0], (here,))]
     for channel, endpoint in (("there", there), ("also", also_here), ("jobs", queue)):
         group.add(channel, endpoint)
-    assert group.lanes() == [(loops[0], [here, also_here]), (loops[1], [there]), (None, [queue])]
+    assert group.by_loop() == [(loops[0], [here, also_here]), (loops[1], [there]), (None, [queue])]
     group.discard("there")
-    assert group.lanes() == [(loops[0], [here, also_here]), (None, [queue])]
+    assert group.by_loop() == [(loops[0], [here, also_here]), (None, [queue])]

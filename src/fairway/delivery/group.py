@@ -10,7 +10,7 @@ from fairway.delivery.queue import ChannelQueue
 #: What a channel name can stand for in this process.
 Endpoint: TypeAlias = Mailbox | ChannelQueue
 
-_Lane: TypeAlias = tuple[asyncio.AbstractEventLoop | None, Sequence[Endpoint]]
+_AtLoop: TypeAlias = tuple[asyncio.AbstractEventLoop | None, Sequence[Endpoint]]
 
 
 class Group(Mapping[str, Endpoint]):
@@ -19,14 +19,14 @@ class Group(Mapping[str, Endpoint]):
     Many groups have one member, such as those of users: that one needs no dictionary.
     """
 
-    __slots__ = ("_channel", "_endpoint", "_lanes", "_members")
+    __slots__ = ("_by_loop", "_channel", "_endpoint", "_members")
 
     def __init__(self) -> None:
         self._channel: str | None = None
         self._endpoint: Endpoint | None = None
         # Once there have been two of them, all are here.
         self._members: dict[str, Endpoint] | None = None
-        self._lanes: list[_Lane] | None = None
+        self._by_loop: list[_AtLoop] | None = None
 
     def __len__(self) -> int:
         return (self._channel is not None) if self._members is None else len(self._members)
@@ -60,24 +60,24 @@ class Group(Mapping[str, Endpoint]):
             self._members = self._all()
             self._channel = self._endpoint = None
         self._members[channel] = endpoint
-        self._lanes = None
+        self._by_loop = None
 
     def discard(self, channel: str) -> None:
         """Let a channel go, if it is in."""
         if self._members is not None:
             self._members.pop(channel, None)
-            self._lanes = None
+            self._by_loop = None
         elif channel == self._channel:
             self._channel = self._endpoint = None
 
-    def lanes(self) -> list[_Lane]:
+    def by_loop(self) -> list[_AtLoop]:
         """The members by event loop; those of several are kept until the membership changes."""
         if self._members is None:
             endpoint = self._endpoint
             return [] if endpoint is None else [(endpoint.loop, (endpoint,))]
-        if self._lanes is None:
-            by_loop: dict[asyncio.AbstractEventLoop | None, list[Endpoint]] = {}
+        if self._by_loop is None:
+            found: dict[asyncio.AbstractEventLoop | None, list[Endpoint]] = {}
             for endpoint in self._members.values():
-                by_loop.setdefault(endpoint.loop, []).append(endpoint)
-            self._lanes = list(by_loop.items())
-        return self._lanes
+                found.setdefault(endpoint.loop, []).append(endpoint)
+            self._by_loop = list(found.items())
+        return self._by_loop

@@ -174,12 +174,12 @@ class Hub:
         """
         with self.lock:
             entry = self.groups.get(group)
-            lanes = entry.lanes() if entry is not None else []
+            by_loop = entry.by_loop() if entry is not None else []
         reached = 0
         current = _running_loop()
         crowded: list[Mailbox] = []
         elsewhere: list[asyncio.AbstractEventLoop] = []
-        for loop, members in lanes:
+        for loop, members in by_loop:
             reached += len(members)
             if loop is not None and loop is not current:
                 self._post(loop, members, payload, prepared)
@@ -199,9 +199,9 @@ class Hub:
         """The same for a thread whose event loop has no member, or that has none; does not wait."""
         with self.lock:
             entry = self.groups.get(group)
-            lanes = entry.lanes() if entry is not None else []
+            by_loop = entry.by_loop() if entry is not None else []
         reached = 0
-        for loop, members in lanes:
+        for loop, members in by_loop:
             reached += len(members)
             if loop is None:
                 self._deliver(members, payload, prepared)

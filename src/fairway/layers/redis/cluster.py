@@ -108,7 +108,7 @@ class Cluster:
 
     def send(self, command: Command) -> None:
         """Send a command about a queue or topic to the owner of its slot."""
-        node = self._owners.get(self.lane(command.name))
+        node = self._owners.get(slot_of(command.name))
         if node is not None:
             node.commands.send(command)
         else:
@@ -119,7 +119,7 @@ class Cluster:
         """Keep a command until the owner of its slot is known."""
         if command.finished:
             return
-        node = self._owners.get(self.lane(command.name))
+        node = self._owners.get(slot_of(command.name))
         if node is not None:
             node.commands.send(command)
         elif self._closed:
@@ -130,7 +130,7 @@ class Cluster:
 
     def subscribe(self, name: str, channel: bytes, handler: Handler, *certain: Certain) -> None:
         """Subscribe to a channel of a queue or topic, at the owner of its slot."""
-        slot = self.lane(name)
+        slot = slot_of(name)
         self._subscribed[channel] = Subscribed(slot, handler)
         node = self._owners.get(slot)
         if node is not None:
@@ -155,13 +155,13 @@ class Cluster:
         """Whether it was done, and not taken back."""
         return channel in self._subscribed
 
-    def lane(self, name: str) -> int:
+    def sequence(self, name: str) -> int:
         """The slot of a name."""
         return slot_of(name)
 
     def came_back(self, name: str) -> float:
         """When the owner of a name was last back, or became its owner."""
-        node = self._owners.get(self.lane(name))
+        node = self._owners.get(slot_of(name))
         return self._changed if node is None else max(self._changed, node.commands.came_back)
 
     def nodes(self) -> Iterable[Node]:

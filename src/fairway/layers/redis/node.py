@@ -78,7 +78,7 @@ class Router(Protocol):
     def is_subscribed(self, name: str, channel: bytes) -> bool:
         """Whether it was done, and not taken back; on any thread."""
 
-    def lane(self, name: str) -> int:
+    def sequence(self, name: str) -> int:
         """A number for names whose commands keep their order among each other."""
 
     def came_back(self, name: str) -> float:
@@ -124,7 +124,7 @@ class Shards:
         """Whether it was done, and not taken back."""
         return channel in self._node(name).subscriptions.handlers
 
-    def lane(self, name: str) -> int:
+    def sequence(self, name: str) -> int:
         """The number of its server."""
         return shard_of(name, len(self._nodes))
 
@@ -145,7 +145,7 @@ class Shards:
         await asyncio.gather(*(node.close() for node in self._nodes))
 
     def _node(self, name: str) -> Node:
-        return self._only or self._nodes[self.lane(name)]
+        return self._only or self._nodes[self.sequence(name)]
 
 
 def shard_of(name: str, shards: int) -> int:

@@ -89,7 +89,7 @@ class Session:
         self._numbers = itertools.count(1)
         self._deadlines = Deadlines(options.send_timeout)
         self._readers: dict[str, Reader] = {}
-        # The last number of each process, by lane and process.
+        # The last number of each process, by sequence and process.
         self._seen: dict[int, dict[bytes, int]] = {}
         # One for all topics: there are as many of them as sockets, or more.
         self._arrive: Handler = self._arrived
@@ -196,7 +196,7 @@ class Session:
         if sender == self._me:
             return
         topic = self.keys.topic(channel)
-        seen = self._seen.setdefault(self.router.lane(topic), {})
+        seen = self._seen.setdefault(self.router.sequence(topic), {})
         if number <= seen.get(sender, 0):
             self.counts["repeated"] += 1
             return
