@@ -61,7 +61,7 @@ def test_come_and_gone() -> None:
     assert dict(group) == {}
 
 
-def test_lanes(loops: list[asyncio.AbstractEventLoop]) -> None:
+def test_by_loop(loops: list[asyncio.AbstractEventLoop]) -> None:
     """Members of one loop are together, in the order in which they came; queues have no loop."""
     here, there = (Mailbox(loop) for loop in loops)
     also_here, queue = Mailbox(loops[0]), new_queue("jobs")

@@ -7,8 +7,8 @@ import pytest
 from fairway._types import Event
 from fairway.layers import InMemoryChannelLayer
 from fairway.worker import JobPolicy
-from fairway.worker.lanes import Lane
 from fairway.worker.outcomes import Outcomes, describe
+from fairway.worker.slots import Slots
 from fairway.worker.source import Delivery, Link
 
 
@@ -31,7 +31,7 @@ class Full:
         raise self.error
 
 
-async def work(lane: Lane, delivery: Delivery) -> None:
+async def work(slots: Slots, delivery: Delivery) -> None:
     raise AssertionError("nothing is begun here")
 
 
@@ -71,11 +71,11 @@ async def test_channels_of_one_process_cannot_delay() -> None:
     """A retry on such a channel waits in the worker, whatever the layer can."""
     layer = InMemoryChannelLayer()
     channel = await layer.new_channel()
-    lane = Lane(channel, 1, 0, work)
+    slots = Slots(channel, 1, 0, work)
     outcomes = Outcomes(Link(layer, 60))
     job = Delivery(channel, {"type": "work"}, 1, None)
-    await outcomes.failed(lane, job, JobPolicy(retries=1), ValueError(), 60.0)
-    (held,) = lane.take_back()
+    await outcomes.failed(slots, job, JobPolicy(retries=1), ValueError(), 60.0)
+    (held,) = slots.take_back()
     assert (held.message, held.attempt) == ({"type": "work"}, 2)
 
 

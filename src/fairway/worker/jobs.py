@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Coroutine
 
 from fairway._types import Event
 from fairway.worker.instances import ApplicationDetails, CurrentJob, Instance, Instances
-from fairway.worker.lanes import Lane
 from fairway.worker.outcomes import Outcomes, retry_delay
 from fairway.worker.policy import JobFailed, JobPolicy
+from fairway.worker.slots import Slots
 from fairway.worker.source import Delivery, size_of
 
 logger = logging.getLogger("django.channels.worker")
@@ -45,36 +45,36 @@ class Jobs:
         self._policy_of = policy_of
         self._report = report
 
-    async def settle(self, lane: Lane, delivery: Delivery) -> None:
+    async def settle(self, slots: Slots, delivery: Delivery) -> None:
         """Work on a delivery until it is decided what becomes of it; cancelling interrupts it."""
         try:
-            await self._work(lane, delivery)
+            await self._work(slots, delivery)
         finally:
             delivery.settle()  # whatever went wrong, nobody keeps it from others any longer
 
-    async def _work(self, lane: Lane, delivery: Delivery) -> None:
+    async def _work(self, slots: Slots, delivery: Delivery) -> None:
         if not delivery.message.get("type"):
             await self._outcomes.typeless(delivery)
             return
-        policy = self._policy_of(lane.channel, delivery.message)
+        policy = self._policy_of(slots.channel, delivery.message)
         if not policy.acknowledge:
             # At most once: not again, whatever happens.
             if not await self._outcomes.accepted(delivery):
                 logger.warning(
                     "Job of type %r from channel %r went to another worker before it was begun.",
                     delivery.kind,
-                    lane.channel,
+                    slots.channel,
                 )
-                self._outcomes.counts[lane.channel]["requeued"] += 1
+                self._outcomes.counts[slots.channel]["requeued"] += 1
                 return
         elif policy.came_too_often(delivery.attempt):
-            await self._give_up(lane, delivery, policy)
+            await self._give_up(slots, delivery, policy)
             return
-        instance = await self._instances.lend(lane.channel)
+        instance = await self._instances.lend(slots.channel)
         started = time.monotonic()
         try:
             left = max(0, policy.retries + 1 - delivery.attempt)
-            current = CurrentJob(lane.channel, delivery.attempt, left)
+            current = CurrentJob(slots.channel, delivery.attempt, left)
             error = await instance.work_on(delivery.message, current)
         except asyncio.CancelledError:
             await self._interrupt(instance, delivery, policy)
@@ -82,23 +82,23 @@ class Jobs:
         finally:
             self._instances.give_back(instance)
         if error is not None:
-            await self._failed(lane, delivery, policy, error)
+            await self._failed(slots, delivery, policy, error)
             return
         logger.debug(
             "Job of type %r from channel %r is done, in %.3f s.",
             delivery.kind,
-            lane.channel,
+            slots.channel,
             time.monotonic() - started,
         )
         await self._outcomes.done(delivery)
 
     async def _failed(
-        self, lane: Lane, delivery: Delivery, policy: JobPolicy, error: BaseException
+        self, slots: Slots, delivery: Delivery, policy: JobPolicy, error: BaseException
     ) -> None:
         delay = retry_delay(delivery, policy, error)
         if not isinstance(error, JobFailed):
             details = {
-                "scope": self._instances.scope(lane.channel),
+                "scope": self._instances.scope(slots.channel),
                 "message": delivery.message,
                 "attempt": delivery.attempt,
                 "fate": _fate(delivery, policy, delay),
@@ -108,9 +108,9 @@ class Jobs:
                 await self._report(error, details)
             except Exception:
                 logger.exception("application_exception() failed itself")
-        await self._outcomes.failed(lane, delivery, policy, error, delay)
+        await self._outcomes.failed(slots, delivery, policy, error, delay)
 
-    async def _give_up(self, lane: Lane, delivery: Delivery, policy: JobPolicy) -> None:
+    async def _give_up(self, slots: Slots, delivery: Delivery, policy: JobPolicy) -> None:
         """A job has come back so often that it is probably what ends its workers."""
         error = JobFailed(
             f"It was begun {delivery.attempt - 1} times, and no worker lived to see its end."
@@ -119,10 +119,10 @@ class Jobs:
             "Job of type %r (%d bytes) from channel %r is given up: %s",
             delivery.kind,
             size_of(delivery.message),
-            lane.channel,
+            slots.channel,
             error,
         )
-        await self._outcomes.failed(lane, delivery, policy, error, None)
+        await self._outcomes.failed(slots, delivery, policy, error, None)
 
     async def _interrupt(self, instance: Instance, delivery: Delivery, policy: JobPolicy) -> None:
         self.cut_off += 1

@@ -8,8 +8,8 @@ from typing import Final, TypedDict
 
 from fairway._types import Event
 from fairway.exceptions import ChannelFull
-from fairway.worker.lanes import Lane
 from fairway.worker.policy import JobFailed, JobPolicy
+from fairway.worker.slots import Slots
 from fairway.worker.source import Delivery, Link, size_of
 
 logger = logging.getLogger("django.channels.worker")
@@ -84,7 +84,7 @@ class Outcomes:
 
     async def failed(
         self,
-        lane: Lane,
+        slots: Slots,
         delivery: Delivery,
         policy: JobPolicy,
         error: BaseException,
@@ -93,7 +93,7 @@ class Outcomes:
         """It raised an exception, which has been logged.
 
         Args:
-            lane: The lane of its channel.
+            slots: Those of its channel.
             delivery: What failed.
             policy: What was asked for.
             error: What it raised.
@@ -103,7 +103,7 @@ class Outcomes:
         counts["failed"] += 1
         if delay is not None:
             counts["retried"] += 1
-            await self._retry(lane, delivery, delay)
+            await self._retry(slots, delivery, delay)
         elif policy.dead_letter is not None:
             await self._bury(delivery, policy.dead_letter, cause_of(error))
         else:
@@ -142,7 +142,7 @@ class Outcomes:
         else:
             self.counts[delivery.channel]["failed"] += 1
 
-    async def _retry(self, lane: Lane, delivery: Delivery, delay: float) -> None:
+    async def _retry(self, slots: Slots, delivery: Delivery, delay: float) -> None:
         delivery.settle()
         if delivery.lease is not None:
             lease, delivery.lease = delivery.lease, None
@@ -155,7 +155,7 @@ class Outcomes:
             and "!" not in delivery.channel
             and await self._send(delivery.channel, again.as_it_came(), delay, quiet=True)
         ):
-            lane.hold(again, delay)
+            slots.hold(again, delay)
 
     async def _send(
         self, channel: str, message: Event, delay: float = 0.0, *, quiet: bool = False

@@ -16,10 +16,10 @@ from fairway.layers.io import new_event_loop
 from fairway.server.application.threads import ThreadPool
 from fairway.worker.instances import ApplicationDetails, Instances
 from fairway.worker.jobs import FAREWELL, Jobs, briefly
-from fairway.worker.lanes import Lane
 from fairway.worker.outcomes import Outcomes, Stats, describe
 from fairway.worker.policy import JobPolicy, Policies
 from fairway.worker.routes import application_for
+from fairway.worker.slots import Slots
 from fairway.worker.source import Delivery, Link, Source, as_delivery, can_acknowledge, size_of
 
 logger = logging.getLogger("django.channels.worker")
@@ -89,7 +89,7 @@ class Worker:
         }
         self._refuse_what_cannot_be_kept()
         self._outcomes = Outcomes(self._link)
-        self._lanes: dict[str, Lane] = {}
+        self._slots: dict[str, Slots] = {}
         self._threads = ThreadPool(max(1, sum(self.concurrency.values())))
         self._instances = Instances(self, self._threads, FAREWELL)
         self._jobs = Jobs(
@@ -159,7 +159,7 @@ class Worker:
     def stats(self, channel: str | None = None) -> Stats:
         """What this worker has done so far, for all channels or for one."""
         channels = self._outcomes.counts.keys() if channel is None else [channel]
-        lanes = self._lanes.values() if channel is None else [self._lane(channel)]
+        every = self._slots.values() if channel is None else [self._slots_of(channel)]
         counts = [self._outcomes.counts[name] for name in channels]
         return Stats(
             taken=sum(count["taken"] for count in counts),
@@ -168,20 +168,20 @@ class Worker:
             retried=sum(count["retried"] for count in counts),
             dead=sum(count["dead"] for count in counts),
             requeued=sum(count["requeued"] for count in counts),
-            running=sum(lane.running for lane in lanes),
+            running=sum(slots.running for slots in every),
         )
 
     # ------------------------------------------------------------------ what subclasses override
 
     async def listener(self, channel: str) -> None:
         """Take the messages of one channel, each when there is a slot for it."""
-        lane, task = self._lane(channel), asyncio.current_task()
+        slots, task = self._slots_of(channel), asyncio.current_task()
         assert task is not None
-        while not lane.stopped:
+        while not slots.stopped:
             on_lease = self._policies[channel].acknowledge
-            limit = self._link.at_once(await lane.room(), on_lease=on_lease)
-            taken = await self._take(lane, limit)
-            await lane.take_on(taken, task)
+            limit = self._link.at_once(await slots.room(), on_lease=on_lease)
+            taken = await self._take(slots, limit)
+            await slots.take_on(taken, task)
             if self.prefetch and len(taken) < limit:
                 await asyncio.sleep(GATHERING_TIME)
 
@@ -192,7 +192,7 @@ class Worker:
         other, and wait in memory: nothing bounds them.
         """
         self._instances.scopes.setdefault(scope_id, scope)
-        return _Inbox(self._lane(scope_id))
+        return _Inbox(self._slots_of(scope_id))
 
     async def application_send(self, scope: Scope, message: Event) -> None:
         """Refuse what the application sends; a subclass may know what to do with it.
@@ -229,30 +229,30 @@ class Worker:
 
     # ------------------------------------------------------------------ a job
 
-    async def _take(self, lane: Lane, limit: int) -> list[Delivery]:
-        on_lease = self._policies[lane.channel].acknowledge
+    async def _take(self, slots: Slots, limit: int) -> list[Delivery]:
+        on_lease = self._policies[slots.channel].acknowledge
         if self._link.is_ours:  # which loses nothing when it is cancelled
-            taken = await self._link.take(lane.channel, on_lease=on_lease, limit=limit)
+            taken = await self._link.take(slots.channel, on_lease=on_lease, limit=limit)
         else:
-            taken = await self._take_carefully(lane, on_lease)
-        self._outcomes.counts[lane.channel]["taken"] += len(taken)
+            taken = await self._take_carefully(slots, on_lease)
+        self._outcomes.counts[slots.channel]["taken"] += len(taken)
         for delivery in taken:
-            logger.debug("Job of type %r from channel %r was taken.", delivery.kind, lane.channel)
+            logger.debug("Job of type %r from channel %r was taken.", delivery.kind, slots.channel)
         return taken
 
-    async def _take_carefully(self, lane: Lane, on_lease: bool) -> list[Delivery]:
+    async def _take_carefully(self, slots: Slots, on_lease: bool) -> list[Delivery]:
         """Take from a layer that may lose what it has just received when it is cancelled."""
-        taking = asyncio.create_task(self._link.take(lane.channel, on_lease=on_lease))
+        taking = asyncio.create_task(self._link.take(slots.channel, on_lease=on_lease))
         try:
             return await asyncio.shield(taking)
         except asyncio.CancelledError:
             taking.cancel()
             await asyncio.wait({taking})
             if not taking.cancelled() and taking.exception() is None:
-                # It came in the last moment; the lane has been stopped, and gives it back.
+                # It came in the last moment; the slots are stopped, and give it back.
                 for delivery in taking.result():
-                    self._outcomes.counts[lane.channel]["taken"] += 1
-                    lane.put(delivery)
+                    self._outcomes.counts[slots.channel]["taken"] += 1
+                    slots.put(delivery)
             raise
 
     # ------------------------------------------------------------------ starting and stopping
@@ -298,8 +298,8 @@ class Worker:
         self._stopping.set()
 
     async def _end_listeners(self, listeners: "list[asyncio.Task[None]]") -> None:
-        for lane in self._lanes.values():
-            lane.stop()
+        for slots in self._slots.values():
+            slots.stop()
         working = self._working()
         idle = [listener for listener in listeners if listener not in working]
         for listener in idle:
@@ -340,8 +340,8 @@ class Worker:
 
     async def _give_back(self) -> None:
         """In order: what is on lease goes to the front, so the last one goes first."""
-        for lane in self._lanes.values():
-            taken = list(lane.take_back())
+        for slots in self._slots.values():
+            taken = list(slots.take_back())
             leased = [delivery for delivery in taken if delivery.lease is not None]
             for delivery in reversed(leased):
                 await self._outcomes.given_back(delivery)
@@ -351,14 +351,14 @@ class Worker:
 
     def _working(self) -> "set[asyncio.Task[None]]":
         """The tasks of the running jobs, listeners among them."""
-        return {task for lane in self._lanes.values() for task in lane.tasks}
+        return {task for slots in self._slots.values() for task in slots.tasks}
 
-    def _lane(self, channel: str) -> Lane:
-        lane = self._lanes.get(channel)
-        if lane is None:
+    def _slots_of(self, channel: str) -> Slots:
+        slots = self._slots.get(channel)
+        if slots is None:
             size = self.concurrency.get(channel, 1)
-            lane = self._lanes[channel] = Lane(channel, size, self.prefetch, self._jobs.settle)
-        return lane
+            slots = self._slots[channel] = Slots(channel, size, self.prefetch, self._jobs.settle)
+        return slots
 
     def _policy_of(self, channel: str, message: Event) -> JobPolicy:
         policies = self._policies.get(channel)
@@ -396,11 +396,11 @@ class Inbox(Protocol):
 
 
 class _Inbox:
-    def __init__(self, lane: Lane) -> None:
-        self._lane = lane
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
 
     def put_nowait(self, message: Event) -> None:
-        self._lane.put(as_delivery(self._lane.channel, message))
+        self._slots.put(as_delivery(self._slots.channel, message))
 
 
 def _by_channel(channels: list[str], concurrency: int | Mapping[str, int]) -> dict[str, int]:

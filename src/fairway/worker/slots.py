@@ -16,8 +16,8 @@ logger = logging.getLogger("django.channels.worker")
 MAX_HELD: Final = 1000
 
 
-class Lane:
-    """The jobs of one channel.
+class Slots:
+    """The slots of one channel, for so many jobs at once, and the jobs that have none yet.
 
     Args:
         channel: Its name.
@@ -38,7 +38,7 @@ class Lane:
         channel: str,
         size: int,
         prefetch: int,
-        work: Callable[["Lane", Delivery], Coroutine[object, object, None]],
+        work: Callable[["Slots", Delivery], Coroutine[object, object, None]],
     ) -> None:
         self.channel = channel
         self.size = size
