@@ -9,7 +9,7 @@ from fairway.layers import InMemoryChannelLayer
 from fairway.worker import JobPolicy
 from fairway.worker.outcomes import Outcomes, describe
 from fairway.worker.slots import Slots
-from fairway.worker.source import Delivery, Link
+from fairway.worker.source import Delivery, SturdyLayer
 
 
 class ChannelFull(Exception):
@@ -46,7 +46,7 @@ async def test_what_does_not_go_back_is_logged(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A job that the layer does not take is lost, and says so."""
-    outcomes = Outcomes(Link(Full(error), 60))
+    outcomes = Outcomes(SturdyLayer(Full(error), 60))
     await outcomes.given_back(delivery())
     assert outcomes.counts["jobs"] == {"failed": 1}
     assert caplog.messages == [
@@ -56,7 +56,7 @@ async def test_what_does_not_go_back_is_logged(
 
 async def test_a_layer_that_is_down_at_the_end_loses_it(caplog: pytest.LogCaptureFixture) -> None:
     """Whoever is cut off while trying says what is lost."""
-    outcomes = Outcomes(Link(Full(ConnectionError("gone")), 60))
+    outcomes = Outcomes(SturdyLayer(Full(ConnectionError("gone")), 60))
     trying = asyncio.create_task(outcomes.given_back(delivery()))
     await asyncio.sleep(0)
     trying.cancel()
@@ -72,7 +72,7 @@ async def test_channels_of_one_process_cannot_delay() -> None:
     layer = InMemoryChannelLayer()
     channel = await layer.new_channel()
     slots = Slots(channel, 1, 0, work)
-    outcomes = Outcomes(Link(layer, 60))
+    outcomes = Outcomes(SturdyLayer(layer, 60))
     job = Delivery(channel, {"type": "work"}, 1, None)
     await outcomes.failed(slots, job, JobPolicy(retries=1), ValueError(), 60.0)
     (held,) = slots.take_back()
@@ -85,7 +85,7 @@ async def test_channels_of_one_process_cannot_delay() -> None:
 async def test_what_is_cut_off_goes_back_if_it_may(attempt: int, left: list[Event]) -> None:
     """A retry that is left is used; without one it is lost."""
     layer = InMemoryChannelLayer()
-    outcomes = Outcomes(Link(layer, 60))
+    outcomes = Outcomes(SturdyLayer(layer, 60))
     await outcomes.cut_off(delivery(attempt), JobPolicy(retries=1))
     found = [await layer.receive("jobs") for _ in left]
     assert found == left

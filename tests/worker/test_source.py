@@ -8,7 +8,7 @@ import fairway.worker.source
 from fairway._types import Event
 from fairway.exceptions import ChannelFull
 from fairway.layers import InMemoryChannelLayer
-from fairway.worker.source import Link, as_delivery, can_acknowledge, can_delay, size_of
+from fairway.worker.source import SturdyLayer, as_delivery, can_acknowledge, can_delay, size_of
 from tests.worker.tools import Layer
 
 
@@ -41,10 +41,10 @@ class Watching(InMemoryChannelLayer):
 
 def test_how_many_at_once() -> None:
     """Several where nobody would miss them: one of other layers, on lease, and past a receive()."""
-    assert Link(InMemoryChannelLayer(), 60.0).at_once(3, on_lease=False) == 3
-    assert Link(InMemoryChannelLayer(), 60.0).at_once(3, on_lease=True) == 1
-    assert Link(Watching(), 60.0).at_once(3, on_lease=False) == 1
-    assert Link(Layer(), 60.0).at_once(3, on_lease=False) == 1
+    assert SturdyLayer(InMemoryChannelLayer(), 60.0).at_once(3, on_lease=False) == 3
+    assert SturdyLayer(InMemoryChannelLayer(), 60.0).at_once(3, on_lease=True) == 1
+    assert SturdyLayer(Watching(), 60.0).at_once(3, on_lease=False) == 1
+    assert SturdyLayer(Layer(), 60.0).at_once(3, on_lease=False) == 1
 
 
 def test_sizes() -> None:
@@ -82,7 +82,7 @@ class TestInsisting:
                 raise failures.pop()
             return "done"
 
-        assert await Link(Layer(), 60).insist("jobs", call) == "done"
+        assert await SturdyLayer(Layer(), 60).insist("jobs", call) == "done"
         assert len(caplog.messages) == 3
         assert caplog.messages[0].startswith(
             "The channel layer failed for channel 'jobs': ConnectionError('gone'). Trying again in "
@@ -95,7 +95,7 @@ class TestInsisting:
             raise ChannelFull("jobs")
 
         with pytest.raises(ChannelFull):
-            await Link(Layer(), 60).insist(
+            await SturdyLayer(Layer(), 60).insist(
                 "jobs", call, unless=lambda error: isinstance(error, ChannelFull)
             )
         assert caplog.messages == []
@@ -106,7 +106,7 @@ class TestInsisting:
         async def call() -> None:
             raise ConnectionError("gone")
 
-        trying = asyncio.create_task(Link(Layer(), 60).insist("jobs", call))
+        trying = asyncio.create_task(SturdyLayer(Layer(), 60).insist("jobs", call))
         await asyncio.sleep(0)
         trying.cancel()
         with pytest.raises(asyncio.CancelledError):

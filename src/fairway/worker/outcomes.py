@@ -10,7 +10,7 @@ from fairway._types import Event
 from fairway.exceptions import ChannelFull
 from fairway.worker.policy import JobFailed, JobPolicy
 from fairway.worker.slots import Slots
-from fairway.worker.source import Delivery, Link, size_of
+from fairway.worker.source import Delivery, SturdyLayer, size_of
 
 logger = logging.getLogger("django.channels.worker")
 
@@ -44,15 +44,15 @@ class Outcomes:
     """Tells the layer what became of jobs, and counts.
 
     Args:
-        link: The layer.
+        layer: Where jobs go back to.
 
     Attributes:
         counts: By channel and by the names of :class:`Stats`.
     """
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, layer: SturdyLayer) -> None:
         self.counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        self._link = link
+        self._layer = layer
 
     async def accepted(self, delivery: Delivery) -> bool:
         """It is done with, or not wanted back whatever becomes of it.
@@ -64,7 +64,7 @@ class Outcomes:
         if delivery.lease is None:
             return True
         lease, delivery.lease = delivery.lease, None
-        return await self._link.insist(delivery.channel, lease.acknowledge) is not False
+        return await self._layer.insist(delivery.channel, lease.acknowledge) is not False
 
     async def done(self, delivery: Delivery) -> None:
         """It has been worked on without an exception."""
@@ -127,7 +127,7 @@ class Outcomes:
         delivery.settle()
         if delivery.lease is not None:
             lease, delivery.lease = delivery.lease, None
-            await self._link.insist(delivery.channel, lease.give_back)
+            await self._layer.insist(delivery.channel, lease.give_back)
         elif not await self._send(delivery.channel, delivery.as_it_came()):
             self.counts[delivery.channel]["failed"] += 1
             return
@@ -146,12 +146,12 @@ class Outcomes:
         delivery.settle()
         if delivery.lease is not None:
             lease, delivery.lease = delivery.lease, None
-            await self._link.insist(delivery.channel, lambda: lease.give_back(delay))
+            await self._layer.insist(delivery.channel, lambda: lease.give_back(delay))
             return
         again = following(delivery)
         # A full channel is no reason to lose it: then it waits here.
         if not (
-            self._link.can_delay
+            self._layer.can_delay
             and "!" not in delivery.channel
             and await self._send(delivery.channel, again.as_it_came(), delay, quiet=True)
         ):
@@ -162,8 +162,8 @@ class Outcomes:
     ) -> bool:
         """Send, waiting for a layer that is down; says whether the channel took the message."""
         try:
-            await self._link.insist(
-                channel, lambda: self._link.send(channel, message, delay), unless=_is_answer
+            await self._layer.insist(
+                channel, lambda: self._layer.send(channel, message, delay), unless=_is_answer
             )
         except asyncio.CancelledError:
             _log_loss(channel, message, "the worker ends while the layer is down")

@@ -31,7 +31,7 @@ class Source(Protocol):
         """Return the next message that was sent to the channel."""
 
 
-class Lease(Protocol):
+class LeasedJob(Protocol):
     """A message on lease, as :class:`fairway.layers.base.Job` is one."""
 
     message: Event
@@ -84,7 +84,7 @@ class Delivery:
 
     __slots__ = ("_heart", "attempt", "channel", "lease", "message")
 
-    def __init__(self, channel: str, message: Event, attempt: int, lease: Lease | None) -> None:
+    def __init__(self, channel: str, message: Event, attempt: int, lease: LeasedJob | None) -> None:
         self.channel = channel
         self.message = message
         self.attempt = attempt
@@ -96,7 +96,7 @@ class Delivery:
         """The type of the message."""
         return str(self.message.get("type"))
 
-    def keep(self, lease: Lease, seconds: float) -> None:
+    def keep(self, lease: LeasedJob, seconds: float) -> None:
         """Renew the lease until :meth:`settle`."""
         self._heart = asyncio.create_task(self._beat(lease, seconds))
 
@@ -110,7 +110,7 @@ class Delivery:
         """The message as it is sent back, with the number of this attempt."""
         return self.message if self.attempt == 1 else {**self.message, ATTEMPT: self.attempt}
 
-    async def _beat(self, lease: Lease, seconds: float) -> None:
+    async def _beat(self, lease: LeasedJob, seconds: float) -> None:
         while True:
             await asyncio.sleep(seconds / 3)
             try:
@@ -143,7 +143,7 @@ def as_delivery(channel: str, message: Event) -> Delivery:
     return Delivery(channel, message, attempt, None)
 
 
-class Link:
+class SturdyLayer:
     """A layer and how to bear its failures.
 
     Args:
@@ -234,6 +234,6 @@ class Link:
             await asyncio.sleep(pause)
             delay = min(2 * delay, MAX_DELAY)
 
-    def _receive_job(self, channel: str) -> Awaitable[Lease]:
-        job: Awaitable[Lease] = self.layer.receive_job(channel, lease=self.lease)
+    def _receive_job(self, channel: str) -> Awaitable[LeasedJob]:
+        job: Awaitable[LeasedJob] = self.layer.receive_job(channel, lease=self.lease)
         return job

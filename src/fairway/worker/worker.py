@@ -20,7 +20,14 @@ from fairway.worker.outcomes import Outcomes, Stats, describe
 from fairway.worker.policy import JobPolicy, Policies
 from fairway.worker.routes import application_for
 from fairway.worker.slots import Slots
-from fairway.worker.source import Delivery, Link, Source, as_delivery, can_acknowledge, size_of
+from fairway.worker.source import (
+    Delivery,
+    Source,
+    SturdyLayer,
+    as_delivery,
+    can_acknowledge,
+    size_of,
+)
 
 logger = logging.getLogger("django.channels.worker")
 
@@ -83,12 +90,12 @@ class Worker:
         self.concurrency = _by_channel(self.channels, concurrency)
         self.prefetch = prefetch
         self.graceful_timeout = graceful_timeout
-        self._link = Link(channel_layer, lease)
+        self._layer = SturdyLayer(channel_layer, lease)
         self._policies = {
             channel: Policies(application_for(application, channel)) for channel in self.channels
         }
         self._refuse_what_cannot_be_kept()
-        self._outcomes = Outcomes(self._link)
+        self._outcomes = Outcomes(self._layer)
         self._slots: dict[str, Slots] = {}
         self._threads = ThreadPool(max(1, sum(self.concurrency.values())))
         self._instances = Instances(self, self._threads, FAREWELL)
@@ -179,7 +186,7 @@ class Worker:
         assert task is not None
         while not slots.stopped:
             on_lease = self._policies[channel].acknowledge
-            limit = self._link.at_once(await slots.room(), on_lease=on_lease)
+            limit = self._layer.at_once(await slots.room(), on_lease=on_lease)
             taken = await self._take(slots, limit)
             await slots.take_on(taken, task)
             if self.prefetch and len(taken) < limit:
@@ -231,8 +238,8 @@ class Worker:
 
     async def _take(self, slots: Slots, limit: int) -> list[Delivery]:
         on_lease = self._policies[slots.channel].acknowledge
-        if self._link.is_ours:  # which loses nothing when it is cancelled
-            taken = await self._link.take(slots.channel, on_lease=on_lease, limit=limit)
+        if self._layer.is_ours:  # which loses nothing when it is cancelled
+            taken = await self._layer.take(slots.channel, on_lease=on_lease, limit=limit)
         else:
             taken = await self._take_carefully(slots, on_lease)
         self._outcomes.counts[slots.channel]["taken"] += len(taken)
@@ -242,7 +249,7 @@ class Worker:
 
     async def _take_carefully(self, slots: Slots, on_lease: bool) -> list[Delivery]:
         """Take from a layer that may lose what it has just received when it is cancelled."""
-        taking = asyncio.create_task(self._link.take(slots.channel, on_lease=on_lease))
+        taking = asyncio.create_task(self._layer.take(slots.channel, on_lease=on_lease))
         try:
             return await asyncio.shield(taking)
         except asyncio.CancelledError:
@@ -367,7 +374,7 @@ class Worker:
         return policies.find(message)
 
     def _refuse_what_cannot_be_kept(self) -> None:
-        if self._link.lease <= 0 or self.prefetch < 0:
+        if self._layer.lease <= 0 or self.prefetch < 0:
             raise ValueError("lease must be more than 0, and prefetch 0 or more.")
         layer = type(self.channel_layer).__name__
         for channel, policies in self._policies.items():
