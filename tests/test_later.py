@@ -9,19 +9,14 @@ from typing import Any
 import pytest
 
 from fairway.later import create_task_later
-from tests.eager import needs_eager_tasks, new_eager_loop
+from tests.eager import and_eager
 
 here: ContextVar[str] = ContextVar("here", default="nowhere")
 
 Main = Callable[[], Coroutine[Any, Any, None]]
 
 
-@pytest.fixture(
-    params=[
-        asyncio.new_event_loop,
-        pytest.param(new_eager_loop, marks=needs_eager_tasks),
-    ]
-)
+@pytest.fixture(params=and_eager({"asyncio": asyncio.new_event_loop}).values())
 def run(request: pytest.FixtureRequest) -> Callable[[Main], None]:
     """Runs a coroutine function on an event loop of each kind."""
 

@@ -3,16 +3,10 @@
 import asyncio
 import sys
 from collections.abc import Callable, Mapping
-from typing import Final
 
 import pytest
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
-
-#: For tests that are about such loops alone.
-needs_eager_tasks: Final = pytest.mark.skipif(
-    sys.version_info < (3, 12), reason="asyncio.eager_task_factory came with Python 3.12"
-)
 
 
 def new_eager_loop() -> asyncio.AbstractEventLoop:

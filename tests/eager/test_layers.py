@@ -9,10 +9,7 @@ import pytest
 from fairway.layers import InMemoryChannelLayer, LocalChannelLayer
 from fairway.layers.redis import RedisChannelLayer
 from fairway.testing.conformance import ChannelLayerConformance, ProcessesConformance
-from tests.eager import needs_eager_tasks
 from tests.layers.redis.servers import RedisServer
-
-pytestmark = needs_eager_tasks
 
 PATH = "FAIRWAY_TEST_MESH"
 
