@@ -5,19 +5,26 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fairway._types import Receive, Scope, Send
-from fairway.server import ending
+from fairway._types import ASGIApplication, Event, Receive, Scope, Send
+from fairway.server import Config, Server, ending
+from fairway.server.context import LINGER
+from fairway.server.deadlines import Timed
+from fairway.server.ending import STALLED
 from fairway.server.http import patience
+from fairway.server.http.http2 import MultiplexedConnection
+from fairway.server.http.progress import delivered, unsent
 from fairway.server.listening import greeting
+from fairway.server.websocket.stream import WebSocketStream
 from tests.server.applications import body, responds, start
 from tests.server.conftest import Serve
-from tests.server.running import DEADLINE, Logs, until
+from tests.server.http.http2_client import HTTP2Client, connections
+from tests.server.running import DEADLINE, Client, Logs, WebSocketClient, listening, until
 from tests.wire import client as frames
 
 CERTIFICATES = Path(__file__).parent / "certificates"
@@ -210,3 +217,200 @@ async def test_slow_reader(
     go_on.set()
     assert await slow > len(LARGE)
     await until(lambda: not running.connections)
+
+
+class Reader:
+    """A server, and a client of it that reads only when it is told to, on a clock of the test's.
+
+    Attributes:
+        running: The server.
+    """
+
+    def __init__(self, serve: Serve, monkeypatch: pytest.MonkeyPatch, way: str, path: Path) -> None:
+        self._serve = serve
+        self._patch = monkeypatch
+        self._way = way
+        self._path = str(path / "socket")
+
+    async def serve(self, app: ASGIApplication, **options: Any) -> None:
+        """Start the server; what happens because time passes is up to the test."""
+        if self._way == "unix":
+            sock = socket.socket(socket.AF_UNIX)
+            sock.bind(self._path)
+            sock.setblocking(False)
+        else:
+            sock = listening(send_buffer=65536)
+        tls = TLS if self._way == "tls" else {"http2_cleartext": True}
+        config = Config(lifespan="off", ping_interval=0, **tls, **options)
+        server = Server(app, config, sockets=[sock])
+        self.running = running = await self._serve(app, server=server)
+        self._now = running.context.time()
+        self._patch.setattr(running.context, "time", lambda: self._now)
+        arm = running.context.deadlines.arm
+
+        def arm_silence(target: Timed, when: float) -> None:
+            if isinstance(target, ending._Silence):
+                arm(target, when)
+
+        self._patch.setattr(running.context.deadlines, "arm", arm_silence)
+
+    async def connect(self, kind: type[Client]) -> Client:
+        """Its client, for which neither kernel nor process keep much."""
+        if self._way == "unix":
+            sock = socket.socket(socket.AF_UNIX)
+            address: Any = self._path
+        else:
+            sock = socket.socket()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            address = "127.0.0.1", self.running.port
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, address)
+        options: dict[str, Any] = {}
+        if self._way == "tls":
+            context = ssl.create_default_context(cafile=str(CERTIFICATES / "root.pem"))
+            context.set_alpn_protocols(["h2" if kind is HTTP2Client else "http/1.1"])
+            options = {"ssl": context, "server_hostname": "localhost"}
+        reader, writer = await asyncio.open_connection(sock=sock, limit=16_384, **options)
+        client = kind(reader, writer)
+        self.running._clients.append(client)
+        return client
+
+    def pass_time(self, seconds: float) -> float:
+        """Let time go by; returns the moment that it is then."""
+        self._now += seconds
+        return self._now
+
+
+@pytest.fixture(params=["plain", "tls", "unix"])
+async def reader(
+    request: pytest.FixtureRequest, serve: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> AsyncIterator[Reader]:
+    """A slow client, on each kind of connection."""
+    reader = Reader(serve, monkeypatch, request.param, tmp_path)
+    yield reader
+    for client in reader.running._clients:  # with TLS, close() would wait for its counterpart
+        client.writer.transport.abort()
+
+
+class TestSlowReader:
+    """Who takes long for what was said last, but reads on, gets all of it."""
+
+    async def websocket(
+        self, reader: Reader, *events: Event, **options: Any
+    ) -> tuple[WebSocketClient, WebSocketStream]:
+        """A WebSocket that is sent these; and what the server has of it."""
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            await send({"type": "websocket.accept"})
+            with contextlib.suppress(OSError):
+                for event in events:
+                    await send(event)
+            while (await receive())["type"] != "websocket.disconnect":
+                pass
+
+        await reader.serve(app, **options)
+        client = await reader.connect(WebSocketClient)
+        assert isinstance(client, WebSocketClient)
+        await client.open()
+        (stream,) = reader.running.websockets
+        return client, stream
+
+    async def read_some(self, client: Client, transport: asyncio.Transport) -> None:
+        """Read enough for the server to notice."""
+        before = delivered(transport)
+        await client.read(1_500_000)
+        await until(lambda: delivered(transport) > before)
+
+    async def test_close_behind_a_message(self, reader: Reader) -> None:
+        """The time for the answer to a Close begins when what was sent before it was read."""
+        message = {"type": "websocket.send", "bytes": LARGE}
+        client, stream = await self.websocket(
+            reader, message, {"type": "websocket.close", "code": 4000}
+        )
+        await until(lambda: stream._last_words)
+        for _ in range(5):
+            await self.read_some(client, stream._transport)
+            reader.pass_time(4)
+            stream._check_end()
+        await client.read(len(LARGE) - 5 * 1_500_000 + 10)
+        assert await client.goodbye() == (4000, "")
+        await until(lambda: not unsent(stream._transport))
+        reader.pass_time(0.9)
+        stream._check_end()
+        await client.send(frames.close(4000))
+        assert await client.rest() == b""
+        await until(lambda: not reader.running.websockets)
+
+    async def test_that_has_stopped(self, reader: Reader, logs: Logs) -> None:
+        """Who reads nothing for that time is given up."""
+        message = {"type": "websocket.send", "bytes": LARGE}
+        client, stream = await self.websocket(reader, message, {"type": "websocket.close"})
+        await until(lambda: stream._last_words)
+        await self.read_some(client, stream._transport)
+        reader.pass_time(4)
+        stream._check_end()
+        await settle(stream._transport)
+        stream._check_end()
+        reader.pass_time(5.1)
+        stream._check_end()
+        await until(lambda: not reader.running.websockets)
+        (line,) = logs.take()
+        assert line.startswith("WARNING The limit websocket_close_timeout (5.0) refused ")
+
+    async def test_open_websocket(self, reader: Reader) -> None:
+        """So does who falls behind with a WebSocket that stays open, in websocket_write_timeout."""
+        message = {"type": "websocket.send", "bytes": LARGE}
+        client, stream = await self.websocket(reader, *[message] * 2, websocket_timeout=0)
+        await until(lambda: stream._clock._stalled is not None)
+        now = stream._context.loop.time()
+        for _ in range(4):
+            await self.read_some(client, stream._transport)
+            now += 61
+            stream._clock.on_deadline(now)
+            assert not stream._transport.is_closing()
+        assert stream._clock._stalled is not None
+        await client.read(2 * len(LARGE) + 20 - 4 * 1_500_000)
+        await client.send(frames.close(1000))
+        assert (await client.goodbye())[0] == 1000
+
+    async def http2(self, reader: Reader) -> tuple[HTTP2Client, MultiplexedConnection]:
+        """A request whose response is large and the last, over HTTP/2."""
+        await reader.serve(responds(start(), body(LARGE)), write_buffer_size=2 * len(LARGE))
+        client = await reader.connect(HTTP2Client)
+        assert isinstance(client, HTTP2Client)
+        await client.hello()
+        (connection,) = connections(reader.running)
+        connection._going = True
+        await client.request(1)
+        await until(lambda: connection._closing)
+        return client, connection
+
+    async def test_last_response(self, reader: Reader) -> None:
+        """A connection of HTTP/2 is not cut while its last response is on its way."""
+        client, connection = await self.http2(reader)
+        connection.on_deadline(reader.pass_time(LINGER + 1))
+        connection.on_deadline(reader.pass_time(STALLED - LINGER - 2))
+        await client.end()
+        answer = client.answers[1]
+        assert (len(answer.body), answer.ended) == (len(LARGE), True)
+        assert len(client.goaways) == 1
+        client.close()
+        await until(lambda: not connections(reader.running))
+
+    async def test_last_response_that_is_not_read(self, reader: Reader) -> None:
+        """It is if nothing of it is read for long."""
+        _, connection = await self.http2(reader)
+        await settle(connection._transport)
+        connection.on_deadline(reader.pass_time(LINGER + 1))
+        connection.on_deadline(reader.pass_time(STALLED + 1))
+        await until(lambda: not connections(reader.running))
+
+
+async def settle(transport: asyncio.Transport) -> None:
+    """Wait until what a client that reads nothing has room for has reached it."""
+    seen, times = delivered(transport), 0
+    while times < 100:
+        await asyncio.sleep(0.001)
+        before, seen = seen, delivered(transport)
+        times = times + 1 if seen == before else 0

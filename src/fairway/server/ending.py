@@ -1,20 +1,26 @@
-"""The end of a connection whose client may still be sending (RFC 9112 §9.6).
+"""The end of a connection whose client may still be sending, or reading (RFC 9112 §9.6).
 
 To close it at once would reset it as soon as more arrives, perhaps before the client has read our
 last words. So only our side ends, and what still comes is discarded, until the client has closed,
-too, or :data:`~fairway.server.context.LINGER` is over; whoever calls this sees to the latter.
+too, or has had its time for that. It begins when our last words have reached the client:
+:class:`LastWords` says when it is over, and whoever ends the connection asks it.
 """
 
 import asyncio
 from typing import Final, cast
 
 from fairway.server.context import LINGER, Context
+from fairway.server.http.progress import delivered, unsent
 
-__all__ = ["end_writing"]
+__all__ = ["LastWords", "end_writing"]
 
 #: Seconds without a byte after which a client is taken to have stopped sending, where it is only
 #: then that the connection can be closed.
 SILENCE: Final = 0.5
+#: Seconds without progress after which a client that does not read our last words is given up.
+STALLED: Final = 60.0
+#: How often a connection is looked at in the time that it has.
+LOOKS: Final = 5
 
 
 def end_writing(transport: asyncio.Transport, context: Context) -> None:
@@ -42,7 +48,9 @@ def end_writing(transport: asyncio.Transport, context: Context) -> None:
 
 
 class _Silence(asyncio.Protocol):
-    """Takes a connection over and closes it when nothing more comes, or too much.
+    """Takes a connection over and closes it when nothing more comes, or for too long.
+
+    Who does not read what was said before is left to who ends the connection.
 
     Args:
         transport: Of the connection.
@@ -80,9 +88,63 @@ class _Silence(asyncio.Protocol):
         self._before.resume_writing()
 
     def on_deadline(self, now: float) -> float | None:
-        """See whether something has come since the last time."""
-        if self._heard and now < self._until:
-            self._heard = False
-            return now + SILENCE
-        self._transport.close()
-        return None
+        """See whether something has come since the last time, or is still to be read."""
+        waiting = unsent(self._transport) > 0
+        if waiting:  # who reads may have reason to send, and has its time behind that
+            self._until = now + LINGER - SILENCE
+        elif not self._heard or now >= self._until:
+            self._transport.close()
+            return None
+        self._heard = waiting
+        return now + SILENCE
+
+
+class LastWords:
+    """What was said last on a connection: whether its client still reads it, or has had it.
+
+    What has left the transport is still to be read: the kernel keeps megabytes, and so does the
+    transport below one with TLS. Whoever closes such a connection loses them.
+
+    Args:
+        transport: To which nothing more is written.
+        context: Of the server.
+        linger: Seconds that the client has for its end when it has got everything; more than 0.
+        stalled: Seconds without progress after which it is given up before; more than 0.
+    """
+
+    __slots__ = (
+        "_context",
+        "_linger",
+        "_moved_at",
+        "_read",
+        "_stalled",
+        "_transport",
+        "_waited_at",
+    )
+
+    def __init__(
+        self, transport: asyncio.Transport, context: Context, linger: float, stalled: float
+    ) -> None:
+        self._context = context
+        self._linger = linger
+        self._stalled = stalled
+        self._transport = transport
+        self._read = delivered(transport)
+        self._moved_at = self._waited_at = context.time()
+
+    def look(self) -> float:
+        """See how far the client is.
+
+        Returns:
+            The seconds after which to look again; 0 if the connection is to be ended now.
+        """
+        now = self._context.time()
+        if unsent(self._transport):
+            self._waited_at = now
+            read = delivered(self._transport)
+            if read > self._read:
+                self._read, self._moved_at = read, now
+            left = self._moved_at + self._stalled - now
+        else:
+            left = self._waited_at + self._linger - now
+        return max(0.0, min(left, self._linger / LOOKS))

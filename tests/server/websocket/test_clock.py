@@ -64,7 +64,7 @@ class Client:
 
     Attributes:
         answers: Whether it answers Pings.
-        unsent: What waits for it to read.
+        delivered: How much it has read.
         log: What was done, with the moment.
         then: Called when it is ended.
     """
@@ -72,7 +72,7 @@ class Client:
     def __init__(self, clock: Clock) -> None:
         self.heard_at = clock.now
         self.unread = False
-        self.unsent = 0
+        self.delivered = -70_000
         self.answers = False
         self.log: list[tuple[str, int]] = []
         self.then: Callable[[], None] = lambda: None
@@ -194,7 +194,6 @@ class TestOpen:
         parts.client.then = parts.clock.stop
         parts.clock.open()
         parts.time.advance(100)
-        parts.client.unsent = 70_000
         parts.clock.block()
         parts.time.advance(200)
         assert parts.client.log == [("cut off", 160)]
@@ -204,11 +203,10 @@ class TestOpen:
         parts = Parts(websocket_write_timeout=60, ping_interval=0)
         parts.client.then = parts.clock.stop
         parts.clock.open()
-        parts.client.unsent = 70_000
         parts.clock.block()
         for _ in range(20):
             parts.time.advance(50)
-            parts.client.unsent -= 10
+            parts.client.delivered += 10
         assert parts.client.log == []
         parts.time.advance(200)
         assert [kind for kind, _ in parts.client.log] == ["cut off"]
@@ -217,7 +215,6 @@ class TestOpen:
         """One that has caught up is not cut off for what was before."""
         parts = Parts(websocket_write_timeout=60, ping_interval=0)
         parts.clock.open()
-        parts.client.unsent = 70_000
         parts.clock.block()
         parts.time.advance(30)
         parts.clock.unblock()
@@ -228,7 +225,6 @@ class TestOpen:
         """The time runs from when it fell behind, even if that was before it was accepted."""
         parts = Parts(websocket_write_timeout=60, ping_interval=0)
         parts.client.then = parts.clock.stop
-        parts.client.unsent = 70_000
         parts.clock.block()
         parts.time.advance(10)
         parts.clock.open()
@@ -239,7 +235,6 @@ class TestOpen:
         """Without the limit it may read nothing for ever."""
         parts = Parts(websocket_write_timeout=0, ping_interval=0, websocket_timeout=0)
         parts.clock.open()
-        parts.client.unsent = 70_000
         parts.clock.block()
         parts.time.advance(100_000)
         assert parts.client.log == []

@@ -188,7 +188,7 @@ class TestSlowReaders:
         def write() -> bool:
             nonlocal unsent
             write_prepared(outbox, message)
-            unsent = max(unsent, stream.unsent)
+            unsent = max(unsent, stream._transport.get_write_buffer_size())
             return app.ended
 
         await until(write)

@@ -490,26 +490,6 @@ class TestClosedByApplication:
             )
         ]
 
-    async def test_slow_reader(self, serve: Serve, logs: Logs) -> None:
-        """One that is still reading what was sent before is not, until it reads no more."""
-        app = Recorder(send_text("x" * 8_000_000), send_close())
-        server = Server(app, Config(lifespan="off"), sockets=[listening(send_buffer=65536)])
-        running = await serve(app, server=server)
-        client = await opened(running, reads=False)
-        (stream,) = running.websockets
-        client.go_on_reading()
-        for _ in range(3):
-            stream._unsent = stream._transport.get_write_buffer_size()
-            await client.read(1_500_000)
-            await until(lambda: stream._transport.get_write_buffer_size() < stream._unsent)
-            stream._check_end()  # its time is over
-            assert not app.ended
-        client.stop_reading()
-        stream._check_end()
-        await until(lambda: app.ended)
-        assert app.events == [{"type": "websocket.disconnect", "code": 1006, "reason": ""}]
-        assert len(logs.take()) == 1
-
     async def test_after_a_slow_message(self, serve: Serve) -> None:
         """Also one that gets the message and the Close much later still gets all of it."""
         app = Recorder(send_text("x" * 8_000_000), send_close(code=4000))

@@ -19,7 +19,7 @@ from fairway.server.http.http2_clock import ClockedConnection
 from fairway.server.http.http2_limits import OPTIONS
 from fairway.server.http.http2_stream import AnswerChannel, HTTPChannel
 from fairway.server.http.http2_websocket import WebSocketChannel
-from fairway.server.http.progress import unsent
+from fairway.server.http.progress import delivered
 from fairway.server.http.stream import HTTPStream
 from fairway.server.listening.origin import Origin, client_of, server_of
 from fairway.server.listening.proxy import Address
@@ -168,7 +168,7 @@ class MultiplexedConnection(ClockedConnection):
         self.writing_paused = True
         self._replies = 0
         self._moved_at = self.context.time()
-        self._unsent = unsent(self._transport)
+        self._read = delivered(self._transport)
         self._arm(self.context.config.http2_stall_timeout)
         for channel in tuple(self._channels.values()):
             channel.pause_writing()
@@ -181,6 +181,7 @@ class MultiplexedConnection(ClockedConnection):
             for channel in tuple(self._channels.values()):
                 channel.restart_clock()
                 channel.resume_writing()
+        self._end_if_done()
 
     # ------------------------------------------------------------------ what the client says
 

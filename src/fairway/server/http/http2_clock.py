@@ -4,10 +4,10 @@ import asyncio
 from typing import Final
 
 from fairway.server.context import LINGER, Context
+from fairway.server.ending import STALLED, LastWords
 from fairway.server.http.http2_channel import Channel
 from fairway.server.http.http2_limits import limits_of
-from fairway.server.http.patience import STALLED
-from fairway.server.http.progress import unsent
+from fairway.server.http.progress import delivered
 from fairway.wire.http2 import HTTP2Connection
 from fairway.wire.http2_events import ErrorCode
 from fairway.wire.http2_sending import Sending
@@ -40,10 +40,11 @@ class ClockedConnection(asyncio.Protocol):
         "_head_at",
         "_http",
         "_idle_at",
+        "_last_words",
         "_moved_at",
+        "_read",
         "_sending",
         "_transport",
-        "_unsent",
         "context",
         "slot",
         "writing_paused",
@@ -59,7 +60,8 @@ class ClockedConnection(asyncio.Protocol):
         self._sending = Sending(self._http)
         self._channels: dict[int, Channel] = {}
         self._closing = False  # nothing more is read or said
-        self._unsent = 0  # what waited for the client when it was looked at last
+        self._last_words: LastWords | None = None  # from when they were written
+        self._read = 0  # how far the client was when it was looked at last
         self._begun_at = self._idle_at = self._moved_at = context.time()
         self._head_at: float | None = None  # when fields began that are not complete
         self._final_at: float | None = None  # when a drain takes nothing more
@@ -96,8 +98,8 @@ class ClockedConnection(asyncio.Protocol):
     # ------------------------------------------------------------------ the deadline
 
     def _watch_end(self) -> None:
-        self._unsent = self._transport.get_write_buffer_size()
-        seconds = STALLED if self._unsent else LINGER
+        self._last_words = LastWords(self._transport, self.context, LINGER, STALLED)
+        seconds = self._last_words.look()
         self._closing_at = self.context.time() + seconds
         self._arm(seconds)
 
@@ -118,8 +120,9 @@ class ClockedConnection(asyncio.Protocol):
     def _check_end(self, now: float) -> float | None:
         if self._closing_at is None or now < self._closing_at:
             return self._closing_at
-        if self._transport.get_write_buffer_size() < self._unsent:
-            self._watch_end()
+        assert self._last_words is not None
+        if seconds := self._last_words.look():
+            self._closing_at = now + seconds
             return self._closing_at
         self._transport.abort()
         return None
@@ -173,12 +176,12 @@ class ClockedConnection(asyncio.Protocol):
         """Whether a client reads too little, whatever the stream."""
         if now < self._moved_at + timeout:
             return self._moved_at + timeout
-        waits = unsent(self._transport)
-        gone = self._unsent - waits
+        read = delivered(self._transport)
+        gone = read - self._read
         if gone <= 0 or gone < rate * timeout:
             name = "min_download_rate" if gone > 0 else "http2_stall_timeout"
             self.note(name, "the connection is cut")
             self.abort()
             return None
-        self._unsent, self._moved_at = waits, now
+        self._read, self._moved_at = read, now
         return now + timeout

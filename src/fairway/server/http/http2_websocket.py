@@ -165,7 +165,13 @@ class WebSocketChannel(Channel):
         return self._connection.waiting(self.stream_id)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """What is known of the connection that the stream is part of."""
+        """What is known of the connection that the stream is part of.
+
+        Its socket is none of the stream's: what goes through that says nothing of this client's
+        progress here.
+        """
+        if name == "socket":
+            return default
         return self._connection.get_extra_info(name, default)
 
     def resume_reading(self) -> None:

@@ -12,12 +12,11 @@ from typing import Final
 
 from fairway.server.context import LAST_LINGER, LINGER, Context
 from fairway.server.deadlines import RESOLUTION
+from fairway.server.ending import STALLED, LastWords
 from fairway.server.http.progress import Progress, delivered, unsent
 from fairway.server.http.stream import HTTPStream
 from fairway.server.listening.proxy import Address
 
-#: Seconds without progress after which a client that does not read our last words is given up.
-STALLED: Final = 60.0
 #: Seconds after which a client that has closed its sending side is given up while its response goes
 #: on, unless more of it goes out all the time. A killed client looks the same at first.
 HALF_CLOSED: Final = 1.0
@@ -47,10 +46,10 @@ class Patience(asyncio.Protocol):
         "_deadline",
         "_download",
         "_expire",
+        "_last_words",
         "_paused",
         "_progress",
         "_received",
-        "_stalled_at",
         "_upload",
         "_writing_paused",
         "client",
@@ -71,9 +70,9 @@ class Patience(asyncio.Protocol):
         self.copied = 0
         self._paused = False
         self._writing_paused = False
-        self._progress = 0  # how much was written, or delivered, when the deadline was set
+        self._progress = 0  # how much was written when the deadline was set
         self._received = 0  # bytes of requests' bodies
-        self._stalled_at = 0.0  # when a client that does not read our last words is given up
+        self._last_words: LastWords | None = None  # from when they were written
         self._upload: Progress | None = None  # while the client is sending a body
         self._download: Progress | None = None  # from when it read too slowly for the first time
         self._deadline: float | None = None
@@ -177,25 +176,21 @@ class Patience(asyncio.Protocol):
 
     def _watch_end(self) -> None:
         """Our last words were written: wait until they were read, or are not read any more."""
-        self._progress = delivered(self.transport)
-        self._stalled_at = self.context.time() + STALLED
         if unsent(self.transport):
             self.watch_reader()
         linger = LAST_LINGER if self.context.draining else LINGER
-        self._set_deadline(min(linger, STALLED), self._check_end)
+        self._last_words = LastWords(self.transport, self.context, linger, STALLED)
+        self._check_end()
 
     def _hasten_end(self) -> None:
         """The server ends: what is left of the time to read our last words is cut short."""
-        if self._deadline is not None and self._deadline > self.context.time() + LAST_LINGER:
-            self._set_deadline(LAST_LINGER, self._check_end)
+        if self._last_words is not None:
+            self._watch_end()
 
     def _check_end(self) -> None:
-        waiting = unsent(self.transport)
-        if waiting and delivered(self.transport) > self._progress:
-            self._watch_end()
-        elif waiting and self.context.time() < self._stalled_at:
-            left = self._stalled_at - self.context.time()
-            self._set_deadline(min(LINGER, left), self._check_end)
+        assert self._last_words is not None
+        if seconds := self._last_words.look():
+            self._set_deadline(seconds, self._check_end)
         else:
             self.transport.abort()
 

@@ -65,8 +65,8 @@ class Client(Protocol):
         """Whether the client may have said something that the server does not read now."""
 
     @property
-    def unsent(self) -> int:
-        """Bytes that wait for the client to read."""
+    def delivered(self) -> int:
+        """A number that grows by each byte that reaches the client."""
 
     def ping(self) -> None:
         """Ask the client whether it is there."""
@@ -107,7 +107,8 @@ class WebSocketClock:
         self._deadline = 0.0
         self._expire: Callable[[], None] | None = None
         self._ends_at: float | None = None  # while it is open
-        self._stalled: tuple[float, int] | None = None  # since when the client reads nothing
+        # Since when the client reads nothing, and how far it was then.
+        self._stalled: tuple[float, int] | None = None
         self._pinged_at = 0.0
 
     def set(self, seconds: float, expire: Callable[[], None]) -> None:
@@ -134,7 +135,7 @@ class WebSocketClock:
         timeout = self._context.config.websocket_write_timeout
         if timeout > 0:
             now = self._context.loop.time()
-            self._stalled = (now, self._client.unsent)
+            self._stalled = (now, self._client.delivered)
             if self._ends_at is not None:
                 self._context.deadlines.arm(self, now + timeout)
 
@@ -175,16 +176,16 @@ class WebSocketClock:
             following = min(following, self._check_silence(now))
         return following if following < math.inf else None
 
-    def _check_reading(self, now: float, since: float, unsent: int) -> float:
+    def _check_reading(self, now: float, since: float, before: int) -> float:
         """See whether a client that is behind has read anything."""
         timeout = self._context.config.websocket_write_timeout
         if now - since < timeout:
             return since + timeout
-        left = self._client.unsent
-        if left >= unsent:
+        delivered = self._client.delivered
+        if delivered <= before:
             self._client.cut_off()
             return math.inf
-        self._stalled = (now, left)
+        self._stalled = (now, delivered)
         return now + timeout
 
     def _check_silence(self, now: float) -> float:

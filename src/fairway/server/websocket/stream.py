@@ -15,8 +15,9 @@ from fairway.server.application.encryption import tls_extension
 from fairway.server.application.scope import websocket_scope
 from fairway.server.application.threads import LentThread
 from fairway.server.context import LAST_LINGER, LINGER, Context
-from fairway.server.ending import end_writing
+from fairway.server.ending import LastWords, end_writing
 from fairway.server.http.events import kind_of
+from fairway.server.http.progress import delivered
 from fairway.server.listening.proxy import Address
 from fairway.server.observing.access import path_of
 from fairway.server.websocket.clock import WebSocketClock
@@ -64,12 +65,12 @@ class WebSocketStream(Intake):
     __slots__ = (
         "_clock",
         "_door",
+        "_last_words",
         "_opening",
         "_outbox",
         "_request",
         "_started_at",
         "_task",
-        "_unsent",
     )
 
     def __init__(
@@ -89,7 +90,7 @@ class WebSocketStream(Intake):
         self._task: asyncio.Task[None] | None = None
         self._clock = WebSocketClock(context, self)
         self._started_at = self.heard_at
-        self._unsent = 0  # what was still to be written when its time to end began
+        self._last_words: LastWords | None = None  # from when its time to end began
 
     # ------------------------------------------------------------------ opening
 
@@ -396,9 +397,9 @@ class WebSocketStream(Intake):
         return self._outbox.sent
 
     @property
-    def unsent(self) -> int:
-        """Bytes that wait for the client to read."""
-        return self._transport.get_write_buffer_size()
+    def delivered(self) -> int:
+        """A number that grows by each byte that reaches the client."""
+        return delivered(self._transport)
 
     @property
     def ended(self) -> bool:
@@ -437,17 +438,26 @@ class WebSocketStream(Intake):
         self.leave(CloseCode.NORMAL_CLOSURE, self._context.ask_to_retry(reason))
 
     def _watch_end(self, seconds: float) -> None:
-        """Give the client a while to end the connection, longer while it still reads."""
-        self._unsent = self._transport.get_write_buffer_size()
-        self._clock.set(seconds, self._check_end)
+        """Give the client a while to end the connection, when it has read what there is.
+
+        Args:
+            seconds: How long it has for it; for 0 or less, as long as it likes.
+        """
+        self._clock.stop()
+        if seconds > 0:
+            timeout = self._context.config.websocket_close_timeout
+            stalled = timeout if timeout > 0 else LINGER
+            self._last_words = LastWords(self._transport, self._context, seconds, stalled)
+            self._check_end()
 
     def _check_end(self) -> None:
-        if self._transport.get_write_buffer_size() < self._unsent:
-            self._watch_end(self._context.config.websocket_close_timeout)
-        else:
-            if self._phase not in OVER:
-                self._refused("websocket_close_timeout", "the connection is cut")
-            self._drop()
+        assert self._last_words is not None
+        if seconds := self._last_words.look():
+            self._clock.set(seconds, self._check_end)
+            return
+        if self._phase not in OVER:
+            self._refused("websocket_close_timeout", "the connection is cut")
+        self._drop()
 
     def _refuse_late(self) -> None:
         why = f"as the application neither accepted nor refused {path_of(self._request)}"
