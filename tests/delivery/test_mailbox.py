@@ -60,9 +60,9 @@ class TestReading:
         mailbox = new_mailbox()
         reader = asyncio.ensure_future(mailbox())
         await asyncio.sleep(0)
-        parked = [mailbox.reader is not None]
+        parked = [mailbox.parked is not None]
         mailbox.put_event(RECEIVE)
-        assert [*parked, mailbox.reader is not None] == [True, False]
+        assert [*parked, mailbox.parked is not None] == [True, False]
         assert await reader == RECEIVE
 
     async def test_receive_after_disconnect(self) -> None:

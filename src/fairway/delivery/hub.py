@@ -249,7 +249,7 @@ class Hub:
         deflater, frame = None, prepared.plain
         for member in members:
             outbox = member.direct
-            if outbox is not None and outbox.ready and member.reader is not None:
+            if outbox is not None and outbox.ready and member.parked is not None:
                 if outbox.deflater is not deflater:  # most share one, or have none
                     deflater = outbox.deflater
                     frame = prepared.frame_for(deflater)

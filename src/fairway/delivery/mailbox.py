@@ -81,7 +81,7 @@ class Mailbox:
             lets go of what it can, and returns what it is doing, as text for the log.
         on_park: Called whenever the reader finds nothing and begins to wait.
         on_overflow: Called once when :attr:`Overflow.DISCONNECT` applies.
-        reader: What the reader awaits while nothing is there for it, so that no handler runs; else
+        parked: What the reader awaits while nothing is there for it, so that no handler runs; else
             None.
         dropped: How many layer messages were lost here.
     """
@@ -115,7 +115,7 @@ class Mailbox:
         "on_overflow",
         "on_park",
         "overflow",
-        "reader",
+        "parked",
     )
 
     def __init__(
@@ -144,7 +144,7 @@ class Mailbox:
         # A list, as nearly always nothing waits: an empty deque keeps 600 bytes for each socket. To
         # take from the front of 10,000 items costs 2 µs.
         self._items: list[Event | bytes] = []
-        self.reader: asyncio.Future[None] | None = None
+        self.parked: asyncio.Future[None] | None = None
         self._disconnect: Event | None = None
         self._failure: Exception | None = None
         self._event_count = 0
@@ -198,11 +198,11 @@ class Mailbox:
         self._items.append(event)
         self._event_count += 1
         self._input_size += size + EVENT_OVERHEAD
-        reader = self.reader
-        if reader is not None:  # as _wake() does, without a call for each event
-            self.reader = None
-            if not reader.done():
-                reader.set_result(None)
+        parked = self.parked
+        if parked is not None:  # as _wake() does, without a call for each event
+            self.parked = None
+            if not parked.done():
+                parked.set_result(None)
         if self._input_size > INPUT_HIGH_WATER and not self._paused and self.flow is not None:
             self._paused = True
             self.flow.pause_reading()
@@ -220,16 +220,16 @@ class Mailbox:
             self._drop_messages()
         self._items.append(event)
         self._event_count += 1
-        if self.reader is not None:
-            self._wake(self.reader)
+        if self.parked is not None:
+            self._wake(self.parked)
         if self.on_disconnect is not None:
             self.on_disconnect()
 
     def fail(self, error: Exception) -> None:
         """End it with an exception, which the reader gets once it has taken everything before."""
         self._failure = error
-        if self.reader is not None:
-            self._wake(self.reader)
+        if self.parked is not None:
+            self._wake(self.parked)
 
     def put_message(self, payload: bytes) -> bool:
         """Put in an encoded layer message; says whether it was taken.
@@ -247,22 +247,22 @@ class Mailbox:
         self._items.append(payload)
         self._message_count += 1
         self._message_bytes += size
-        reader = self.reader
-        if reader is not None:  # as above
-            self.reader = None
-            if not reader.done():
-                reader.set_result(None)
+        parked = self.parked
+        if parked is not None:  # as above
+            self.parked = None
+            if not parked.done():
+                parked.set_result(None)
         return True
 
     def wake(self) -> None:
         """Let a reader that waits look again, though nothing was put in."""
-        if self.reader is not None:
-            self._wake(self.reader)
+        if self.parked is not None:
+            self._wake(self.parked)
 
-    def _wake(self, reader: "asyncio.Future[None]") -> None:
-        self.reader = None
-        if not reader.done():  # a cancelled reader leaves its future behind
-            reader.set_result(None)
+    def _wake(self, parked: "asyncio.Future[None]") -> None:
+        self.parked = None
+        if not parked.done():  # a cancelled reader leaves its future behind
+            parked.set_result(None)
 
     def _has_room(self, payload: bytes) -> bool:
         """Whether a message may be put in where half of the budget is used."""
@@ -377,16 +377,16 @@ class Mailbox:
         self._overflowing = not self._max_messages
         if self.on_park is not None:
             self.on_park()
-        reader = self.loop.create_future()
+        parked = self.loop.create_future()
         if self._items or self._failure:  # on_park itself may have brought something
-            reader.set_result(None)
+            parked.set_result(None)
         else:
-            if self.reader is not None:
+            if self.parked is not None:
                 # Somebody else waits already, such as another task of an ASGI application. They are
                 # woken together, and whoever finds nothing waits again.
-                reader.add_done_callback(functools.partial(_wake_too, self.reader))
-            self.reader = reader
-        return reader
+                parked.add_done_callback(functools.partial(_wake_too, self.parked))
+            self.parked = parked
+        return parked
 
     async def __call__(self) -> Event:
         """The ASGI ``receive``: the next event from the client.

@@ -49,7 +49,7 @@ class ChannelQueue:
         name: The channel's name.
         loop: None, where a mailbox names the loop it belongs to: no thread has to be crossed.
         direct: None, where a mailbox may name what is written to past its reader.
-        reader: None, as no handler stands behind it.
+        parked: None, as no handler stands behind it.
         groups: Names of the groups that it is in; the hub's to change.
         expired: How many messages were dropped because nobody took them in time.
     """
@@ -75,7 +75,7 @@ class ChannelQueue:
 
     loop: Final = None
     direct: Final = None
-    reader: Final = None
+    parked: Final = None
 
     def __init__(self, name: str, capacity: int, expiry: float, clock: Callable[[], float]) -> None:
         self.name = name
