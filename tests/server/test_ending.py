@@ -37,6 +37,8 @@ UPGRADE = (
 )
 #: Larger than every buffer on the way.
 LARGE = b"x" * 8_000_000
+#: As much as a connection of HTTP/2 writes at once, but for the heads of its frames.
+LAST = b"x" * 120_000
 
 Connect = Callable[[int], socket.socket]
 
@@ -224,6 +226,7 @@ class Reader:
 
     Attributes:
         running: The server.
+        kernel: Bytes that the kernel is to keep on either side, about.
     """
 
     def __init__(self, serve: Serve, monkeypatch: pytest.MonkeyPatch, way: str, path: Path) -> None:
@@ -231,6 +234,7 @@ class Reader:
         self._patch = monkeypatch
         self._way = way
         self._path = str(path / "socket")
+        self.kernel = 65_536
 
     async def serve(self, app: ASGIApplication, **options: Any) -> None:
         """Start the server; what happens because time passes is up to the test."""
@@ -239,7 +243,7 @@ class Reader:
             sock.bind(self._path)
             sock.setblocking(False)
         else:
-            sock = listening(send_buffer=65536)
+            sock = listening(send_buffer=self.kernel)
         tls = TLS if self._way == "tls" else {"http2_cleartext": True}
         config = Config(lifespan="off", ping_interval=0, **tls, **options)
         server = Server(app, config, sockets=[sock])
@@ -261,7 +265,7 @@ class Reader:
             address: Any = self._path
         else:
             sock = socket.socket()
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.kernel)
             address = "127.0.0.1", self.running.port
         sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, address)
@@ -375,8 +379,12 @@ class TestSlowReader:
         assert (await client.goodbye())[0] == 1000
 
     async def http2(self, reader: Reader) -> tuple[HTTP2Client, MultiplexedConnection]:
-        """A request whose response is large and the last, over HTTP/2."""
-        await reader.serve(responds(start(), body(LARGE)), write_buffer_size=2 * len(LARGE))
+        """A request over HTTP/2 whose response is the last, and all with the transport.
+
+        It fits in one write, which a transport with TLS hands down whole, and not in the kernel.
+        """
+        reader.kernel = 4096
+        await reader.serve(responds(start(), body(LAST)), write_buffer_size=2 * len(LAST))
         client = await reader.connect(HTTP2Client)
         assert isinstance(client, HTTP2Client)
         await client.hello()
@@ -389,14 +397,31 @@ class TestSlowReader:
     async def test_last_response(self, reader: Reader) -> None:
         """A connection of HTTP/2 is not cut while its last response is on its way."""
         client, connection = await self.http2(reader)
-        connection.on_deadline(reader.pass_time(LINGER + 1))
-        connection.on_deadline(reader.pass_time(STALLED - LINGER - 2))
+        transport = connection._transport
+        await settle(transport)
+        connection.on_deadline(reader.pass_time(STALLED - 10))
+        before = delivered(transport)
+        await client.until(
+            lambda: 1 in client.answers and len(client.answers[1].body) > len(LAST) / 2
+        )
+        await until(lambda: delivered(transport) > before or not unsent(transport))
+        connection.on_deadline(reader.pass_time(STALLED - 10))
         await client.end()
         answer = client.answers[1]
-        assert (len(answer.body), answer.ended) == (len(LARGE), True)
+        assert (len(answer.body), answer.ended) == (len(LAST), True)
         assert len(client.goaways) == 1
         client.close()
         await until(lambda: not connections(reader.running))
+
+    async def test_that_says_nothing(self, reader: Reader) -> None:
+        """Its silence is not taken for its end where a transport cannot be closed before."""
+        _, connection = await self.http2(reader)
+        silence = connection._transport.get_protocol()
+        if isinstance(silence, ending._Silence):
+            for _ in range(3):
+                assert unsent(connection._transport)
+                assert silence.on_deadline(reader.pass_time(LINGER)) is not None
+            assert not connection._transport.is_closing()
 
     async def test_last_response_that_is_not_read(self, reader: Reader) -> None:
         """It is if nothing of it is read for long."""
