@@ -176,11 +176,10 @@ class ChannelQueue:
             with self._lock:
                 entry = self._take()
                 if entry is not None:
-                    behind = min(limit - 1, len(self._items))
-                    return [
-                        entry.payload,
-                        *(self._items.popleft().payload for _ in range(behind)),
-                    ]
+                    payloads = [entry.payload]
+                    while self._items and len(payloads) < limit:
+                        payloads.append(self._items.popleft().payload)
+                    return payloads
             await self._wait()
 
     async def lease(self, seconds: float) -> Lease:

@@ -7,6 +7,7 @@ too, or has had its time for that. It begins when our last words have reached th
 """
 
 import asyncio
+import sys
 from typing import Final, cast
 
 from fairway.server.context import LINGER, Context
@@ -129,7 +130,7 @@ class LastWords:
         self._linger = linger
         self._stalled = stalled
         self._transport = transport
-        self._read = delivered(transport)
+        self._read = -sys.maxsize  # asked for when there is reason to
         self._moved_at = self._waited_at = context.time()
 
     def look(self) -> float:

@@ -15,7 +15,7 @@ from fairway.server.application.encryption import tls_extension
 from fairway.server.application.scope import websocket_scope
 from fairway.server.application.threads import LentThread
 from fairway.server.context import LAST_LINGER, LINGER, Context
-from fairway.server.ending import LastWords, end_writing
+from fairway.server.ending import LOOKS, LastWords, end_writing
 from fairway.server.http.events import kind_of
 from fairway.server.http.progress import delivered
 from fairway.server.listening.proxy import Address
@@ -448,7 +448,8 @@ class WebSocketStream(Intake):
             timeout = self._context.config.websocket_close_timeout
             stalled = timeout if timeout > 0 else LINGER
             self._last_words = LastWords(self._transport, self._context, seconds, stalled)
-            self._check_end()
+            # Not now: mostly the client has ended by then, and to ask costs system calls.
+            self._clock.set(seconds / LOOKS, self._check_end)
 
     def _check_end(self) -> None:
         assert self._last_words is not None
