@@ -13,6 +13,7 @@ from fairway.wire.http1 import (
     Refusal,
     Request,
 )
+from fuzzing.http1 import said_to
 
 __all__ = ["END", "Described", "describe", "feed", "pieces", "receive", "refusal", "request"]
 
@@ -79,14 +80,7 @@ def feed(
     connection = HTTP1Connection(limits or HTTP1Limits(), budget=budget)
     events: list[Event] = []
     for part in parts:
-        events += connection.receive_data(part)
-        while True:
-            if connection.pending:
-                events += connection.receive_data(b"")
-            elif decline and events and isinstance(events[-1], Request) and events[-1].upgrade:
-                events += connection.decline_upgrade()
-            else:
-                break
+        events += said_to(part, connection, decline=decline)
     return describe(events)
 
 

@@ -184,10 +184,10 @@ class Worker:
         """Take the messages of one channel, each when there is a slot for it."""
         slots, task = self._slots_of(channel), asyncio.current_task()
         assert task is not None
+        on_lease = self._policies[channel].acknowledge
         while not slots.stopped:
-            on_lease = self._policies[channel].acknowledge
             limit = self._layer.at_once(await slots.room(), on_lease=on_lease)
-            taken = await self._take(slots, limit)
+            taken = await self._take(slots, on_lease, limit)
             await slots.take_on(taken, task)
             if self.prefetch and len(taken) < limit:
                 await asyncio.sleep(GATHERING_TIME)
@@ -236,8 +236,7 @@ class Worker:
 
     # ------------------------------------------------------------------ a job
 
-    async def _take(self, slots: Slots, limit: int) -> list[Delivery]:
-        on_lease = self._policies[slots.channel].acknowledge
+    async def _take(self, slots: Slots, on_lease: bool, limit: int) -> list[Delivery]:
         if self._layer.is_ours:  # which loses nothing when it is cancelled
             taken = await self._layer.take(slots.channel, on_lease=on_lease, limit=limit)
         else:

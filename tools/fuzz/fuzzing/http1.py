@@ -15,7 +15,7 @@ from fairway.wire.http1 import (
 )
 from fuzzing.target import Target, held, in_pieces, octets
 
-__all__ = ["TARGET", "check", "check_http1", "conversation"]
+__all__ = ["TARGET", "check", "check_http1", "conversation", "said_to"]
 
 #: The first byte of an input chooses among these.
 LIMITS: Final = (
@@ -44,6 +44,24 @@ _WEBSOCKET: Final = (
 )
 
 
+def said_to(piece: bytes, connection: HTTP1Connection, *, decline: bool) -> list[Event]:
+    """What a connection says to a piece, in as many turns as it takes.
+
+    Args:
+        piece: What arrives.
+        connection: Where.
+        decline: Whether each upgrade is declined at once.
+    """
+    events = connection.receive_data(piece)
+    while True:
+        if connection.pending:
+            events += connection.receive_data(b"")
+        elif decline and events and isinstance(events[-1], Request) and events[-1].upgrade:
+            events += connection.decline_upgrade()
+        else:
+            return events
+
+
 def conversation(
     pieces: Iterable[bytes],
     limits: HTTP1Limits,
@@ -64,14 +82,7 @@ def conversation(
     connection = HTTP1Connection(limits, budget=budget)
     events: list[Event] = []
     for piece in pieces:
-        events += connection.receive_data(piece)
-        while True:
-            if connection.pending:
-                events += connection.receive_data(b"")
-            elif decline and events and isinstance(events[-1], Request) and events[-1].upgrade:
-                events += connection.decline_upgrade()
-            else:
-                break
+        events += said_to(piece, connection, decline=decline)
         if weigh:
             _check_memory(connection, limits)
     ended = events and isinstance(events[-1], Refusal)
