@@ -12,7 +12,7 @@ from asgiref.compatibility import guarantee_single_callable, is_double_callable
 from asgiref.sync import iscoroutinefunction
 from django.urls import path
 
-from fairway._types import ASGIApplication, Receive, Scope, Send
+from fairway._types import ASGIApplication, Event, Receive, Scope, Send
 from fairway.auth import AuthMiddlewareStack
 from fairway.consumer import AsyncConsumer
 from fairway.http import get_asgi_application
@@ -20,6 +20,7 @@ from fairway.middleware import BaseMiddleware
 from fairway.routing import ChannelNameRouter, ProtocolTypeRouter, URLRouter
 from fairway.security.websocket import AllowedHostsOriginValidator, WebsocketDenier
 from fairway.sessions import SessionMiddlewareStack
+from fairway.testing import WebsocketCommunicator
 
 
 class Chat(AsyncConsumer):
@@ -184,6 +185,20 @@ class TestConsumerApplication:
         await call(URLRouter([path("", careful)]), path="/")  # type: ignore[arg-type]  # no view
         await call(BaseMiddleware(careful))
         assert len(asked) == len(served) == 2
+
+
+class Answering(AsyncConsumer):
+    """A consumer as its users write one: it inherits all that serves a connection."""
+
+    async def websocket_connect(self, message: Event) -> None:
+        await self.send({"type": "websocket.close"})
+
+
+@pytest.mark.parametrize("around", [lambda consumer: URLRouter([path("", consumer)]), Plain])
+async def test_a_consumer_serves_one_connection(around: Callable[[Any], Any]) -> None:
+    """An instance is an application, too, for a single connection, also inside of others."""
+    communicator = WebsocketCommunicator(around(Answering()), "/")
+    assert await communicator.connect() == (False, 1000)
 
 
 async def test_a_subclass_passes_on(served: list[Chat]) -> None:

@@ -94,7 +94,7 @@ class Parallel(Serving):
                 item = mailbox.take()
                 handled += 1
                 if item is not None:
-                    await self._fw_begin(lanes, item)
+                    await self._fw_let_in(lanes, item)
                 elif mailbox.disconnected:
                     return
                 else:
@@ -104,7 +104,7 @@ class Parallel(Serving):
             await lanes.cancel()
             self._fw_lanes = None
 
-    async def _fw_begin(self, lanes: Lanes[Job], item: Event | bytes) -> None:
+    async def _fw_let_in(self, lanes: Lanes[Job], item: Event | bytes) -> None:
         """Let an item be handled in its lane; what opens or ends the connection is alone."""
         if isinstance(item, bytes):
             job, size = Job(decode(item), from_layer=True), len(item)
