@@ -61,6 +61,7 @@ class TestStart:
         )
         assert b"content-length" not in dict(start(204, [(b"content-length", b"0")], size=0))
         assert b"content-length" not in dict(start(304, size=0))
+        assert b"content-length" not in dict(start(205, [(b"content-length", b"5")]))
 
     @pytest.mark.parametrize(
         ("status", "headers", "text"),
@@ -127,7 +128,9 @@ class TestBody:
         with pytest.raises(LocalProtocolError, match="ended after 2"):
             start(headers=[(b"content-length", b"5")], size=2)
 
-    @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
+    @pytest.mark.parametrize(
+        ("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 205), ("GET", 304)]
+    )
     def test_none(self, method: str, status: int) -> None:
         """Where there is no body, what the application sends is swallowed."""
         response = HTTP2Response(method)

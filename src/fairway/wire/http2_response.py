@@ -12,6 +12,8 @@ from fairway.wire.http2_head import CONNECTION_FIELDS
 _TOKEN: Final = re.compile(b"[%b]+" % TCHAR)
 _FORBIDDEN: Final = re.compile(rb"[\r\n\0]")
 _STATUS: Final = b":status"
+_NO_CONTENT: Final = 204
+_RESET_CONTENT: Final = 205
 
 
 class HTTP2Response:
@@ -65,7 +67,8 @@ class HTTP2Response:
         fields: Headers = [(_STATUS, b"%d" % _checked_status(status))]
         fields += encode_fields(headers)
         names = {name for name, _ in fields}
-        without_length = status == 204
+        # "a server MUST NOT generate content in a 205 response", RFC 9110 §15.3.6
+        without_length = status in (_NO_CONTENT, _RESET_CONTENT)
         without_body = without_length or status == 304 or self._to_head
         length = _length_of(fields)
         if length is not None:
@@ -73,7 +76,7 @@ class HTTP2Response:
                 raise wrong_length(length, size)
             if without_length:
                 # "MUST NOT send a Content-Length header field in any response with a status code of
-                # … 204 (No Content)", RFC 9110 §8.6
+                # … 204 (No Content)", RFC 9110 §8.6. With 205 only 0 is true, and END_STREAM says it.
                 fields = [field for field in fields if field[0] != b"content-length"]
         elif size is not None and not without_body:
             length = size
