@@ -76,7 +76,7 @@ class HTTP2Response:
                 raise wrong_length(length, size)
             if without_length:
                 # "MUST NOT send a Content-Length header field in any response with a status code of
-                # … 204 (No Content)", RFC 9110 §8.6. With 205 only 0 is true, and END_STREAM says it.
+                # … 204 (No Content)", RFC 9110 §8.6. With 205 only 0 is true: END_STREAM is it.
                 fields = [field for field in fields if field[0] != b"content-length"]
         elif size is not None and not without_body:
             length = size
