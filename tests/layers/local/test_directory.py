@@ -1,9 +1,11 @@
 """Directory: where the processes of one machine find each other."""
 
+import errno
 import logging
 import os
 import socket
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -40,9 +42,25 @@ class TestPath:
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
         assert default_path("a project") == path
 
+    def test_nowhere_to_write(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """In a container without any directory to write to, it is named all the same."""
+        path = default_path("a project")
+        monkeypatch.setattr(os, "access", lambda path, mode: False)
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        monkeypatch.setattr(tempfile, "_get_default_tempdir", _no_directory)
+        assert default_path("a project") == path
+
     def test_user_without_a_name(self) -> None:
         """Containers run users that no file names."""
         assert user_name(4_000_000) == "4000000"
+
+
+def _no_directory() -> None:
+    raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in [...]")
+
+
+def _not_permitted(*args: object) -> None:
+    raise PermissionError(errno.EPERM, "Operation not permitted")
 
 
 class TestPreparing:
@@ -213,6 +231,34 @@ class TestSockets:
         directory.remove(where)
         directory.remove(where)
         assert list(directory.sockets()) == []
+
+    def test_root_without_its_rights(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A container's root that may not give files away leaves none that their owner lacks."""
+        directory = Directory(path, shared=True)
+        directory.prepare()
+        owner = user_name(path.stat().st_uid)
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+        monkeypatch.setattr(os, "lchown", _not_permitted)
+        with pytest.raises(ChannelLayerUnavailable) as caught:
+            directory.new_socket()
+        assert str(caught.value) == (
+            f"The directory {path} of the local channel layer belongs to user {owner}, and this "
+            "process may not give away what it makes there (Operation not permitted). Run it as "
+            "that user. ('path' and 'mode' in CONFIG choose another.)"
+        )
+        assert list(path.iterdir()) == []
+
+    def test_root_without_its_rights_in_a_group(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Where the directory is for a group, its users reach what such a root makes there."""
+        directory = Directory(path, 0o770, shared=True)
+        directory.prepare()
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+        monkeypatch.setattr(os, "lchown", _not_permitted)
+        listener, where = directory.new_socket()
+        listener.close()
+        assert list(directory.sockets()) == [where]
 
     def test_left(self, path: Path) -> None:
         """The last one to leave removes it, unless messages wait in it; the next makes it again."""

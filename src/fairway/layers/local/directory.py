@@ -38,7 +38,10 @@ def default_path(project: str) -> Path:
     Args:
         project: What tells this project's layer from others on the machine.
     """
-    root = Path("/tmp") if os.access("/tmp", os.W_OK) else Path(tempfile.gettempdir())  # noqa: S108
+    root = Path("/tmp")  # noqa: S108
+    if not os.access(root, os.W_OK):
+        with contextlib.suppress(FileNotFoundError):  # nor is any other: preparing it says so
+            root = Path(tempfile.gettempdir())
     return root / f"fairway-{_digest(project)}-{_safe(user_name())}"
 
 
@@ -122,6 +125,10 @@ class Directory:
             listener.close()
             hidden.unlink(missing_ok=True)
             raise self._unusable(f"takes no socket: {error.strerror}") from error
+        except ChannelLayerUnavailable:  # it cannot be handed over
+            listener.close()
+            hidden.unlink()
+            raise
         return listener, path
 
     def sockets(self) -> Iterator[Path]:
@@ -160,14 +167,25 @@ class Directory:
 
         Args:
             made: Its path, or a descriptor of it.
+
+        Raises:
+            ChannelLayerUnavailable: This root may not, and whom the directory belongs to could not
+                use what it makes.
         """
         if os.geteuid() != 0:
             return
         status = self.path.stat()
-        if isinstance(made, int):
-            os.fchown(made, status.st_uid, status.st_gid)
-        else:
-            os.lchown(made, status.st_uid, status.st_gid)
+        try:
+            if isinstance(made, int):
+                os.fchown(made, status.st_uid, status.st_gid)
+            else:
+                os.lchown(made, status.st_uid, status.st_gid)
+        except OSError as error:  # a container's root, without CAP_CHOWN or the owner's number
+            if not self._for_a_group:
+                raise self._unusable(
+                    f"belongs to user {user_name(status.st_uid)}, and this process may not give "
+                    f"away what it makes there ({error.strerror}). Run it as that user"
+                ) from error
 
     def check_file(self, path: Path) -> None:
         """See that a file was made by someone this is for, and is as private as it should be.
