@@ -41,7 +41,7 @@ class TestEncodeFields:
     def test_dictionary(self) -> None:
         """A dictionary of text is no list of pairs, though its keys may have two characters."""
         headers: Any = {"ab": "c"}
-        text = "Name and value of the header 'a' have to be bytes."
+        text = "Header name 'a' expected to be `bytes`, but got `<class 'str'>`"
         with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
             encode_fields(headers, [])
 

@@ -118,19 +118,19 @@ class TestHead:
             start(to(), 200, [(b"x", b"y"), (name, value)])
 
     @pytest.mark.parametrize(
-        "field",
+        ("field", "part", "kind"),
         [
-            ("x", b"y"),
-            (b"x", "y"),
-            (b"date", "y"),
-            (bytearray(b"x"), b"y"),
-            (None, b"y"),
-            (b"x", 1),
+            (("x", b"y"), "name 'x'", "str"),
+            ((b"x", "y"), "value 'y'", "str"),
+            ((b"date", "y"), "value 'y'", "str"),
+            ((bytearray(b"x"), b"y"), "name 'bytearray(b'x')'", "bytearray"),
+            ((None, b"y"), "name 'None'", "NoneType"),
+            ((b"x", 1), "value '1'", "int"),
         ],
     )
-    def test_not_bytes(self, field: tuple[bytes, bytes]) -> None:
-        """Text is refused: nobody knows its encoding."""
-        text = f"Name and value of the header {field[0]!r} have to be bytes."
+    def test_not_bytes(self, field: tuple[bytes, bytes], part: str, kind: str) -> None:
+        """Text is refused, in Daphne's words: nobody knows its encoding."""
+        text = f"Header {part} expected to be `bytes`, but got `<class '{kind}'>`"
         with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
             start(to(), 200, [field])
 

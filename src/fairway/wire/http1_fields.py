@@ -6,7 +6,14 @@ from typing import Final
 
 from fairway.wire.http1_faults import TCHAR
 
-__all__ = ["FORBIDDEN", "check_lines", "encode_connection", "encode_fields", "encode_trailers"]
+__all__ = [
+    "FORBIDDEN",
+    "check_lines",
+    "encode_connection",
+    "encode_fields",
+    "encode_trailers",
+    "no_bytes",
+]
 
 _TOKEN: Final = re.compile(b"[%b]+" % TCHAR)
 #: What no line may hold.
@@ -58,14 +65,18 @@ def encode_fields(headers: Iterable[tuple[bytes, bytes]], lines: list[bytes]) ->
                 else:
                     lines.append(b": ".join(field))  # 40 ns less than to format or to add
             except TypeError as error:
-                raise ValueError(
-                    f"Name and value of the header {name!r} have to be bytes."
-                ) from error
+                raise no_bytes(name, value) from error
     except TypeError:  # the loop's own
         raise ValueError(
             f"headers have to be an iterable of pairs of bytes, not {headers!r}."
         ) from None
     return own
+
+
+def no_bytes(name: object, value: object) -> ValueError:
+    """The error for a field that is not bytes, in the words that Daphne has for it."""
+    part, wrong = ("value", value) if isinstance(name, bytes) else ("name", name)
+    return ValueError(f"Header {part} '{wrong}' expected to be `bytes`, but got `{type(wrong)}`")
 
 
 def encode_trailers(headers: Iterable[tuple[bytes, bytes]]) -> bytes:

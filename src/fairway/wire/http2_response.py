@@ -6,6 +6,7 @@ from typing import Final
 
 from fairway._types import Headers
 from fairway.wire.http1_faults import TCHAR
+from fairway.wire.http1_fields import no_bytes
 from fairway.wire.http1_response import LocalProtocolError, wrong_length
 from fairway.wire.http2_head import CONNECTION_FIELDS
 
@@ -146,7 +147,7 @@ def encode_fields(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
         try:
             token, forbidden = _TOKEN.fullmatch(name), _FORBIDDEN.search(value)
         except TypeError as error:
-            raise ValueError(f"Name and value of the header {name!r} have to be bytes.") from error
+            raise no_bytes(name, value) from error
         if not token:
             raise ValueError(f"The header name {name!r} is not a token (RFC 9110 §5.6.2).")
         if forbidden:

@@ -162,7 +162,7 @@ class TestTrailers:
             (
                 [EVENTS[0], body(), {**EVENTS[3], "headers": [("a", "b")]}],
                 ValueError,
-                "Name and value of the header 'a' have to be bytes.",
+                "Header name 'a' expected to be `bytes`, but got `<class 'str'>`",
             ),
         ],
     )

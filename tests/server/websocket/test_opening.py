@@ -218,7 +218,7 @@ class TestAccept:
             ((b"sec-websocket-accept", b"x"), "cannot set the header b'sec-websocket-accept'."),
             ((b"a\n", b"b"), "The header name b'a\\\\n' is not a token"),
             ((b"a", b"b\r\nc: d"), "The value of the header 'a' holds a CR, LF or NUL."),
-            (("a", "b"), "Name and value of the header 'a' have to be bytes."),
+            (("a", "b"), "Header name 'a' expected to be `bytes`, but got `<class 'str'>`"),
         ],
     )
     async def test_bad_header(self, header: Any, message: str, serve: Serve, logs: Logs) -> None:
