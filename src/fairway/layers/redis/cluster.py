@@ -20,6 +20,7 @@ from fairway.layers.redis.hosts import Server
 from fairway.layers.redis.link import Reporter, back_off, logger
 from fairway.layers.redis.node import Node
 from fairway.layers.redis.subscriptions import Certain, Handler, SubscriptionLink, resolve
+from fairway.layers.redis.version import require_version
 
 #: How many slots a cluster has.
 SLOTS: Final = 16384
@@ -28,7 +29,6 @@ SLOTS: Final = 16384
 Address: TypeAlias = tuple[str, int]
 
 _REDIRECTION: Final = re.compile(r"(MOVED|ASK) (\d+) (.*):(\d+)")
-_VERSION: Final = re.compile(rb"redis_version:(\d+)")
 
 
 class Owner(NamedTuple):
@@ -78,6 +78,7 @@ class Cluster:
     """
 
     publish_command = "SPUBLISH"
+    count_command = "SHARDNUMSUB"
 
     def __init__(
         self,
@@ -340,12 +341,8 @@ class Cluster:
 
 
 async def _ask_for_owners(connection: Connection, host: str) -> list[Owner]:
-    version = _VERSION.search(await connection.ask("INFO", "server"))
-    if version is not None and int(version[1]) < 7:
-        raise ServerError(
-            f"ERR it is Redis {int(version[1])}; of a cluster, version 7 is needed, which has "
-            "sharded pub/sub"
-        )
+    because = "of a cluster, version 7 is needed, which has sharded pub/sub"
+    await require_version(connection, 7, because)
     try:
         owners = owners_of(await connection.ask("CLUSTER", "SLOTS"), host)
     except ServerError as error:

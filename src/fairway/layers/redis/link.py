@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from fairway.later import create_task_later
 from fairway.layers.redis.connection import Connection, ServerError, connect
 from fairway.layers.redis.hosts import Server
+from fairway.layers.redis.version import OLDEST, require_version
 
 if TYPE_CHECKING:
     from fairway.layers.redis.command import Command
@@ -194,6 +195,8 @@ class Link(abc.ABC):
         """Ask what has to be true before the connection is used."""
         # While a server loads its data, or waits for a password, this is answered with an error.
         await connection.ask("PING")
+        because = f"Fairway needs version {OLDEST} or later"
+        await require_version(connection, OLDEST, because)
         try:
             role = (await connection.ask("ROLE"))[0]
         except ServerError:
