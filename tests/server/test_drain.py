@@ -14,7 +14,7 @@ from fairway._types import Receive, Scope, Send
 from fairway.server import drain as drain_module
 from fairway.server.config import Config, ConfigError
 from fairway.server.http import connection as connection_module
-from tests.server.applications import Held, path
+from tests.server.applications import Held, body, path, start
 from tests.server.conftest import Serve
 from tests.server.running import DEADLINE, Logs, Running, WebSocketClient, until
 from tests.wire.client import close
@@ -71,6 +71,38 @@ class TestOrder:
         running.stop()
         await until(lambda: running.context.draining)
         response = await proxy.fetch("/b")
+        assert (response.body, response["connection"]) == (b"/b", "close")
+        assert await proxy.rest() == b""
+        await running.ended()
+
+    @pytest.mark.parametrize("together", [False, True], ids=["next", "pipelined"])
+    async def test_last_request_after_promise(
+        self, serve: Serve, monkeypatch: pytest.MonkeyPatch, together: bool
+    ) -> None:
+        """So it is where a response has begun without a word of the end: the next one says it."""
+        monkeypatch.setattr(connection_module, "LAST_REQUEST", DEADLINE)
+        begun, go_on = asyncio.Event(), asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await send(start())
+            await send(body(scope["path"].encode(), more=True))
+            begun.set()
+            await go_on.wait()
+            await send(body())
+
+        running = await serve(app, graceful_timeout=15 * DEADLINE)
+        proxy = await running.connect()
+        for target in ("/a", "/b")[: 1 + together]:
+            await proxy.get(target)
+        await begun.wait()
+        running.stop()
+        await until(lambda: running.context.draining)
+        go_on.set()
+        response = await proxy.response()
+        assert (response.body, "connection" in response) == (b"/a", False)
+        if not together:
+            await proxy.get("/b")
+        response = await proxy.response()
         assert (response.body, response["connection"]) == (b"/b", "close")
         assert await proxy.rest() == b""
         await running.ended()

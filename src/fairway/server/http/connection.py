@@ -207,11 +207,14 @@ class Connection(Intake):
             # What the client still sends belongs to a request that has its answer (RFC 9112 §9.6):
             # closing at once would reset the connection before the answer was read.
             self.close(linger=True)
-        elif not keep_alive or self.context.draining or (self._eof and not self._has_more):
+        elif not keep_alive or (self._eof and not self._has_more):
             # Paused: it has sent more, which nobody will read.
             self.close(linger=self._paused or self._http.ignored)
         else:
-            self._set_deadline(self.context.config.keep_alive_timeout, self._close_idle)
+            if self.context.draining:  # it had begun before, and so has not said it is the last
+                self._expect_the_last()
+            else:
+                self._set_deadline(self.context.config.keep_alive_timeout, self._close_idle)
             if self._paused:
                 if self._http.pending:
                     self._go_on_soon()

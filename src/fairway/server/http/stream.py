@@ -176,7 +176,8 @@ class HTTPStream(Answer):
 
     def shut_down(self) -> None:
         """The server ends: this response is the last one, and one without an end is to find it."""
-        self._writer.last_of_connection()
+        if not self.response_started:  # else the next one says it
+            self._writer.last_of_connection()
         if self._mailbox.on_drain is not None:
             self._mailbox.on_drain()
 

@@ -146,7 +146,7 @@ class Writer(Flow, Protocol):
         """Send a whole response of the server's own, instead of the application's."""
 
     def last_of_connection(self) -> None:
-        """Say with the head, unless it was sent, that no further request is served (HTTP/1.1)."""
+        """Say with the head, which is still to be sent, that it is the last response (HTTP/1.1)."""
 
     def end(self) -> None:
         """The response was sent to its end; the connection is free for what comes next."""
