@@ -222,6 +222,10 @@ class Proxy:
         for writer in list(self._writers):
             writer.transport.abort()
 
+    def lead_to(self, target: int) -> None:
+        """Lead whoever connects from now on to another server: as when a name is changed."""
+        self._target = target
+
     def refuse(self, *, refusing: bool = True) -> None:
         """End every connection, and each new one at once, or no more."""
         self._refusing = refusing

@@ -1,6 +1,7 @@
 """What happens to Redis, while sockets are open and workers wait."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -14,7 +15,15 @@ from fairway.layers import get_channel_layer
 from fairway.layers.redis import RedisChannelLayer
 from fairway.testing import WebsocketCommunicator
 from tests.layers.redis.conftest import MakeLayer
-from tests.layers.redis.servers import PATIENCE, Proxy, RedisServer, eventually, replicated, within
+from tests.layers.redis.servers import (
+    PATIENCE,
+    Proxy,
+    RedisServer,
+    eventually,
+    replicated,
+    until,
+    within,
+)
 from tests.layers.redis.sockets import Socket
 
 GAP = {"type": "layer.gap"}
@@ -419,6 +428,48 @@ async def test_becomes_a_replica(
         assert await within(opened.layer.receive("other")) == message(3)
         await opened.is_back()
         await opened.works()
+
+
+@contextlib.asynccontextmanager
+async def moved() -> AsyncIterator[tuple[Proxy, Callable[[], None], RedisServer]]:
+    """A name, what makes it another's, which is the master then, and the one before."""
+    with replicated() as (old, new):
+        async with Proxy(old.port) as name:
+
+            def move() -> None:
+                new.ask("REPLICAOF", "NO", "ONE")
+                old.ask("REPLICAOF", "127.0.0.1", new.port)
+                name.lead_to(new.port)
+                until(lambda: "master_link_status:up" in old.ask("INFO", "replication"))
+
+            yield name, move, old
+
+
+async def test_name_leads_elsewhere(make_layer: MakeLayer) -> None:
+    """A name leads to another master: whoever still listens at a replica hears a message once."""
+    async with moved() as (name, move, _):
+        host = {"host": "127.0.0.1", "port": name.port, "health_check_interval": 1000}
+        layer, other = make_layer(host), make_layer(host, send_timeout=1)
+        socket = await Socket.joined(layer, "room")
+        await other.group_send("room", message(0))
+        move()
+        await other.send(socket.channel, message(1))
+        await other.group_send("room", message(2))
+        assert [await socket.receive() for _ in range(3)] == [message(n) for n in range(3)]
+
+
+async def test_listener_follows(make_layer: MakeLayer) -> None:
+    """A process that only listens moves to another master, too, and knows that it missed some."""
+    async with moved() as (name, move, old):
+        host = {"host": "127.0.0.1", "port": name.port, "health_check_interval": 0.1}
+        layer, other = make_layer(host), make_layer(host)
+        socket = await Socket.joined(layer, "room")
+        await layer.send("jobs", message(0))  # it has a connection to write by, and is silent there
+        move()
+        assert await socket.receive() == GAP
+        assert old.ask("PUBSUB", "CHANNELS", "*:room*") == []
+        assert (await other.group_send("room", message(1))).processes == 1
+        assert await socket.receive() == message(1)
 
 
 async def test_replica_from_the_start(

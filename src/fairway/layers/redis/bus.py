@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import functools
 import os
 import threading
 import time
@@ -95,38 +96,43 @@ class RedisBus(Bus):
         session = self._open()
         sealed = self._wire.seal_envelope(payload)
         deadline = time.monotonic() + self._send_timeout
+        if_heard: tuple[Word, ...] = ()
+        if topic.startswith("!"):
+            if_heard = (session.router.count_command,)
         while True:
-            reached, *queues = await session.ask(
-                topic, lambda number: self._publish_words(session, topic, number, sealed), PUBLISH
-            )
+            words = functools.partial(self._publish_words, session, topic, sealed, if_heard)
+            reached, *queues = await session.ask(topic, words, PUBLISH)
             processes = reached - session.is_subscribed(topic)
-            # After an outage the process that this is for may not be back yet.
+            if processes > 0 or not if_heard:
+                return Published(max(processes, 0), [queue.decode() for queue in queues])
+            # After an outage the process that this is for may not be back yet. Nothing is sent
+            # until it is: who hears it at a replica is not counted, and would hear all attempts.
             if (
-                processes > 0
-                or not topic.startswith("!")
-                or time.monotonic() + _TRY_AGAIN > deadline
+                time.monotonic() + _TRY_AGAIN > deadline
                 or session.router.came_back(topic) + _RETURNING < time.monotonic()
             ):
-                return Published(max(processes, 0), [queue.decode() for queue in queues])
-            await asyncio.sleep(_TRY_AGAIN)
+                if_heard = ()
+            else:
+                await asyncio.sleep(_TRY_AGAIN)
 
     def _publish_words(
-        self, session: Session, topic: str, number: int, sealed: bytes
+        self,
+        session: Session,
+        topic: str,
+        sealed: bytes,
+        if_heard: tuple[Word, ...],
+        number: int,
     ) -> tuple[Word, ...]:
         keys = session.keys
         command, header = session.router.publish_command, session.header(number)
-        return (keys.members(topic), command, keys.channel(topic), header, sealed)
+        return (keys.members(topic), command, keys.channel(topic), header, sealed, *if_heard)
 
     def tell(self, topic: str, payload: bytes) -> None:
         """Publish without waiting for it; what cannot be sent now is lost."""
         session = self._open()
         sealed = self._wire.seal_envelope(payload)
-        io.call(
-            session.tell,
-            topic,
-            lambda number: self._publish_words(session, topic, number, sealed),
-            PUBLISH,
-        )
+        words = functools.partial(self._publish_words, session, topic, sealed, ())
+        io.call(session.tell, topic, words, PUBLISH)
 
     def subscribe(self, topic: str) -> Confirmation:
         """Receive what is published to ``topic`` from now on."""

@@ -15,7 +15,7 @@ from fairway.layers.io import io
 from fairway.layers.redis.command import Command, ignore
 from fairway.layers.redis.connection import Connection, Reply, ServerError
 from fairway.layers.redis.hosts import Server
-from fairway.layers.redis.link import ADVICE, Elsewhere, Link, Reporter, logger
+from fairway.layers.redis.link import ADVICE, IS_REPLICA, Elsewhere, Link, Reporter, logger
 from fairway.layers.redis.scripts import SCRIPTS
 
 #: Answers to a command that may be different in a moment: it was not executed, and is kept.
@@ -53,6 +53,8 @@ class CommandLink(Link):
         numbers: Where commands get theirs from.
         elsewhere: Told when the server says that another one has something; None where no server
             should.
+        demoted: Called when the server is found to be no master any more, and why that is known;
+            not where ``elsewhere`` knows of that.
 
     Attributes:
         resent: How many commands were sent again.
@@ -68,9 +70,11 @@ class CommandLink(Link):
         *,
         numbers: Iterator[int] | None = None,
         elsewhere: Elsewhere | None = None,
+        demoted: Callable[[str], None] = lambda why: None,
     ) -> None:
         super().__init__(server, reporter, locate)
         self.resent = 0
+        self._demoted = demoted
         self._numbers = numbers or itertools.count(1)
         self._elsewhere = elsewhere
         # Held wherever it changes what is waiting, what was sent, and by which connection.
@@ -169,8 +173,7 @@ class CommandLink(Link):
             # Another one is the master now.
             with self._lock:
                 self._waiting.append(command)
-            if self.connection is not None:
-                self.connection.abort(str(error))
+            self._leave(str(error))
         elif code in TRANSIENT:
             self._say_once(code, text, "It is tried again until send_timeout.")
             asyncio.get_running_loop().call_later(RETRY_AFTER, self._retry, command)
@@ -184,6 +187,13 @@ class CommandLink(Link):
             command.fail(
                 ChannelLayerUnavailable(f"Redis at {self.server} refuses: {text}. {advice}")
             )
+
+    def _leave(self, why: str) -> None:
+        """Connect to the master, wherever that is now."""
+        if self.connection is not None:
+            self.connection.abort(why)
+        if self._elsewhere is None:
+            self._demoted(why)
 
     def _retry(self, command: Command) -> None:
         if not command.finished:
@@ -235,8 +245,14 @@ class CommandLink(Link):
             self._elsewhere.failing()
 
     def _ping(self, connection: Connection) -> None:
+        # Any answer does; this one also tells whoever writes nothing that others write elsewhere.
+        question = Command("", lambda _: ("ROLE",), self._told_role, lossy=True)
         with self._lock:
-            self._write(connection, Command("", lambda _: ("PING",), ignore, lossy=True))
+            self._write(connection, question)
+
+    def _told_role(self, reply: Reply, error: Exception | None) -> None:
+        if self._elsewhere is None and reply and reply[0] != b"master":
+            io.call(self._leave, IS_REPLICA)
 
 
 def _fail(command: Command) -> None:

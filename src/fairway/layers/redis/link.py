@@ -26,6 +26,8 @@ LONGEST_DELAY: Final = 2.0
 #: Seconds that a connection must have lasted for the next attempt to be made at once.
 STABLE: Final = 1.0
 
+#: What is wrong with a server that only copies another one.
+IS_REPLICA: Final = "READONLY it is a replica"
 #: What to do about answers that will not change by waiting.
 ADVICE: Final = {
     "WRONGPASS": "Correct the user name and password in 'hosts'.",
@@ -202,7 +204,7 @@ class Link(abc.ABC):
         except ServerError:
             return  # hosting providers may forbid to ask; a replica refuses writes later
         if role != b"master":
-            raise ServerError("READONLY it is a replica")
+            raise ServerError(IS_REPLICA)
 
     def _begin(self, connection: Connection) -> None:
         self.connection = connection

@@ -33,7 +33,14 @@ class Node:
     ) -> None:
         self.server = server
         reporter = Reporter(server)
-        self.commands = CommandLink(server, reporter, locate, numbers=numbers, elsewhere=elsewhere)
+        self.commands = CommandLink(
+            server,
+            reporter,
+            locate,
+            numbers=numbers,
+            elsewhere=elsewhere,
+            demoted=self._listen_elsewhere,
+        )
         self.subscriptions = SubscriptionLink(
             server,
             reporter,
@@ -50,6 +57,11 @@ class Node:
         """Whether one of its connections was lost, or could not be made."""
         return self.commands.failing or self.subscriptions.failing
 
+    def _listen_elsewhere(self, why: str) -> None:
+        """What is published at a master reaches a replica, too, but as long as it is one only."""
+        if self.subscriptions.connection is not None:
+            self.subscriptions.connection.abort(why)
+
     async def close(self) -> None:
         """End both connections."""
         await asyncio.gather(self.commands.close(), self.subscriptions.close())
@@ -62,9 +74,11 @@ class Router(Protocol):
 
     Attributes:
         publish_command: The command that publishes.
+        count_command: What asks, behind ``PUBSUB``, how many subscribers a channel has.
     """
 
     publish_command: str
+    count_command: str
 
     def send(self, command: Command) -> None:
         """Send a command about a queue or topic to its server."""
@@ -103,6 +117,7 @@ class Shards:
     """
 
     publish_command = "PUBLISH"
+    count_command = "NUMSUB"
 
     def __init__(self, servers: Iterable[Server], make_node: Callable[[Server], Node]) -> None:
         self._nodes = [make_node(server) for server in servers]

@@ -343,12 +343,14 @@ return 1
 )
 
 #: Publish, and say which queues are members. Key of the members.
-#: Arguments: publish command, channel, what is before the payload, payload.
+#: Arguments: publish command, channel, what is before the payload, payload; and, to publish only if
+#: this server counts a subscriber, the word that asks it for them.
 #: Returns the number of subscribers, and the queues.
 PUBLISH: Final = Script(
     f"""
 local call = redis.call
 call('ZREMRANGEBYRANK', KEYS[1], '1', '0')
+if ARGV[5] and call('PUBSUB', ARGV[5], ARGV[2])[2] == 0 then return {{0}} end
 if call('EXISTS', KEYS[1]) == 0 then return {{call(ARGV[1], ARGV[2], ARGV[3] .. ARGV[4])}} end
 {_NOW}
 call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
