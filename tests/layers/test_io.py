@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from fairway import native
 from fairway.layers import io as module
 from fairway.layers.io import InputOutput
 
@@ -85,13 +86,13 @@ def test_error(io: InputOutput) -> None:
 class Impatient:
     """A lock for which nobody waits any longer once something has begun, and not before."""
 
-    def __init__(self, lock: threading.Lock, begun: threading.Event) -> None:
+    def __init__(self, lock: native.Waitable, begun: threading.Event) -> None:
         self._lock = lock
         self._begun = begun
         self.release = lock.release
 
-    def acquire(self, timeout: float = -1) -> bool:
-        return self._lock.acquire() if timeout < 0 else not self._begun.wait(60)
+    def acquire(self, *, timeout: float = -1) -> bool:
+        return self._lock.acquire(timeout=timeout) if timeout < 0 else not self._begun.wait(60)
 
 
 def test_done_as_the_time_ends(io: InputOutput, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +102,7 @@ def test_done_as_the_time_ends(io: InputOutput, monkeypatch: pytest.MonkeyPatch)
     class Running(module._Running[str]):
         def __init__(self, coroutine: Coroutine[Any, Any, str]) -> None:
             super().__init__(coroutine)
-            self.ended = Impatient(self.ended, begun)  # type: ignore[assignment]  # does the same
+            self.ended = Impatient(self.ended, begun)
 
     async def take() -> str:
         begun.set()
@@ -161,3 +162,21 @@ def test_end_of_a_process() -> None:
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+async def test_beside_an_event_loop(io: InputOutput, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where greenlets share a thread, one may block while the event loop of another waits."""
+    done = asyncio.get_running_loop().create_future()
+
+    def in_another_greenlet() -> None:  # no task runs meanwhile
+        try:
+            done.set_result(io.run_verb("layer", "send", asyncio.sleep(0, "sent"), None))
+        except RuntimeError as error:
+            done.set_exception(error)
+
+    monkeypatch.setattr(native, "replaced_by", lambda: "gevent")
+    asyncio.get_running_loop().call_soon(in_another_greenlet)
+    assert await done == "sent"
+    with pytest.raises(RuntimeError, match=r"Use: await layer\.send"):
+        io.run_verb("layer", "send", asyncio.sleep(0), None)
+    await asyncio.to_thread(io.stop)

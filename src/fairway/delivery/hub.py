@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import os
-import threading
 import weakref
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias
 
+from fairway import native
 from fairway.delivery.group import Endpoint, Group
 from fairway.delivery.mailbox import Mailbox
 from fairway.delivery.outbox import Tally
@@ -50,7 +50,7 @@ class Hub:
         self.channels: dict[str, Endpoint] = {}
         self.groups: dict[str, Group] = {}
         self.dropped = 0
-        self.lock = threading.RLock()
+        self.lock = native.RLock()
         self._posted: dict[asyncio.AbstractEventLoop, deque[_Delivery]] = {}
         self._unread = self._unread_bytes = 0
         self._patience = patience or Patience()
@@ -122,7 +122,7 @@ class Hub:
 
     def forget_parent(self) -> None:
         """Begin anew in a forked process: every reader lives in the parent, and so may the lock."""
-        self.lock = threading.RLock()
+        self.lock = native.RLock()
         self.channels.clear()
         self.groups.clear()
         self._posted.clear()

@@ -4,11 +4,12 @@ import asyncio
 import heapq
 import itertools
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
+
+from fairway import native
 
 logger = logging.getLogger("fairway.delivery")
 
@@ -90,7 +91,7 @@ class ChannelQueue:
         self._leases: dict[str, tuple[float, _Entry]] = {}
         self._numbers = itertools.count()
         self._waiters: deque[asyncio.Future[None]] = deque()
-        self._lock = threading.Lock()
+        self._lock = native.Lock()
         # Whether some wait in front of others that expire before them: they came back, or late.
         self._mixed = False
         self._overflowing = False

@@ -15,6 +15,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Generic, TypeVar
 
+from fairway import native
+
 new_event_loop: Callable[[], asyncio.AbstractEventLoop]
 try:
     from uvloop import new_event_loop
@@ -31,9 +33,11 @@ class InputOutput:
     """An event loop in a thread of its own, started when first needed."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = native.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._ident = 0  # of the thread
+        # Released when the thread has ended.
+        self._ended: threading.Lock | None = None
         self._goodbyes: set[Callable[[], Coroutine[Any, Any, None]]] = set()
 
     @property
@@ -46,13 +50,12 @@ class InputOutput:
         with self._lock:
             if self._loop is None:
                 loop = new_event_loop()
-                thread = threading.Thread(target=_run, args=(loop,), name="fairway-io", daemon=True)
                 try:
-                    thread.start()
+                    self._ended = native.start_thread(lambda: self._run(loop), "fairway-io")
                 except RuntimeError:
                     loop.close()  # whoever waited for it to do something would wait for ever
                     raise
-                self._loop, self._thread = loop, thread
+                self._loop = loop
             return self._loop
 
     @property
@@ -63,7 +66,7 @@ class InputOutput:
     @property
     def here(self) -> bool:
         """Whether the caller is on the thread itself."""
-        return threading.current_thread() is self._thread
+        return native.get_ident() == self._ident
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> "concurrent.futures.Future[T]":
         """Begin a coroutine there; in the order of calls."""
@@ -110,9 +113,7 @@ class InputOutput:
             RuntimeError: An event loop runs in this thread; the message says what to write.
             TimeoutError: As for :meth:`run_sync`.
         """
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
+        if not _in_event_loop():
             return self.run_sync(coroutine, timeout)
         coroutine.close()
         raise RuntimeError(
@@ -135,21 +136,33 @@ class InputOutput:
     def stop(self) -> None:
         """Say goodbye, end the loop and its thread; the next use starts it again."""
         with self._lock:
-            loop, thread, goodbyes = self._loop, self._thread, list(self._goodbyes)
-            self._loop = self._thread = None
+            loop, ended, goodbyes = self._loop, self._ended, list(self._goodbyes)
+            self._loop = self._ended = None
             self._goodbyes.clear()
-        if loop is None or thread is None or not thread.is_alive():
+        if loop is None or ended is None or not ended.locked():
             return
-        parting = asyncio.run_coroutine_threadsafe(_part(goodbyes), loop)
-        concurrent.futures.wait([parting], GOODBYE)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(GOODBYE)
+        asyncio.run_coroutine_threadsafe(_part(goodbyes), loop)
+        ended.acquire(timeout=2 * GOODBYE)
 
     def forget_parent(self) -> None:
         """In a forked child: the thread is the parent's, and so is its loop."""
-        self._lock = threading.Lock()
-        self._loop = self._thread = None
+        self._lock = native.Lock()
+        self._loop = self._ended = None
+        self._ident = 0
         self._goodbyes = set()
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._ident = native.get_ident()
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_forever()
+            left = asyncio.all_tasks(loop)
+            for task in left:
+                task.cancel()
+            loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        finally:
+            loop.close()
 
 
 def let_go(inherited: socket.socket) -> None:
@@ -177,8 +190,7 @@ class _Running(Generic[T]):
 
     def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
         self._coroutine = coroutine
-        self.ended = threading.Lock()
-        self.ended.acquire()
+        self.ended = native.new_waitable()
 
     def begin(self) -> None:
         """On the thread that has the loop, as the next two."""
@@ -196,21 +208,20 @@ class _Running(Generic[T]):
         return self._task.result()
 
 
-def _run(loop: asyncio.AbstractEventLoop) -> None:
-    asyncio.set_event_loop(loop)
+def _in_event_loop() -> bool:
+    """Whether who blocks now would stop an event loop."""
     try:
-        loop.run_forever()
-        left = asyncio.all_tasks(loop)
-        for task in left:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-        loop.run_until_complete(loop.shutdown_asyncgens())
-    finally:
-        loop.close()
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    # A loop in another greenlet of this thread waits while this one runs.
+    return not native.replaced_by() or asyncio.current_task(loop) is not None
 
 
 async def _part(goodbyes: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:
-    await asyncio.gather(*(goodbye() for goodbye in goodbyes), return_exceptions=True)
+    parting = asyncio.gather(*(goodbye() for goodbye in goodbyes), return_exceptions=True)
+    await asyncio.wait([asyncio.ensure_future(parting)], timeout=GOODBYE)
+    asyncio.get_running_loop().stop()
 
 
 #: The one of this process.

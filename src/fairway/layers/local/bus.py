@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+from fairway import native
 from fairway.delivery.queue import Lease
 from fairway.exceptions import ChannelLayerUnavailable
 from fairway.layers.bus import ACKNOWLEDGEMENT, COUNTING, DELAY, Bus, Confirmation, Published
@@ -92,13 +93,13 @@ class LocalBus(Bus):
         self._clerk = Clerk(self._store)
         self._looking = self._new_store()
         # Held while it is used: a process is not to fork then.
-        self._looking_used = threading.Lock()
+        self._looking_used = native.Lock()
         self._readers: dict[str, set[_Reader]] = {}
         self._heard: dict[str, Confirmation] = {}
         # Those that had no reader when it was last looked after them; and what is held wherever
         # somebody comes to read a queue, or goes.
         self._unread: set[str] = set()
-        self._coming = threading.Lock()
+        self._coming = native.Lock()
         self._quiet_until = 0.0
         self._closed = True
 

@@ -4,11 +4,11 @@ import asyncio
 import concurrent.futures
 import functools
 import sqlite3
-import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
+from fairway import native
 from fairway.exceptions import ChannelLayerUnavailable
 from fairway.layers.local.store import BUSY_TIMEOUT, Store
 
@@ -41,8 +41,8 @@ class Clerk:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.used = threading.Lock()
-        self._thread = concurrent.futures.ThreadPoolExecutor(1, "fairway-queues")
+        self.used = native.Lock()
+        self._thread = native.Worker("fairway-queues")
         self._doing: set[concurrent.futures.Future[Any]] = set()
         self._slow_until = 0.0
         self._in_a_row = 0
@@ -101,7 +101,7 @@ class Clerk:
     def _submit(self, work: Callable[[], T]) -> "concurrent.futures.Future[T]":
         # All who meet a locked file wait for it together, not one after the other.
         until = time.monotonic() + BUSY_TIMEOUT
-        doing = self._thread.submit(self._do_patiently, work, until)
+        doing = self._thread.submit(lambda: self._do_patiently(work, until))
         self._doing.add(doing)
         doing.add_done_callback(self._doing.discard)
         return doing
@@ -120,7 +120,7 @@ class Clerk:
 
     def close(self) -> None:
         """End the thread once it has done what it was asked for; blocks for it."""
-        self._thread.shutdown()
+        self._thread.end()
 
 
 def is_busy(error: sqlite3.Error) -> bool:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from fairway import native
 from fairway.exceptions import ChannelLayerUnavailable
 
 logger = logging.getLogger("fairway.layers.local")
@@ -110,7 +111,7 @@ class Directory:
     def _bind(self, name: str | None) -> tuple[socket.socket, Path]:
         path = self.path / f"{name or secrets.token_hex(8)}{SOCKET_SUFFIX}"
         hidden = path.with_suffix(".new")
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener = native.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             listener.bind(str(hidden))
             hidden.chmod(self.file_mode)

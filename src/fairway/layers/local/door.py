@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+from fairway import native
 from fairway.exceptions import ChannelLayerUnavailable
 from fairway.layers.io import let_go
 from fairway.layers.local.directory import Directory
@@ -125,7 +126,7 @@ async def knock(directory: Directory, path: Path, patience: float) -> socket.soc
         PermissionError: It belongs to a user who may not speak here.
         OSError: It is not there, or no more.
     """
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection: socket.socket = native.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.setblocking(False)
         await _connect(connection, path, patience)

@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import socket
-import threading
 from typing import TYPE_CHECKING, Final
 
+from fairway import native
 from fairway.layers.io import io, let_go
 from fairway.layers.local.frames import (
     FrameError,
@@ -48,7 +48,7 @@ class Link(asyncio.Protocol):
         self._reader = FrameReader()
         self._transport: asyncio.Transport | None = None
         # Held by whoever writes: any thread may, and frames must not be mixed.
-        self._writing = threading.RLock()
+        self._writing = native.RLock()
         # Bytes on their way to the thread of the transport; nobody may overtake them.
         self._crossing = 0
 
