@@ -340,6 +340,22 @@ class TestNeither:
         assert [line for line in lines if not re.fullmatch(message, line)] == []
 
 
+async def test_end(serve: Serve) -> None:
+    """Who has connected before the end is served, also if there was no time to let them in yet."""
+    running = await serve(path)
+    clients = []
+    for _ in range(50):  # more than are let in in the turns of the loop until the end
+        clients.append(sock := socket.create_connection(("127.0.0.1", running.port), DEADLINE))
+        sock.sendall(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+    running.stop()
+    for sock in clients:
+        client = Client(*await asyncio.open_connection(sock=sock))
+        assert (await client.response()).body == b"/a"
+        client.close()
+        await client.writer.wait_closed()
+    await running.ended()
+
+
 async def test_encrypted(serve: Serve, logs: Logs) -> None:
     """With TLS the connection is closed: to say why would take the handshake that is saved."""
     pem = Path(__file__).parents[1] / "certificates"

@@ -87,6 +87,18 @@ async def said(process: Process, pattern: str) -> re.Match[str]:
     raise AssertionError(f"It has ended and never said {pattern!r}")
 
 
+async def refused(address: str) -> None:
+    """Wait until nobody listens there."""
+    while True:
+        try:
+            async with connected(address):
+                await asyncio.sleep(0.01)
+        except ConnectionRefusedError:
+            return
+        except ConnectionResetError:  # it came while the socket was closed
+            continue
+
+
 async def gone(pid: int) -> None:
     """Wait until a process has ended."""
     while True:
@@ -393,6 +405,22 @@ async def test_request_in_flight(here: Path) -> None:
             await client.send("POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
             await answer(address)
             process.signal(signal.SIGTERM)
+            await client.send("ok")
+            assert (await client.response()).status == 200
+        assert (await process.ended()).code == 0
+
+
+@pytest.mark.parametrize("python", [MODULE, SHARED], ids=["sockets", "shared"])
+async def test_refuses_while_it_ends(here: Path, python: Sequence[str]) -> None:
+    """On SIGTERM nobody waits in vain for workers that only end what they have begun."""
+    arguments = ("-w", "2", "-p", "0", "app:app")
+    async with launched(*arguments, directory=here, python=python) as process:
+        address = await process.address()
+        async with connected(address) as client:
+            await client.send("POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
+            await answers_of(address, lambda found: len(found) == 2)
+            process.signal(signal.SIGTERM)
+            await refused(address)
             await client.send("ok")
             assert (await client.response()).status == 200
         assert (await process.ended()).code == 0

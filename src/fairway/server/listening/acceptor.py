@@ -121,6 +121,7 @@ class Acceptor:
         # asyncio turns Nagle's delay of up to 40 ms off for what says that it is TCP.
         proto = socket.IPPROTO_TCP if sock.family in _INTERNET else sock.proto
         self._kind = Kind(sock.family, sock.type, proto)
+        self._backlog = listener.backlog or context.config.backlog
         self._batch = 1
         self._greeting: set[asyncio.Task[Any]] = set()
         self._farewells: deque[socket.socket] = deque()
@@ -134,15 +135,18 @@ class Acceptor:
         Raises:
             NotImplementedError: The event loop cannot wait for sockets (Windows' proactor).
         """
-        self._listener.sock.listen(self._listener.backlog or self._context.config.backlog)
+        self._listener.sock.listen(self._backlog)
         self._listener.sock.setblocking(False)
         self._open_spare()
         self._context.loop.add_reader(self._listener.sock, self._accept)
 
     def close(self) -> None:
-        """Listen no more. Clients that are shaking hands go on."""
+        """Listen no more. Clients that have connected are let in, and those shaking hands go on."""
         if self._closed:
             return
+        # The system has told them that they are connected, and resets who is left in the queue.
+        self._batch = self._backlog
+        self._accept()
         self._closed = True
         self._context.loop.remove_reader(self._listener.sock)
         self._listener.sock.close()

@@ -4,7 +4,7 @@ The supervisor binds the sockets and never imports the application, so new worke
 code that is on the disk, and what is wrong in it cannot end the supervisor. Where the system
 spreads connections over them, each worker has sockets of its own for the same address
 (``SO_REUSEPORT``); elsewhere all share one. They stay open here, so that the next worker in a
-place finds what waits to be accepted.
+place finds what waits to be accepted, until all of them are to end.
 """
 
 import asyncio
@@ -30,6 +30,7 @@ from fairway.server.server import make_pages_server
 from fairway.server.workers.assignment import Assignment, patience
 from fairway.server.workers.figures import WorkerFigures
 from fairway.server.workers.notify import Notify
+from fairway.server.workers.orphans import Orphans
 from fairway.server.workers.process import SLOW_START, WorkerProcess, describe_exit
 
 logger = logging.getLogger("fairway.server")
@@ -88,6 +89,7 @@ class Supervisor:
         self._notify = notify or Notify()
         self._places: list[_Place] = []
         self._figures = WorkerFigures()
+        self._orphans = Orphans()
         self._stops = 0
         self._code = 0
         self._serving = False
@@ -114,9 +116,7 @@ class Supervisor:
                 self._places.append(_Place(number, more))
             asyncio.run(self._observed())
         finally:
-            for place in self._places:
-                for listener in place.listeners:
-                    listener.sock.close()
+            self._let_go_of_sockets()
             for file in files:
                 file.remove()
         return self._code
@@ -187,10 +187,16 @@ class Supervisor:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._let_go_of_sockets()  # so that with the workers' the ports are closed
         await asyncio.gather(*(worker.end() for worker in self._workers()), *self._leaving)
         if self._stops:
             seconds = asyncio.get_running_loop().time() - began
             logger.info("Stopped %d workers after %.1f s", self._count, seconds)
+
+    def _let_go_of_sockets(self) -> None:
+        for place in self._places:
+            for listener in place.listeners:
+                listener.sock.close()
 
     def _workers(self) -> list[WorkerProcess]:
         return [place.worker for place in self._places if place.worker is not None]
@@ -214,7 +220,7 @@ class Supervisor:
         ours.setblocking(False)
         sockets = tuple((listener.sock.fileno(), listener.index) for listener in place.listeners)
         assignment = Assignment(place.number, theirs.fileno(), sockets)
-        with theirs:
+        with theirs, self._orphans.left_alone():
             try:
                 process = await asyncio.create_subprocess_exec(
                     *self._command,
@@ -225,6 +231,7 @@ class Supervisor:
             except BaseException:
                 ours.close()
                 raise
+            self._orphans.leave_alone(process.pid)
 
         def request(worker: WorkerProcess, why: str) -> None:
             if self._serving and place.worker is worker and worker not in self._recycling:
@@ -233,6 +240,7 @@ class Supervisor:
                 task.add_done_callback(lambda _: self._recycling.pop(worker, None))
 
         worker = WorkerProcess(process, ours, patience(self._config), request)
+        worker.ended.add_done_callback(lambda _: self._orphans.forget(worker.pid))
         worker.ended.add_done_callback(lambda _: self._on_end(place, worker))
         self._figures.watch(worker, place.number)
         return worker
