@@ -4,8 +4,10 @@ import logging
 
 import pytest
 
+from fairway.layers.redis.connection import Connection
 from fairway.layers.redis.hosts import Server
-from fairway.layers.redis.link import Reporter, back_off
+from fairway.layers.redis.link import Link, Reporter, back_off
+from fairway.layers.redis.sentinel import locate
 from tests.layers.redis.conftest import MakeLayer
 from tests.layers.redis.servers import RedisServer, eventually, version
 from tests.layers.redis.sockets import Socket
@@ -82,6 +84,44 @@ async def test_idle_connections_stay(make_layer: MakeLayer, server: RedisServer)
     before = pings()
     await eventually(lambda: pings() > before + 30)  # longer than a second
     assert layer.stats()["reconnects"] == 0
+
+
+class Watching(Link):
+    """Counts how often it asks for an answer."""
+
+    role = "watching"
+
+    def __init__(self) -> None:
+        server = Server(host="redis.example", ping_interval=3600)
+        super().__init__(server, Reporter(server), locate)
+        self.questions = 0
+
+    def _ping(self, connection: Connection) -> None:
+        self.questions += 1
+
+    def _opened(self, connection: Connection, *, came_back: bool) -> None: ...
+
+    def _closed(self) -> None: ...
+
+    def _failed(self) -> None: ...
+
+
+async def test_asked_each_time() -> None:
+    """Every interval has its question, however lately an answer came, until one has none."""
+    link, connection = Watching(), Connection()
+    link.connection = connection
+    link._watch(connection)
+    for _ in range(3):
+        connection.quiet = False  # the answer
+        link._check(connection)
+    assert link.questions == 4
+    link._check(connection)
+    assert link.questions == 4
+    assert connection._reason == "no answer to a PING within 3600 s"
+    link.connection = None
+    link._check(connection)
+    assert link.questions == 4
+    await link.close()
 
 
 async def test_no_polling(make_layer: MakeLayer, server: RedisServer) -> None:

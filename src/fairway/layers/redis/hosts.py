@@ -14,7 +14,7 @@ from redis.credentials import CredentialProvider, UsernamePasswordCredentialProv
 DEFAULT_HOSTS: Final = ("redis://localhost:6379",)
 #: Seconds for a connection to be made, with its handshakes, unless ``socket_connect_timeout`` says.
 CONNECT_TIMEOUT: Final = 3.0
-#: Seconds of silence after which a connection is tried, unless ``health_check_interval`` says.
+#: Seconds from one trial of a connection to the next, unless ``health_check_interval`` says.
 PING_INTERVAL: Final = 5.0
 
 
@@ -31,7 +31,7 @@ class Server:
         ssl_context: How to speak TLS with it; None for no TLS.
         client_name: What ``CLIENT LIST`` shows.
         connect_timeout: Seconds for a connection to be made.
-        ping_interval: Seconds of silence after which a connection is tried.
+        ping_interval: Seconds from one trial of a connection to the next.
         sentinels: Who knows its address; asked before each connection.
         master_name: What they call it.
     """

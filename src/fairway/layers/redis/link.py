@@ -214,8 +214,7 @@ class Link(abc.ABC):
             self.came_back = time.monotonic()
         if self._proven():
             self._reporter.back(self.role)
-        connection.quiet = True
-        self._check(connection, asked=False)
+        self._watch(connection)
         self._opened(connection, came_back=came_back)
 
     def _proven(self) -> bool:
@@ -228,23 +227,26 @@ class Link(abc.ABC):
         self._reporter.lost(self.role, reason, code)
         self._failed()
 
-    def _check(self, connection: Connection, *, asked: bool) -> None:
+    def _watch(self, connection: Connection) -> None:
+        """Ask for an answer, and look after a while whether one has come.
+
+        Also where there was one just now: a server that ends idle connections (``timeout``) looks
+        at what comes from here.
+        """
+        connection.quiet = True
+        self._ping(connection)
+        self._check_timer = asyncio.get_running_loop().call_later(
+            self.server.ping_interval, self._check, connection
+        )
+
+    def _check(self, connection: Connection) -> None:
         """Notice a connection whose other end is gone without a word, or frozen."""
         if connection is not self.connection:
             return
-        interval = self.server.ping_interval
-        if not connection.quiet:
-            asked = False
-        elif asked:
-            connection.abort(f"no answer to a PING within {interval:g} s")
-            return
+        if connection.quiet:
+            connection.abort(f"no answer to a PING within {self.server.ping_interval:g} s")
         else:
-            asked = True
-            self._ping(connection)
-        connection.quiet = True
-        self._check_timer = asyncio.get_running_loop().call_later(
-            interval, lambda: self._check(connection, asked=asked)
-        )
+            self._watch(connection)
 
     @abc.abstractmethod
     def _opened(self, connection: Connection, *, came_back: bool) -> None:
