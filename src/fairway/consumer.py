@@ -5,6 +5,8 @@ import logging
 from collections.abc import Generator
 from typing import Any, Final
 
+from asgiref.sync import async_to_sync  # noqa: F401  projects import it from here
+
 from fairway import layers
 from fairway._types import Event
 from fairway.consuming.application import ConsumerApplication
@@ -21,8 +23,12 @@ from fairway.consuming.outage import tolerates
 from fairway.consuming.parallel import Parallel, is_from_layer
 from fairway.consuming.threads import finished_in_thread
 from fairway.db import database_sync_to_async
+from fairway.exceptions import StopConsumer  # noqa: F401  projects import it from here
 from fairway.layers import get_channel_layer
-from fairway.utils import name_that_thing
+from fairway.utils import (
+    await_many_dispatch,  # noqa: F401  projects import it from here
+    name_that_thing,
+)
 
 __all__ = ["AsyncConsumer", "SyncConsumer", "get_handler_name", "handles"]
 

@@ -1,4 +1,7 @@
-"""Every public name of Channels, Daphne and channels_redis is there under its own name."""
+"""Every public name of Channels, Daphne and channels_redis is there under its own name.
+
+So are the names that their modules only import, where projects import them from there.
+"""
 
 import json
 import os
@@ -22,7 +25,11 @@ ROWS = [
         marks=pytest.mark.row("0 channels.auth"),
     ),
     pytest.param(
-        {"channels.consumer": "get_handler_name AsyncConsumer SyncConsumer"},
+        {
+            "channels.consumer": "get_handler_name AsyncConsumer SyncConsumer "
+            "StopConsumer async_to_sync await_many_dispatch database_sync_to_async "
+            "get_channel_layer"
+        },
         marks=pytest.mark.row("0 channels.consumer"),
     ),
     pytest.param(
@@ -43,14 +50,16 @@ ROWS = [
     pytest.param(
         {
             "channels.generic.websocket": "WebsocketConsumer JsonWebsocketConsumer "
-            "AsyncWebsocketConsumer AsyncJsonWebsocketConsumer"
+            "AsyncWebsocketConsumer AsyncJsonWebsocketConsumer "
+            "AcceptConnection DenyConnection StopConsumer async_to_sync"
         },
         marks=pytest.mark.row("0 channels.generic.websocket"),
     ),
     pytest.param(
         {
             "channels.layers": "ChannelLayerManager BaseChannelLayer InMemoryChannelLayer "
-            "get_channel_layer channel_layers"
+            "get_channel_layer channel_layers "
+            "ChannelFull InvalidChannelLayerError DEFAULT_CHANNEL_LAYER"
         },
         marks=pytest.mark.row("0 channels.layers"),
     ),

@@ -6,6 +6,11 @@ processes reach each other). ``CHANNEL_LAYERS`` in the settings says which are t
 
 from typing import TYPE_CHECKING, Any
 
+from fairway import DEFAULT_CHANNEL_LAYER  # noqa: F401  projects import it from here
+from fairway.exceptions import (
+    ChannelFull,  # noqa: F401  projects import it from here
+    InvalidChannelLayerError,  # noqa: F401  projects import it from here
+)
 from fairway.layers.base import BaseChannelLayer, ChannelLayer
 from fairway.layers.manager import ChannelLayerManager, channel_layers, get_channel_layer
 from fairway.layers.memory import InMemoryChannelLayer
