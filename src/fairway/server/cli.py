@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import difflib
-import faulthandler
 import logging
 import os
 import random
@@ -25,6 +24,7 @@ from fairway.server.application.loading import (
     project_options,
 )
 from fairway.server.config import Config, ConfigError, Option, options
+from fairway.server.early import prepare_process
 from fairway.server.listening.listener import adopt_listeners
 from fairway.server.observing.access import AccessLogStream
 from fairway.server.observing.logs import JSONFormatter
@@ -72,11 +72,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Serve what the command line names, until a signal ends it; then end the process.
 
     Exits with 0 after a clean end, 1 when the server cannot start, 2 for a wrong command line, 130
-    after Ctrl-C while the application is imported.
+    after Ctrl-C while the application is imported; after SIGTERM then, 143 as process 1.
     """
-    # A crash, and SIGABRT, with which hung processes are ended, show where each thread was.
-    with contextlib.suppress(OSError, ValueError):  # without a standard error
-        faulthandler.enable()
+    prepare_process()
     try:
         code = run(sys.argv[1:] if argv is None else argv)
     except KeyboardInterrupt:  # nobody listens for signals yet

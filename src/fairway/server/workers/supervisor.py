@@ -140,6 +140,7 @@ class Supervisor:
         has_one = signal.getsignal(signal.SIGHUP) == signal.SIG_DFL and has_terminal()
         loop.add_signal_handler(signal.SIGHUP, self._hang_up, has_one)
         self._notify.keep_alive()
+        self._orphans.begin()
         stopped = asyncio.create_task(self._stopping.wait())
         starting = asyncio.gather(*(self._start(place) for place in self._places))
         either: list[asyncio.Future[Any]] = [starting, stopped]
