@@ -15,7 +15,7 @@ from fairway._types import ASGIApplication, Event, Receive, Scope, Send
 from fairway.server import Config, Server, ending
 from fairway.server.context import LINGER
 from fairway.server.deadlines import Timed
-from fairway.server.ending import STALLED
+from fairway.server.ending import SILENCE, STALLED
 from fairway.server.http import patience
 from fairway.server.http.http2 import MultiplexedConnection
 from fairway.server.http.progress import delivered, unsent
@@ -124,6 +124,40 @@ async def test_message(
     assert (await asyncio.to_thread(upload))[2:] == (1009).to_bytes(2)
     await until(lambda: not running.websockets)
     logs.take()
+
+
+@ways
+async def test_goodbye(
+    options: dict[str, Any],
+    connect: Connect,
+    serve: Serve,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A WebSocket that was failed ends as soon as its client has answered the Close."""
+    monkeypatch.setattr(ending, "SILENCE", 10 * DEADLINE)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+
+    running = await serve(app, websocket_close_timeout=10 * DEADLINE, **options)
+
+    def answer() -> tuple[bytes, bytes]:
+        with connect(running.port) as client:
+            client.sendall(UPGRADE)
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                head += client.recv(1)
+            client.sendall(frames.frame(3, b""))  # an opcode that RFC 6455 reserves
+            goodbye = client.recv(65536)
+            client.sendall(frames.close(1002))
+            return goodbye, client.recv(65536)
+
+    goodbye, end = await asyncio.to_thread(answer)
+    assert goodbye[2:4] == (1002).to_bytes(2)
+    assert end == b""
+    await until(lambda: not running.websockets)
 
 
 @ways
@@ -345,6 +379,31 @@ class TestSlowReader:
         await client.send(frames.close(4000))
         assert await client.rest() == b""
         await until(lambda: not reader.running.websockets)
+
+    async def test_goodbye_before_it_was_read(self, reader: Reader) -> None:
+        """A Close of the client's does not end what it has still to read."""
+        message = {"type": "websocket.send", "bytes": LARGE}
+        client, stream = await self.websocket(reader, message)
+        await client.send(frames.frame(3, b""))
+        await until(lambda: stream.ended)
+        await client.send(frames.close(1000))
+        assert len(await client.read(len(LARGE) + 10)) == len(LARGE) + 10
+        assert (await client.goodbye())[0] == 1002
+
+    async def test_silence(self, reader: Reader) -> None:
+        """Where a transport cannot be closed before, silence counts from the last byte on."""
+        client, stream = await self.websocket(reader)
+        await client.send(frames.frame(3, b""))
+        assert (await client.goodbye())[0] == 1002
+        silence = stream._transport.get_protocol()
+        if isinstance(silence, ending._Silence):
+            heard_at = reader.pass_time(0.75 * SILENCE)
+            await client.send(frames.text("More."))
+            await until(lambda: silence._heard_at == heard_at)
+            assert silence.on_deadline(reader.pass_time(0.5 * SILENCE)) == heard_at + SILENCE
+            assert not stream._transport.is_closing()
+            assert silence.on_deadline(reader.pass_time(SILENCE)) is None
+            assert stream._transport.is_closing()
 
     async def test_that_has_stopped(self, reader: Reader, logs: Logs) -> None:
         """Who reads nothing for that time is given up."""

@@ -14,9 +14,11 @@ from fairway.wire.frames import (
     encode_frame,
     encode_header,
     encode_text,
+    is_close,
     is_sendable,
     with_retry,
 )
+from tests.wire import client
 
 #: Lengths on either side of each border between two forms.
 LENGTHS: Final = (0, 1, 124, 125, 126, 127, 255, 256, 65535, 65536, 65537)
@@ -177,6 +179,34 @@ class TestIsSendable:
             *registered,
             *range(3000, 5000),
         }
+
+
+class TestIsClose:
+    """What a client says last: a masked Close frame (§5.1, §5.5.1)."""
+
+    @pytest.mark.parametrize("length", [0, 2, 125])
+    def test_alone(self, length: int) -> None:
+        """It is one whatever its body, by itself only."""
+        data = client.frame(client.CLOSE, b"x" * length)
+        assert is_close(data)
+        assert not any(is_close(data[:cut]) for cut in range(len(data)))
+        assert not is_close(data + b"x")
+        assert not is_close(b"x" + data)
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            client.unmasked(client.CLOSE, b"\x03\xe8"),
+            client.frame(client.CLOSE, b"\x03\xe8", fin=False),
+            client.frame(client.CLOSE, b"\x03\xe8", reserved=4),
+            client.frame(client.CLOSE, b"x" * 126),
+            client.frame(client.PING, b"x"),
+            client.text("bye"),
+        ],
+    )
+    def test_anything_else(self, data: bytes) -> None:
+        """No other frame is, nor one that breaks the rules."""
+        assert not is_close(data)
 
 
 class TestCutUTF8:

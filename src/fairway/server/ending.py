@@ -8,6 +8,7 @@ too, or has had its time for that. It begins when our last words have reached th
 
 import asyncio
 import sys
+from collections.abc import Callable
 from typing import Final, cast
 
 from fairway.server.context import LINGER, Context
@@ -24,7 +25,11 @@ STALLED: Final = 60.0
 LOOKS: Final = 5
 
 
-def end_writing(transport: asyncio.Transport, context: Context) -> None:
+def end_writing(
+    transport: asyncio.Transport,
+    context: Context,
+    is_goodbye: Callable[[bytes], bool] = lambda data: False,
+) -> None:
     """Tell the client that nothing more will come, behind what is still to be sent.
 
     With TLS a connection cannot be half-closed, but uvloop's transports go on reading when they are
@@ -34,6 +39,7 @@ def end_writing(transport: asyncio.Transport, context: Context) -> None:
     Args:
         transport: Its protocol discards what it gets from now on.
         context: Of the server.
+        is_goodbye: Whether bytes that came are the last that the client sends.
     """
     if transport.is_closing():
         return
@@ -43,7 +49,7 @@ def end_writing(transport: asyncio.Transport, context: Context) -> None:
         except OSError:  # it has gone meanwhile, which has not been noticed yet
             transport.abort()
     elif isinstance(context.loop, asyncio.BaseEventLoop):
-        _Silence(transport, context)
+        _Silence(transport, context, is_goodbye)
     else:
         transport.close()
 
@@ -56,24 +62,30 @@ class _Silence(asyncio.Protocol):
     Args:
         transport: Of the connection.
         context: Of the server.
+        is_goodbye: Whether bytes that came are the last that the client sends.
     """
 
-    __slots__ = ("_before", "_context", "_heard", "_transport", "_until", "slot")
+    __slots__ = ("_before", "_context", "_heard_at", "_is_goodbye", "_transport", "_until", "slot")
 
-    def __init__(self, transport: asyncio.Transport, context: Context) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, context: Context, is_goodbye: Callable[[bytes], bool]
+    ) -> None:
         self.slot = 0
         self._before = cast("asyncio.Protocol", transport.get_protocol())
         self._context = context
-        self._heard = False
+        self._is_goodbye = is_goodbye
         self._transport = transport
-        now = context.time()
+        self._heard_at = now = context.time()
         self._until = now + LINGER - SILENCE
         transport.set_protocol(self)
         context.deadlines.arm(self, now + SILENCE)
 
     def data_received(self, data: bytes) -> None:
-        """It still sends."""
-        self._heard = True
+        """It still sends, or has just said that it does not."""
+        self._heard_at = self._context.time()
+        if self._is_goodbye(data):
+            self._context.deadlines.disarm(self)
+            self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """That is for whom it belonged to before."""
@@ -89,15 +101,14 @@ class _Silence(asyncio.Protocol):
         self._before.resume_writing()
 
     def on_deadline(self, now: float) -> float | None:
-        """See whether something has come since the last time, or is still to be read."""
-        waiting = unsent(self._transport) > 0
-        if waiting:  # who reads may have reason to send, and has its time behind that
-            self._until = now + LINGER - SILENCE
-        elif not self._heard or now >= self._until:
-            self._transport.close()
-            return None
-        self._heard = waiting
-        return now + SILENCE
+        """See whether something has come lately, or is still to be read."""
+        if unsent(self._transport):  # who reads may have reason to send, and has its time then
+            self._heard_at, self._until = now, now + LINGER - SILENCE
+        when = min(self._heard_at + SILENCE, self._until)
+        if now < when:
+            return when
+        self._transport.close()
+        return None
 
 
 class LastWords:

@@ -55,6 +55,9 @@ RETRY_WINDOW: Final = 5.0
 #: A control frame carries no more than this (§5.5).
 MAX_CONTROL_PAYLOAD: Final = 125
 
+#: A client's control frame has this much before its payload: two bytes and the mask (§5.2).
+CLIENT_HEADER: Final = 6
+
 FIN: Final = 0x80
 RESERVED_BITS: Final = 0x70
 OPCODE_BITS: Final = 0x0F
@@ -79,6 +82,18 @@ _SHORT_BINARY: Final = tuple(bytes((_FINAL_BINARY, n)) for n in range(LENGTH_16)
 def is_sendable(code: int) -> bool:
     """Whether a Close frame may carry ``code`` (RFC 6455 §7.4)."""
     return 3000 <= code <= 4999 or code in REGISTERED_CODES
+
+
+def is_close(data: bytes) -> bool:
+    """Whether this is a client's Close frame, whole and with nothing around it (§5.5.1).
+
+    For a connection that has failed. What comes on it must not be processed any more (§7.1.7), but
+    nothing comes behind a Close.
+    """
+    length = len(data) - CLIENT_HEADER
+    if not 0 <= length <= MAX_CONTROL_PAYLOAD:
+        return False
+    return data[0] == FIN | Opcode.CLOSE and data[1] == MASK_BIT | length
 
 
 def encode_header(opcode: int, length: int, *, fin: bool = True) -> bytes:

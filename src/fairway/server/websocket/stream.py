@@ -31,7 +31,7 @@ from fairway.server.websocket.phase import (
     encode_message,
     refuse_event,
 )
-from fairway.wire.frames import CloseCode
+from fairway.wire.frames import CloseCode, is_close
 from fairway.wire.handshake import HandshakeRefused
 from fairway.wire.http1 import Request
 from fairway.wire.websocket import Closed, State
@@ -360,7 +360,7 @@ class WebSocketStream(Intake):
         if linger:
             self._flooded = False
             self.resume_reading()  # discarded, but the client's own close has to be noticed
-            end_writing(self._transport, self._context)
+            end_writing(self._transport, self._context, is_close)
         else:
             self._transport.close()
         timeout = self._context.config.websocket_close_timeout
