@@ -19,8 +19,17 @@ from fairway import __version__
 from fairway._types import Receive, Scope, Send
 from fairway.management.commands import runserver
 from fairway.management.commands.runserver import Command
-from fairway.server import AccessRecord, Config
+from fairway.server import Config
 from tests.management.commands.project import Project
+
+#: What is told of a request, with its status.
+DETAILS = {
+    "path": "/x%20y",
+    "client": "127.0.0.1:5000",
+    "method": "GET",
+    "time_taken": 0.0125,
+    "size": 0,
+}
 
 # pytest-django's `settings` fixture; its attributes are any setting.
 Settings = Any
@@ -143,6 +152,40 @@ class TestProcess:
             "(fairway.E005)" in line and "which is of type int and cannot be called." in line
             for line in process.seen
         )
+
+    def test_log_action_may_be_overridden(self, project: Project) -> None:
+        """A project's own command is told of each action in Daphne's words."""
+        for package in ("quiet", "quiet/management", "quiet/management/commands"):
+            project.write(f"{package}/__init__.py", "# a package")
+        project.write(
+            "quiet/management/commands/quietserver.py",
+            """
+            from fairway.management.commands.runserver import Command as RunserverCommand
+
+            class Command(RunserverCommand):
+                def log_action(self, protocol, action, details):
+                    self.stdout.write(f"{protocol} {action} {details['path']}")
+            """,
+        )
+        project.write(
+            "settings.py", project.read("settings.py").replace('["fairway"', '["quiet", "fairway"')
+        )
+        with project.manage("quietserver", "127.0.0.1:0", "--noreload") as process:
+            port = process.port()
+            assert get(port, "/").text == "hello"
+            with connect(f"ws://127.0.0.1:{port}/echo", proxy=None) as websocket:
+                websocket.send("hello")
+                assert websocket.recv() == "hello"
+            process.wait_for(r"^websocket disconnected /echo$")
+            process.interrupt()
+            assert process.finish() == 0
+        said = [line for line in process.seen if line.startswith(("http ", "websocket "))]
+        assert said == [
+            "http complete /",
+            "websocket connecting /echo",
+            "websocket connected /echo",
+            "websocket disconnected /echo",
+        ]
 
     @pytest.mark.row("2.6 runserver flags")
     def test_noasgi_is_djangos_own_server(self, project: Project) -> None:
@@ -335,18 +378,6 @@ class TestStaticFiles:
 
 @pytest.mark.row("2.6 log lines")
 class TestLog:
-    def record(self, status: int) -> AccessRecord:
-        return AccessRecord(
-            protocol="http",
-            action="complete",
-            method="GET",
-            path="/x%20y",
-            http_version="1.1",
-            status=status,
-            client="127.0.0.1:5000",
-            duration=0.0125,
-        )
-
     @pytest.mark.parametrize(
         ("status", "level", "style"),
         [
@@ -367,7 +398,7 @@ class TestLog:
         caplog.set_level(logging.INFO, logger="django.channels.server")
         command = Command(force_color=True)
         setattr(command.style, style, lambda text: f"<{style}>{text}")
-        command.log_access(self.record(status))
+        command.log_action("http", "complete", {**DETAILS, "status": status})
         expected = f"<{style}>HTTP GET /x%20y {status} [0.01, 127.0.0.1:5000]"
         assert [(r.levelno, r.getMessage()) for r in caplog.records] == [(level, expected)]
 
@@ -375,8 +406,8 @@ class TestLog:
         """The steps of a WebSocket are named in Daphne's words."""
         caplog.set_level(logging.INFO, logger="django.channels.server")
         for action in ("connecting", "connected", "disconnected", "rejected"):
-            Command(no_color=True).log_access(
-                AccessRecord("websocket", action, "GET", "/ws/", "1.1", 0, "127.0.0.1:5000")
+            Command(no_color=True).log_action(
+                "websocket", action, {"path": "/ws/", "client": "127.0.0.1:5000"}
             )
         assert caplog.messages == [
             f"WebSocket {word} /ws/ [127.0.0.1:5000]"

@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -29,6 +29,7 @@ from fairway.routing import get_default_application
 from fairway.server import AccessRecord, Config, ConfigError, Server
 from fairway.server.listening.listener import open_sockets
 from fairway.server.observing.access import format_django
+from fairway.server.observing.actions import details_of, record_of
 from fairway.server.observing.stuck import LoopWatch
 
 if apps.is_installed("django.contrib.staticfiles"):
@@ -200,14 +201,25 @@ class Command(RunserverCommand):
         except ConfigError as error:
             raise CommandError(f"In the flags or the setting FAIRWAY: {error}") from None
 
-    def log_access(self, record: AccessRecord) -> None:
-        """Log one request, or one step of a WebSocket, in the manner of Django's ``runserver``."""
-        text = format_django(record)
+    def log_action(self, protocol: str, action: str, details: Mapping[str, Any]) -> None:
+        """Log one request, or one step of a WebSocket, in the manner of Django's ``runserver``.
+
+        Projects override it, as they do with Daphne's command, to leave something out.
+
+        Args:
+            protocol: ``"http"`` or ``"websocket"``.
+            action: As in :class:`~fairway.server.AccessRecord`.
+            details: See :func:`~fairway.server.observing.actions.details_of`.
+        """
+        text = format_django(record_of(protocol, action, details))
         level = logging.INFO
-        if record.protocol == "http":
-            style, level = _style_of(record.status)
+        if protocol == "http":
+            style, level = _style_of(details["status"])
             text = getattr(self.style, style)(text)
         logger.log(level, "%s", text)
+
+    def _log(self, record: AccessRecord) -> None:
+        self.log_action(record.protocol, record.action, details_of(record))
 
     def _serve(self, application: ASGIApplication, options: dict[str, Any]) -> None:
         try:
@@ -222,7 +234,7 @@ class Command(RunserverCommand):
         self._server = Server(
             application,
             config,
-            access_log=self.log_access,
+            access_log=self._log,
             ready=lambda: self._begin(port),
             sockets=sockets,
         )

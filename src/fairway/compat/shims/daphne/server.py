@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from fairway._types import ASGIApplication
 from fairway.server import AccessRecord, Config, ConfigError
 from fairway.server import Server as FairwayServer
+from fairway.server.observing.actions import details_of
 
 logger = logging.getLogger("daphne.server")
 
@@ -169,15 +170,7 @@ class Server:
             self.action_logger(protocol, action, details)
 
     def _log(self, record: AccessRecord) -> None:
-        details: dict[str, Any] = {"path": record.path, "client": record.client or None}
-        if record.protocol == "http":
-            details |= {
-                "status": record.status,
-                "method": record.method,
-                "time_taken": record.duration,
-                "size": record.size,
-            }
-        self.log_action(record.protocol, record.action, details)
+        self.log_action(record.protocol, record.action, details_of(record))
 
     def _on_ready(self) -> None:
         assert self._server is not None
