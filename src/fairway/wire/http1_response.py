@@ -31,9 +31,10 @@ _STATUS_LINES: Final = {
 }
 
 
-#: Statuses of responses without a body, beside those that have no length either.
+_NO_CONTENT: Final = 204
 _RESET_CONTENT: Final = 205
-_WITHOUT_BODY: Final = frozenset({_RESET_CONTENT, 304})
+#: Statuses of final responses without a body, whatever the application sends (RFC 9110 §6.4.1).
+WITHOUT_BODY: Final = frozenset({_NO_CONTENT, _RESET_CONTENT, 304})
 
 
 class LocalProtocolError(Exception):
@@ -253,8 +254,8 @@ class Response:
         own = encode_fields(headers, lines)
         # "MUST NOT send a Content-Length header field in any response with a status code of 1xx
         # (Informational) or 204 (No Content)", RFC 9110 §8.6
-        without_length = status < 200 or status == 204
-        without_body = without_length or status in _WITHOUT_BODY or self._to_head
+        without_length = status < 200 or status == _NO_CONTENT
+        without_body = without_length or status in WITHOUT_BODY or self._to_head
         keep_alive, chunked, length = self.keep_alive, False, None
         if b"content-length" in own:
             length = int(own[b"content-length"])

@@ -7,7 +7,7 @@ from typing import Final
 from fairway._types import Headers
 from fairway.wire.http1_faults import TCHAR
 from fairway.wire.http1_fields import no_bytes
-from fairway.wire.http1_response import LocalProtocolError, wrong_length
+from fairway.wire.http1_response import WITHOUT_BODY, LocalProtocolError, wrong_length
 from fairway.wire.http2_head import CONNECTION_FIELDS
 
 _TOKEN: Final = re.compile(b"[%b]+" % TCHAR)
@@ -68,9 +68,8 @@ class HTTP2Response:
         fields: Headers = [(_STATUS, b"%d" % _checked_status(status))]
         fields += encode_fields(headers)
         names = {name for name, _ in fields}
-        # "a server MUST NOT generate content in a 205 response", RFC 9110 §15.3.6
         without_length = status in (_NO_CONTENT, _RESET_CONTENT)
-        without_body = without_length or status == 304 or self._to_head
+        without_body = status in WITHOUT_BODY or self._to_head
         length = _length_of(fields)
         if length is not None:
             if size is not None and size != length and not without_body:

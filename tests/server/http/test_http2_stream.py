@@ -135,7 +135,9 @@ class TestResponse:
         assert "transfer-encoding" not in answer
 
     @pytest.mark.parametrize(
-        ("fields", "status"), [(HEAD, 200), (GET, 204), (GET, 304)], ids=["HEAD", "204", "304"]
+        ("fields", "status"),
+        [(HEAD, 200), (GET, 204), (GET, 205), (GET, 304)],
+        ids=["HEAD", "204", "205", "304"],
     )
     async def test_without_body(
         self, fields: list[tuple[bytes, bytes]], status: int, serve: Serve

@@ -117,13 +117,14 @@ class TestResponse:
         assert (await client.fetch()).body == b"/abc"
         assert [(r.method, r.size) for r in running.records] == [("HEAD", 0), ("GET", 4)]
 
-    @pytest.mark.parametrize("status", [204, 304])
+    @pytest.mark.parametrize("status", [204, 205, 304])
     async def test_without_body(self, status: int, serve: Serve) -> None:
-        """Statuses that have no body get none."""
+        """Statuses that have no body get none, and none is counted."""
         running = await serve(responds(start(status), body(b"ignored")))
         client = await running.connect()
         assert (await client.fetch()).body == b""
         assert (await client.fetch()).status == status
+        assert [(r.status, r.size) for r in running.records] == [(status, 0), (status, 0)]
 
     async def test_first_part_is_not_waited_for(self, serve: Serve) -> None:
         """The head goes out although the body takes long: the client of a stream sees it open."""

@@ -17,6 +17,7 @@ from fairway.server.http.writer import Carrier, Writer
 from fairway.server.listening.proxy import Address
 from fairway.server.observing.access import path_of
 from fairway.wire.http1 import Request
+from fairway.wire.http1_response import WITHOUT_BODY
 
 logger = logging.getLogger("fairway.server")
 
@@ -219,13 +220,13 @@ class HTTPStream(Answer):
         return f"{self._request.method} {path_of(self._request)}"
 
     def _log(self) -> None:
-        size = 0 if self._request.method == "HEAD" else self.size
+        without_body = self._request.method == "HEAD" or self._status in WITHOUT_BODY
         self._context.log(
             "complete",
             self._status,
             self._request,
             self._client,
             self._started_at,
-            size,
+            0 if without_body else self.size,
             self.received,
         )
