@@ -1,19 +1,14 @@
 """One connection: replies in order, and every way in which a server can refuse one."""
 
 import asyncio
-import datetime
-import ipaddress
+import contextlib
+import gc
 import socket
 import ssl
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from redis.credentials import CredentialProvider
 
 from fairway._types import Event
@@ -22,6 +17,10 @@ from fairway.layers.redis.hosts import Server
 from tests.layers.redis.conftest import MakeLayer
 from tests.layers.redis.servers import Proxy, RedisServer, free_port, within
 from tests.layers.redis.sockets import Socket
+
+
+#: Longer than a name can be: an error without a question to any name server.
+NO_NAME = ".".join(["a" * 63] * 4)
 
 
 def message(number: int = 0) -> Event:
@@ -49,6 +48,44 @@ async def test_pipeline(shared: RedisServer) -> None:
     assert connection.lost.result() == "it was closed here"
     with pytest.raises(ConnectionError, match="it was closed here"):
         await connection.ask("PING")
+
+
+def test_name_given_up() -> None:
+    """A name server that answers late, and with an error, is nothing that the log tells of."""
+    uvloop = pytest.importorskip("uvloop")
+    complaints: list[dict[str, Any]] = []
+
+    async def give_up() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, said: complaints.append(said))
+        connecting = asyncio.ensure_future(connect(Server(host=NO_NAME)))
+        await asyncio.sleep(0)
+        connecting.cancel()
+        await asyncio.gather(connecting, return_exceptions=True)
+        for _ in range(2):  # the thread that has looked for the name first answers first
+            with pytest.raises(OSError, match=r"^\[Errno -"):
+                await asyncio.get_running_loop().getaddrinfo(NO_NAME, 1)
+        gc.collect()
+
+    with contextlib.closing(uvloop.new_event_loop()) as loop:
+        loop.run_until_complete(give_up())
+    assert complaints == []
+
+
+async def test_several_addresses(shared: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name may have addresses at which nobody is; the next one is tried."""
+    loop = asyncio.get_running_loop()
+    found = [await loop.getaddrinfo("127.0.0.1", p) for p in (free_port(), shared.port)]
+
+    async def getaddrinfo(*arguments: object, **options: object) -> list[Any]:
+        return [addresses[0] for addresses in found]
+
+    monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
+    connection = await connect(local(shared))
+    assert await connection.ask("PING") == b"PONG"
+    await connection.close()
+    del found[1]
+    with pytest.raises(ConnectionRefusedError):
+        await connect(local(shared))
 
 
 async def test_lost(server: RedisServer) -> None:
@@ -166,43 +203,6 @@ async def test_unix_socket(make_layer: MakeLayer) -> None:
         socket_ = await Socket.joined(layer, "room")
         await other.group_send("room", message())
         assert await socket_.receive() == message()
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1, and its key beside it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    address = x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=2))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("certificate") / "cert.pem"
-    path.write_bytes(certificate.public_bytes(Encoding.PEM))
-    path.with_name("key.pem").write_bytes(
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    )
-    return path
-
-
-@pytest.fixture
-def tls(certificate: Path) -> Iterator[tuple[RedisServer, int]]:
-    """A server that speaks TLS as well, and the port where it does."""
-    port = free_port()
-    with RedisServer(
-        tls_port=port,
-        tls_cert_file=certificate,
-        tls_key_file=certificate.with_name("key.pem"),
-        tls_ca_cert_file=certificate,
-        tls_auth_clients="no",
-    ) as server:
-        yield server, port
 
 
 async def test_tls(make_layer: MakeLayer, tls: tuple[RedisServer, int], certificate: Path) -> None:

@@ -233,7 +233,10 @@ async def connect(server: Server) -> Connection:
                 )
             else:
                 await loop.create_connection(
-                    lambda: connection, server.host, server.port, ssl=server.ssl_context
+                    lambda: connection,
+                    sock=await _connected(server),
+                    ssl=server.ssl_context,
+                    server_hostname=None if server.ssl_context is None else server.host,
                 )
             await _log_in(connection, server)
     except TimeoutError:
@@ -243,6 +246,32 @@ async def connect(server: Server) -> Connection:
         connection.abort("the handshake failed")
         raise
     return connection
+
+
+async def _connected(server: Server) -> socket.socket:
+    """A connection to the first address of a server's name that takes one.
+
+    Not by the loop's create_connection(): that of uvloop, cancelled while it waits for the name,
+    leaves an error behind that nobody retrieves, and logs it each time.
+    """
+    loop = asyncio.get_running_loop()
+    trouble = OSError(f"{server.host} has no address")
+    for family, kind, number, _, address in await loop.getaddrinfo(
+        server.host, server.port, type=socket.SOCK_STREAM
+    ):
+        sock = socket.socket(family, kind, number)
+        try:
+            sock.setblocking(False)
+            await loop.sock_connect(sock, address)
+        except OSError as error:
+            sock.close()
+            trouble = error
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise trouble
 
 
 async def _log_in(connection: Connection, server: Server) -> None:
