@@ -63,3 +63,20 @@ async def test_nobody_knows(
     text = str(caught.value)
     assert f"Sentinel 127.0.0.1:{dead}: " in text
     assert f"Sentinel 127.0.0.1:{sentinel} knows no master 'other'" in text
+
+
+async def test_named_as_a_server(
+    make_layer: MakeLayer,
+    shared_sentinel: tuple[RedisServer, RedisServer, RedisServer],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A Sentinel in the place of a server is told from one, and the log says where it belongs."""
+    port = shared_sentinel[2].port
+    layer = make_layer(("127.0.0.1", port), send_timeout=0.5)
+    with pytest.raises(ChannelLayerUnavailable, match="SENTINEL it stores nothing"):
+        await within(layer.send("jobs", message()))
+    (line,) = caplog.messages
+    assert line == (
+        f"Redis at 127.0.0.1:{port} is not available: SENTINEL it stores nothing, and knows where "
+        "the master is. Name it in 'sentinels', with 'master_name', in 'hosts'."
+    )

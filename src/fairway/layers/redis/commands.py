@@ -12,10 +12,11 @@ import hiredis
 
 from fairway.exceptions import ChannelLayerUnavailable
 from fairway.layers.io import io
+from fairway.layers.redis.advice import advice_on
 from fairway.layers.redis.command import Command, ignore
 from fairway.layers.redis.connection import Connection, Reply, ServerError
 from fairway.layers.redis.hosts import Server
-from fairway.layers.redis.link import ADVICE, IS_REPLICA, Elsewhere, Link, Reporter, logger
+from fairway.layers.redis.link import IS_REPLICA, Elsewhere, Link, Reporter, logger
 from fairway.layers.redis.scripts import SCRIPTS
 
 #: Answers to a command that may be different in a moment: it was not executed, and is kept.
@@ -178,11 +179,7 @@ class CommandLink(Link):
             self._say_once(code, text, "It is tried again until send_timeout.")
             asyncio.get_running_loop().call_later(RETRY_AFTER, self._retry, command)
         else:
-            # Redis 7.0 has no word of its own for what a script's user may not do.
-            forbidden = "can't run this command" in text
-            advice = ADVICE["NOPERM" if forbidden else code] if code in ADVICE else ""
-            if code == "MOVED":
-                advice = "It is part of a cluster: add \"cluster\": True to it in 'hosts'."
+            advice = advice_on(code, text)
             self._say_once(code, text, advice)
             command.fail(
                 ChannelLayerUnavailable(f"Redis at {self.server} refuses: {text}. {advice}")

@@ -6,6 +6,7 @@ deadline on each read, which is why idle consumers of others die with it.
 """
 
 import asyncio
+import contextlib
 import os
 import socket
 import threading
@@ -280,7 +281,8 @@ async def _log_in(connection: Connection, server: Server) -> None:
         found = server.credentials.get_credentials() if ask is None else await ask()
         await connection.ask("AUTH", *(str(part) for part in found))
     if server.client_name:
-        await connection.ask("CLIENT", "SETNAME", server.client_name)
+        with contextlib.suppress(ServerError):  # some may not, and do as well without a name
+            await connection.ask("CLIENT", "SETNAME", server.client_name)
     if server.db:
         await connection.ask("SELECT", server.db)
 

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from fairway.later import create_task_later
+from fairway.layers.redis.advice import ADVICE
 from fairway.layers.redis.connection import Connection, ServerError, connect
 from fairway.layers.redis.hosts import Server
 from fairway.layers.redis.version import OLDEST, require_version
@@ -28,15 +29,8 @@ STABLE: Final = 1.0
 
 #: What is wrong with a server that only copies another one.
 IS_REPLICA: Final = "READONLY it is a replica"
-#: What to do about answers that will not change by waiting.
-ADVICE: Final = {
-    "WRONGPASS": "Correct the user name and password in 'hosts'.",
-    "NOAUTH": "Give it the password: \"redis://:password@host:6379\" in 'hosts'.",
-    "ERR": "See whether 'hosts' names the right server.",
-    "NOPERM": "Let its user do this, see `ACL SETUSER`.",
-    "READONLY": "Name the master in 'hosts', or its Sentinels.",
-    "DENIED": "Set a password for it, or `protected-mode no` where its network is private.",
-}
+#: What is wrong with one that only knows of others.
+_IS_SENTINEL: Final = "SENTINEL it stores nothing, and knows where the master is"
 
 
 def back_off(attempt: int, between: Callable[[float, float], float] = random.uniform) -> float:
@@ -204,7 +198,7 @@ class Link(abc.ABC):
         except ServerError:
             return  # hosting providers may forbid to ask; a replica refuses writes later
         if role != b"master":
-            raise ServerError(IS_REPLICA)
+            raise ServerError(_IS_SENTINEL if role == b"sentinel" else IS_REPLICA)
 
     def _begin(self, connection: Connection) -> None:
         self.connection = connection
