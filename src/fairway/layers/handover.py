@@ -1,11 +1,10 @@
-"""From the thread on which a process talks to others to a task on whatever event loop."""
+"""From where a process hears of others to a task that waits for it, on whatever event loop."""
 
 import asyncio
+from asyncio import _get_running_loop  # None on a thread that has none
 from collections.abc import Callable, Generator
 from contextvars import Context
 from typing import Any, Generic, TypeVar
-
-from fairway.layers.io import io
 
 T = TypeVar("T")
 
@@ -50,7 +49,7 @@ class Handover(Generic[T]):
         return bool(self._chance)
 
     def give(self, value: T | None, error: BaseException | None = None) -> bool:
-        """Hand it over, or raise ``error`` there; on the thread of :data:`io`.
+        """Hand it over, or raise ``error`` there; on any thread.
 
         Returns:
             False when nobody waits for it any more: it was given something before, it was
@@ -62,7 +61,7 @@ class Handover(Generic[T]):
         if _first(self._meeting):
             return True
         loop = self._loop
-        if loop is io.running:
+        if loop is _get_running_loop():
             loop.call_soon(self._wake_up, self, context=self._context)
             return True
         try:  # not suppress(): this is done for each answer

@@ -1,14 +1,22 @@
 """Servers for the tests of this directory, and layers that are closed after each test."""
 
 import contextlib
+import datetime
+import ipaddress
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from fairway.layers.redis import RedisChannelLayer
-from tests.layers.redis.servers import RedisServer, cluster, watched
+from tests.layers.redis.elsewhere import Elsewhere
+from tests.layers.redis.servers import RedisServer, cluster, free_port, watched
 
 MakeLayer = Callable[..., RedisChannelLayer]
 
@@ -71,3 +79,48 @@ async def make_layer(prefix: str) -> AsyncIterator[MakeLayer]:
 
 def _host(host: object) -> object:
     return ("127.0.0.1", host.port) if isinstance(host, RedisServer) else host
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def elsewhere(request: pytest.FixtureRequest) -> Iterator[Elsewhere]:
+    """An event loop in another thread, of either kind."""
+    other = Elsewhere(pytest.importorskip(request.param).new_event_loop())
+    yield other
+    other.close()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1, and its key beside it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    address = x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=2))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("certificate") / "cert.pem"
+    path.write_bytes(certificate.public_bytes(Encoding.PEM))
+    path.with_name("key.pem").write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    return path
+
+
+@pytest.fixture
+def tls(certificate: Path) -> Iterator[tuple[RedisServer, int]]:
+    """A server that speaks TLS as well, and the port where it does."""
+    port = free_port()
+    with RedisServer(
+        tls_port=port,
+        tls_cert_file=certificate,
+        tls_key_file=certificate.with_name("key.pem"),
+        tls_ca_cert_file=certificate,
+        tls_auth_clients="no",
+    ) as server:
+        yield server, port

@@ -5,6 +5,8 @@ hiredis formats the length of each word, and each number: a third of what it tak
 https://redis.io/docs/latest/develop/reference/protocol-spec/#sending-commands-to-a-redis-server
 """
 
+import asyncio
+
 from fairway.layers.redis.command import NEVER, Command, Done
 from fairway.layers.redis.connection import Word, pack
 from fairway.layers.redis.scripts import Script
@@ -52,6 +54,7 @@ class CallCommand(Command):
         last: What comes last: a payload, say.
         done: Takes the reply.
         deadline: When to give up, by :func:`time.monotonic`.
+        home: The event loop on which the reply is waited for; None if nobody waits.
     """
 
     __slots__ = ("_call", "_last")
@@ -63,9 +66,10 @@ class CallCommand(Command):
         last: bytes,
         done: Done,
         *,
+        home: asyncio.AbstractEventLoop | None = None,
         deadline: float = NEVER,
     ) -> None:
-        super().__init__(name, _in_the_call, done, script=call.script, deadline=deadline)
+        super().__init__(name, _in_the_call, done, script=call.script, deadline=deadline, home=home)
         self._call = call
         self._last = last
 

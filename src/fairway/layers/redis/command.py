@@ -12,7 +12,8 @@ from fairway.layers.io import io
 from fairway.layers.redis.connection import Reply, Word, pack
 from fairway.layers.redis.scripts import Script
 
-#: Takes the reply, or the error in place of one. Called once, on the thread of :data:`io`.
+#: Takes the reply, or the error in place of one. Called once: on the event loop that reads replies,
+#: or on the thread of :data:`io`.
 Done: TypeAlias = Callable[[Reply, Exception | None], object]
 #: The words of a command, given its number.
 Words: TypeAlias = Callable[[int], tuple[Word, ...]]
@@ -35,6 +36,7 @@ class Command:
         script: The script to run.
         deadline: When to give up, by :func:`time.monotonic`.
         lossy: Whether it is dropped rather than kept for later when the connection is down.
+        home: The event loop on which the reply is waited for; None if nobody waits.
 
     Attributes:
         number: Its number; 0 before it is written.
@@ -45,8 +47,8 @@ class Command:
     """
 
     __slots__ = (
-        "_done", "_words", "asking", "by_source", "deadline", "finished", "lossy", "name",
-        "number", "script", "trouble",
+        "_done", "_words", "asking", "by_source", "deadline", "finished", "home", "lossy",
+        "name", "number", "script", "trouble",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +60,7 @@ class Command:
         script: Script | None = None,
         deadline: float = NEVER,
         lossy: bool = False,
+        home: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self.name = name
         self._words = words
@@ -65,6 +68,7 @@ class Command:
         self.script = script
         self.deadline = deadline
         self.lossy = lossy
+        self.home = home
         self.number = 0
         self.finished = False
         self.trouble: Callable[[], str] = _not_sent

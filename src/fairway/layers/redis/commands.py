@@ -1,6 +1,7 @@
 """The connection of a process that sends commands: all of them through one pipeline."""
 
 import asyncio
+import functools
 import itertools
 import re
 import threading
@@ -114,6 +115,8 @@ class CommandLink(Link):
         Args:
             heir: Takes what comes later; on any thread.
         """
+        if self.connection is not None:
+            self.connection.reclaim()  # nobody else finishes any of them from here on
         with self._lock:
             self._heir = heir
             commands = [*self._sent, *self._waiting]
@@ -145,16 +148,18 @@ class CommandLink(Link):
 
     # ------------------------------------------------------------------ replies
 
-    def _answered(self, reply: Reply) -> None:
+    def _answered(self, connection: Connection, reply: Reply) -> None:
+        """On the event loop that reads."""
         if not self._sent:
-            assert self.connection is not None
-            self.connection.abort(f"a reply to nothing: {reply!r}")
+            connection.on_io(connection.abort, f"a reply to nothing: {reply!r}")
             return
         command = self._sent.popleft()
         if isinstance(reply, hiredis.ReplyError):
-            self._refuse(command, reply)
-        else:
-            command.finish(reply)
+            connection.on_io(self._refuse, command, reply)
+            return
+        if command.home is not connection.home and command.home is not None:
+            connection.prefer(command.home)
+        command.finish(reply)
 
     def _refuse(self, command: Command, error: hiredis.ReplyError) -> None:
         """An error means that the command was not executed."""
@@ -214,7 +219,7 @@ class CommandLink(Link):
 
     def _opened(self, connection: Connection, *, came_back: bool) -> None:
         self._refused.clear()
-        connection.on_reply = self._answered
+        connection.on_reply = functools.partial(self._answered, connection)
         connection.on_writable = self._flush
         with self._lock:
             self._ready = connection

@@ -10,6 +10,7 @@ import contextlib
 import os
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias, cast
@@ -18,6 +19,7 @@ import hiredis
 
 from fairway.layers.io import io, let_go
 from fairway.layers.redis.hosts import Server
+from fairway.layers.redis.loan import ENOUGH, PATIENCE, Loan
 
 #: A word of a command.
 Word: TypeAlias = str | bytes | int
@@ -53,16 +55,20 @@ class Connection(asyncio.Protocol):
     command costs is waking a thread. With TLS, and while the server does not read as fast, they
     take the way over the transport, whose thread is the one that everything else belongs to.
 
+    Bytes that come are read on that thread, too, or on the event loop that most replies of the last
+    moment were for: see :mod:`fairway.layers.redis.loan`. What takes replies is called there.
+
     Attributes:
         on_reply: Takes each reply.
         on_writable: Called when the server reads again.
         writable: False while too much waits for a server that does not read.
         quiet: Whether nothing has come since somebody set it; for health checks.
+        home: The event loop that reads.
         lost: Resolved when the connection has ended, with the reason.
     """
 
     def __init__(self) -> None:
-        self._loop = loop = asyncio.get_running_loop()
+        self._loop = self.home = loop = asyncio.get_running_loop()
         self.on_reply: Callable[[Reply], None] = self._answer
         self.on_writable: Callable[[], None] = _nothing
         self.writable = True
@@ -76,6 +82,11 @@ class Connection(asyncio.Protocol):
         # what comes after them has to take the same way.
         self._behind = False
         self._pieces = 0
+        self._loan: Loan | None = None
+        # Which loop replies were for that did not read them, how many, and since when.
+        self._preferred: asyncio.AbstractEventLoop | None = None
+        self._times = 0
+        self._since = 0.0
         self._parser = hiredis.Reader()
         self._asked: deque[asyncio.Future[Reply]] = deque()
         self._reason = "the server closed it"
@@ -95,21 +106,23 @@ class Connection(asyncio.Protocol):
             self._socket.setblocking(False)
 
     def data_received(self, data: bytes) -> None:
-        """Pass on the replies that are complete."""
+        """Pass on the replies that are complete; on the event loop that reads."""
         self.quiet = False
         if self._behind:
-            self._catch_up()
+            self.on_io(self._catch_up)
         parser = self._parser
         try:
             parser.feed(data)
             while (reply := parser.gets()) is not False:
                 self.on_reply(reply)
         except hiredis.ProtocolError as error:
-            self.abort(f"what came is not the protocol of Redis: {error}")
+            reason = f"what came is not the protocol of Redis: {error}"
+            self.on_io(self.abort, reason)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Say so."""
         self._write_no_more()
+        self.reclaim()
         if exc is not None:
             self._reason = str(exc) or type(exc).__name__
         for future in self._asked:
@@ -127,6 +140,57 @@ class Connection(asyncio.Protocol):
         """It does again."""
         self.writable = True
         self.on_writable()
+
+    # ------------------------------------------------------------------ who reads
+
+    def prefer(self, loop: asyncio.AbstractEventLoop) -> None:
+        """A reply was for another event loop than the one that reads; on that which reads.
+
+        If that happens often, the other one reads from now on.
+        """
+        now = time.monotonic()
+        if loop is not self._preferred or now - self._since > PATIENCE:
+            self._preferred, self._times, self._since = loop, 0, now
+        self._times += 1
+        if self._times == ENOUGH:
+            io.call(self._lend, loop)
+
+    def _lend(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.reclaim()
+        if loop is self._loop or self._socket is None:
+            return
+        assert self._transport is not None
+        if self._transport.is_closing():
+            return
+        self._transport.pause_reading()
+        self.home = loop
+        self._loan = Loan(
+            self._socket,
+            loop,
+            self.data_received,
+            back=self.reclaim,
+            broken=lambda: self.abort("a reply was interrupted here"),
+        )
+
+    def reclaim(self) -> None:
+        """Read on the thread of :data:`io` from now on."""
+        loan, self._loan = self._loan, None
+        if loan is None:
+            return
+        loan.end()
+        self.home = self._loop
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def on_io(self, function: Callable[..., None], *arguments: object) -> None:
+        """Call something on the thread of :data:`io`: at once if that reads, soon if another does.
+
+        On the event loop that reads.
+        """
+        if self.home is self._loop:
+            function(*arguments)
+        else:
+            io.call(function, *arguments)
 
     # ------------------------------------------------------------------ out
 
@@ -176,6 +240,8 @@ class Connection(asyncio.Protocol):
         for sock in (self._socket, ours):
             if sock is not None:
                 let_go(sock)
+        if self._loan is not None:
+            self._loan.abandon()
 
     async def ask(self, *words: Word) -> Reply:
         """Send a command and wait for its reply; until :attr:`on_reply` is set.
@@ -206,6 +272,7 @@ class Connection(asyncio.Protocol):
     def abort(self, reason: str) -> None:
         """End the connection at once, for this reason."""
         self._reason = reason
+        self.reclaim()
         # A transport whose opening is cancelled never says that it is lost.
         self._write_no_more()
         if self._transport is not None:

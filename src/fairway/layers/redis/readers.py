@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from fairway.layers.handover import Handover
+from fairway.layers.io import io
 from fairway.layers.redis.calls import Call, CallCommand
 from fairway.layers.redis.command import Command, ignore
 from fairway.layers.redis.connection import Reply, Word
@@ -96,6 +97,8 @@ class Reader:
         self._in_line = False
         self._expiring = False
         self._used = 0.0
+        # When it is looked after, by time.monotonic(), and what does it then.
+        self._due: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._channel = (keys.wake(queue) + keys.process).encode()
         # Who got in line before it could be called asks again when it can.
@@ -172,7 +175,9 @@ class Reader:
             self._take_call, self._lease = self._call(waiter.lease), waiter.lease
         self._called = False
         limit = b"%d" % waiter.limit
-        self._asked = command = CallCommand(self.queue, self._take_call, limit, self._answered)
+        self._asked = command = CallCommand(
+            self.queue, self._take_call, limit, self._answered, home=waiter.get_loop()
+        )
         return command
 
     def _call(self, lease: int) -> Call:
@@ -183,6 +188,7 @@ class Reader:
         return Call(TAKE, (*names, *words))
 
     def _answered(self, reply: Reply, error: Exception | None) -> None:
+        """The server has answered; on the event loop that reads replies."""
         command, lease = self._asked, self._lease
         assert command is not None
         due, taken = ASK_AGAIN, None
@@ -240,18 +246,25 @@ class Reader:
         return self._waiters[0] if self._waiters else None
 
     def _set_timer(self, seconds: float, *, sooner: bool) -> None:
-        """Look after it in a while; a timer that is there stays, unless this has to be sooner."""
-        if self._ended or (self._timer is not None and not sooner):
-            return
-        loop = asyncio.get_running_loop()
+        """Look after it in a while; a timer that is there stays, unless this has to be sooner.
+
+        On any thread.
+        """
+        due = time.monotonic() + seconds
+        if not self._ended and (self._due is None or (sooner and due < self._due)):
+            self._due = due
+            io.call(self._start_timer, due)
+
+    def _start_timer(self, due: float) -> None:
+        if self._ended or self._due != due:
+            return  # something else is due before that
         if self._timer is not None:
-            if self._timer.when() <= loop.time() + seconds:
-                return
             self._timer.cancel()
-        self._timer = loop.call_later(seconds, self._tick)
+        delay = due - time.monotonic()
+        self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
 
     def _tick(self) -> None:
-        self._timer = None
+        self._timer = self._due = None
         with self._lock:
             wanted = self._asked is not None or self._first() is not None
             left = self._used + LINGER - time.monotonic()

@@ -122,7 +122,7 @@ class Session:
             ChannelLayerUnavailable: That was not possible in time.
         """
         answer: Handover[Reply] = Handover()
-        command = self._command(name, words, answer.give, script)
+        command = self._command(name, words, answer.give, script, answer.get_loop())
         self._send(command)
         try:
             return await answer
@@ -133,7 +133,9 @@ class Session:
         """The same for a script whose arguments are known but for its payload."""
         answer: Handover[Reply] = Handover()
         deadline = time.monotonic() + self._options.send_timeout
-        command = CallCommand(name, call, payload, answer.give, deadline=deadline)
+        command = CallCommand(
+            name, call, payload, answer.give, deadline=deadline, home=answer.get_loop()
+        )
         self._send(command)
         try:
             return await answer
@@ -145,10 +147,15 @@ class Session:
         self._send(self._command(name, words, ignore, script))
 
     def _command(
-        self, name: str, words: Words, done: Done, script: Script | None = None
+        self,
+        name: str,
+        words: Words,
+        done: Done,
+        script: Script | None = None,
+        home: asyncio.AbstractEventLoop | None = None,
     ) -> Command:
         deadline = time.monotonic() + self._options.send_timeout
-        return Command(name, words, done, script=script, deadline=deadline)
+        return Command(name, words, done, script=script, deadline=deadline, home=home)
 
     def _send(self, command: Command) -> None:
         self._deadlines.watch(command)

@@ -1,0 +1,151 @@
+"""Replies are read where they are waited for: a connection is lent to the loop that uses it most.
+
+A reply that one thread reads and another one waits for is handed from thread to thread: a system
+call, a change of threads, and a wait for the interpreter's lock, which is as much as all the rest
+of a job. An event loop that has just been given some in a row reads the next ones itself.
+
+It cannot be relied on: it may be blocked, or have ended, while others wait for their replies. So
+it is relieved as soon as it has read nothing for a moment, and by whoever finds that it is lost.
+"""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from fairway.layers.io import io, let_go
+
+#: Seconds without a reply after which the thread of :data:`io` reads again.
+PATIENCE: Final = 0.05
+#: Replies for one event loop within that time, after which it reads them itself.
+ENOUGH: Final = 16
+
+#: Bytes that are read at once.
+_READ_SIZE: Final = 65536
+
+
+class _Descriptor(socket.socket):
+    """Closed with its last reference: a loop that ends drops what it was about to be told."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Loan:
+    """A socket that another event loop reads, until :meth:`end` is called.
+
+    To be made on the thread of :data:`io`, where nothing else may read it meanwhile.
+
+    Args:
+        sock: The socket; a descriptor of its own is made.
+        loop: The event loop.
+        take: Takes what has come, there. If it is interrupted, something is lost.
+        back: Called on the thread of :data:`io` when the loop reads no more by itself: it has been
+            idle or blocked, it has ended, cannot read sockets, or there will be nothing more.
+        broken: Called there when ``take`` was interrupted.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        loop: asyncio.AbstractEventLoop,
+        take: Callable[[bytes], None],
+        *,
+        back: Callable[[], None],
+        broken: Callable[[], None],
+    ) -> None:
+        self._sock = _Descriptor(
+            sock.family, sock.type, sock.proto, fileno=socket.dup(sock.fileno())
+        )
+        self._sock.setblocking(False)
+        self._loop = loop
+        self._take = take
+        self._back = back
+        self._broken = broken
+        # Held while it reads, and to end that: who has ended it can rely on it.
+        self._reading = threading.Lock()
+        self._over = False
+        self._reads = 0
+        self._watch = asyncio.get_running_loop().call_later(PATIENCE, self._look, 0)
+        self._tell(self._begin)
+
+    def end(self) -> None:
+        """Let it read no more; when this returns, ``take`` is not called again."""
+        with self._reading:
+            self._over = True
+        self._watch.cancel()
+        if not self._tell(self._part):
+            self._sock.close()
+
+    def abandon(self) -> None:
+        """In a forked child: the loan is the parent's."""
+        self._over = True
+        let_go(self._sock)
+
+    def _tell(self, function: Callable[[], None]) -> bool:
+        """Call something on the event loop; False if that is closed."""
+        try:
+            self._loop.call_soon_threadsafe(function)
+        except RuntimeError:
+            return False
+        return True
+
+    def _look(self, reads: int) -> None:
+        """Relieve a loop that has read nothing since the last look."""
+        if self._reads == reads:
+            self._back()
+        else:
+            loop = asyncio.get_running_loop()
+            self._watch = loop.call_later(PATIENCE, self._look, self._reads)
+
+    # ------------------------------------------------------------------ on that event loop
+
+    def _begin(self) -> None:
+        if self._over:
+            return
+        try:
+            self._loop.add_reader(self._sock.fileno(), self._read)
+        except NotImplementedError:  # Windows has such loops
+            io.call(self._give_back)
+
+    def _read(self) -> None:
+        with self._reading:
+            if self._over:
+                return  # and _part() is to come
+            try:
+                data = self._sock.recv(_READ_SIZE)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                data = b""  # whoever reads next finds out
+            if data:
+                self._reads += 1
+                self._pass_on(data)
+                return
+        self._loop.remove_reader(self._sock.fileno())
+        io.call(self._give_back)
+
+    def _pass_on(self, data: bytes) -> None:
+        try:
+            self._take(data)
+        except BaseException:
+            # Ctrl-C, at any place: nobody knows whose reply the next one is.
+            io.call(self._give_up)
+            raise
+
+    def _part(self) -> None:
+        with contextlib.suppress(NotImplementedError):
+            self._loop.remove_reader(self._sock.fileno())
+        self._sock.close()
+
+    # ------------------------------------------------------------------ back on the thread of io
+
+    def _give_back(self) -> None:
+        if not self._over:
+            self._back()
+
+    def _give_up(self) -> None:
+        if not self._over:
+            self._broken()

@@ -1,0 +1,250 @@
+"""A connection for commands is read on the event loop that most replies are for."""
+
+import asyncio
+import itertools
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fairway.layers.io import io
+from fairway.layers.redis import connection as connections
+from fairway.layers.redis.connection import Connection
+from fairway.layers.redis.hosts import parse_hosts
+from fairway.layers.redis.loan import ENOUGH
+from fairway.layers.redis.scripts import PUSH
+from fairway.layers.redis.session import Options, Session
+from fairway.layers.redis.wire import Wire
+from fairway.layers.serializers import registry
+from tests.layers.redis.elsewhere import Elsewhere
+from tests.layers.redis.servers import PATIENCE, RedisServer, within
+
+MakeSession = Callable[[str | RedisServer], Session]
+
+
+@pytest.fixture
+def make_session(prefix: str) -> Iterator[MakeSession]:
+    """Makes sessions, which are closed after the test."""
+    made: list[Session] = []
+
+    def make(where: str | RedisServer) -> Session:
+        host = f"redis://127.0.0.1:{where.port}" if isinstance(where, RedisServer) else where
+        wire = Wire(registry.get_serializer("msgpack"), None, 60)
+        nothing: Callable[..., None] = lambda *_: None  # noqa: E731
+        made.append(
+            Session(
+                Options(parse_hosts([host]), prefix, 60, PATIENCE, wire, nothing, nothing, nothing)
+            )
+        )
+        return made[-1]
+
+    yield make
+    for session in made:
+        io.run_sync(session.close())
+
+
+def connection_of(session: Session) -> Connection:
+    (node,) = session.router.nodes()
+    assert node.commands.connection is not None
+    return node.commands.connection
+
+
+async def echo(session: Session, text: str = "hello") -> None:
+    """One reply, to the one who waits for it."""
+    assert await session.ask("", lambda _: ("ECHO", text)) == text.encode()
+
+
+async def borrow(session: Session) -> Connection:
+    """Wait for replies on this loop until it reads them itself."""
+    await echo(session)
+    while connection_of(session).home is not asyncio.get_running_loop():
+        await echo(session)
+    return connection_of(session)
+
+
+def test_borrowing(make_session: MakeSession, shared: RedisServer, elsewhere: Elsewhere) -> None:
+    """Who waits for reply after reply reads them; afterwards the thread of the layers does."""
+    session = make_session(shared)
+    connection = elsewhere.run(borrow(session))
+    elsewhere.run(echo(session, "read here"))
+    while connection.home is not io.loop:
+        threading.Event().wait(0.01)
+    elsewhere.run(echo(session, "read there"))
+
+
+def test_one_after_the_other(
+    make_session: MakeSession, shared: RedisServer, elsewhere: Elsewhere
+) -> None:
+    """The connection goes on to the next event loop that needs it."""
+    session = make_session(shared)
+    other = Elsewhere(asyncio.new_event_loop())
+    elsewhere.run(borrow(session))
+    connection = other.run(borrow(session))
+    assert connection is elsewhere.run(borrow(session))
+    other.close()
+
+
+def test_blocked(make_session: MakeSession, shared: RedisServer, elsewhere: Elsewhere) -> None:
+    """A loop that is blocked while it has the connection stops nobody."""
+    session = make_session(shared)
+    connection = elsewhere.run(borrow(session))
+    elsewhere.block()
+    io.run_sync(echo(session), PATIENCE)
+    assert connection.home is io.loop
+    elsewhere.unblock()
+    elsewhere.run(echo(session))
+
+
+def test_closed(make_session: MakeSession, shared: RedisServer, elsewhere: Elsewhere) -> None:
+    """A loop that has ended while it had the connection stops nobody."""
+    session = make_session(shared)
+    elsewhere.run(borrow(session))
+    elsewhere.close()
+    io.run_sync(echo(session), PATIENCE)
+    for _ in range(3):
+        asyncio.run(borrow(session))
+
+
+async def test_lost(
+    make_session: MakeSession, server: RedisServer, elsewhere: Elsewhere, prefix: str
+) -> None:
+    """A connection that is cut off while it is lent is made anew; each command is executed once."""
+    session = make_session(server)
+
+    async def push(count: int) -> None:
+        call = session.pushing("jobs", 60, 10_000, 0)
+        await asyncio.gather(*(session.call("jobs", call, b"%d" % n) for n in range(count)))
+
+    for _ in range(3):
+        await asyncio.to_thread(elsewhere.run, borrow(session))
+        pushing = asyncio.ensure_future(asyncio.to_thread(elsewhere.run, push(100)))
+        server.ask("CLIENT", "KILL", "TYPE", "normal")
+        await within(pushing)
+    ready, *_ = session.keys.queue("jobs")
+    assert server.ask("LLEN", ready) == 300
+
+
+def test_interrupted(make_session: MakeSession, shared: RedisServer, elsewhere: Elsewhere) -> None:
+    """After Ctrl-C in the middle of a reply, everybody gets the reply to what they have asked."""
+    session = make_session(shared)
+    connection = elsewhere.run(borrow(session))
+    answered = connection.on_reply
+
+    def interrupt(reply: Any) -> None:
+        connection.on_reply = answered
+        raise KeyboardInterrupt
+
+    async def ask() -> None:
+        await borrow(session)
+        connection.on_reply = interrupt
+        await asyncio.gather(*(echo(session, str(number)) for number in range(20)))
+
+    elsewhere.run(ask())
+    assert elsewhere.interrupted.wait(PATIENCE)
+    assert connection_of(session) is not connection
+    elsewhere.run(echo(session, "and so on"))
+
+
+def test_nonsense(make_session: MakeSession, shared: RedisServer, elsewhere: Elsewhere) -> None:
+    """What is not the protocol ends the connection, also where another loop reads it."""
+    session = make_session(shared)
+    connection = elsewhere.run(borrow(session))
+
+    async def hear_nonsense() -> None:
+        connection.data_received(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    elsewhere.run(hear_nonsense())
+    elsewhere.run(echo(session))
+    assert connection_of(session) is not connection
+    assert "is not the protocol of Redis" in connection.lost.result()
+
+
+def test_refusals(make_session: MakeSession, server: RedisServer, elsewhere: Elsewhere) -> None:
+    """A script that the server has lost is sent whole, also where another loop reads that."""
+    session = make_session(server)
+
+    async def push() -> None:
+        call = session.pushing("jobs", 60, 10, 0)
+        assert await session.call("jobs", call, b"payload") == [1, 0]
+
+    elsewhere.run(push())
+    elsewhere.run(borrow(session))
+    server.ask("SCRIPT", "FLUSH")
+    elsewhere.run(push())
+    server.ask("SCRIPT", "LOAD", PUSH.source)
+
+
+def test_everybody(
+    make_session: MakeSession,
+    shared: RedisServer,
+    elsewhere: Elsewhere,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However often it goes from loop to loop, all get the replies to what they have asked."""
+    monkeypatch.setattr(connections, "ENOUGH", 1)
+    session = make_session(shared)
+    others = [Elsewhere(asyncio.new_event_loop()) for _ in range(3)]
+    numbers = itertools.count()
+
+    async def ask() -> None:
+        for _ in range(100):
+            await asyncio.gather(*(echo(session, str(next(numbers))) for _ in range(3)))
+
+    def ask_from_nowhere() -> None:
+        for _ in range(100):
+            io.run_sync(echo(session, str(next(numbers))), PATIENCE)
+
+    asking = [asyncio.run_coroutine_threadsafe(ask(), each.loop) for each in (elsewhere, *others)]
+    ask_from_nowhere()
+    for future in asking:
+        future.result(PATIENCE)
+    for other in others:
+        other.close()
+
+
+async def test_tls(
+    make_session: MakeSession, tls: tuple[RedisServer, int], certificate: Path
+) -> None:
+    """What comes over TLS is read where TLS is spoken."""
+    session = make_session(f"rediss://127.0.0.1:{tls[1]}?ssl_ca_certs={certificate}")
+    for _ in range(10 * ENOUGH):
+        await echo(session)
+    assert connection_of(session).home is io.loop
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Nothing forks here.")
+def test_fork(server: RedisServer, prefix: str) -> None:
+    """A child does not hold open what its parent has lent."""
+    program = """
+import asyncio, os, sys
+from fairway.layers.redis import RedisChannelLayer
+layer = RedisChannelLayer(hosts=[("127.0.0.1", int(sys.argv[1]))], prefix=sys.argv[2])
+async def main():
+    await asyncio.gather(*(layer.send("jobs", {"type": "x"}) for _ in range(100)))
+    for _ in range(100):
+        await layer.receive("jobs")
+    if not os.fork():
+        sys.stdin.read()
+        os._exit(0)
+    await layer.close()
+    print("closed", flush=True)
+asyncio.run(main())
+os.wait()
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(server.port), prefix],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"closed\n"
+        while server.connections():
+            threading.Event().wait(0.01)
+        assert process.stdin is not None
+        process.stdin.close()
