@@ -18,7 +18,6 @@ from tests.layers.redis.conftest import MakeLayer
 from tests.layers.redis.servers import Proxy, RedisServer, free_port, within
 from tests.layers.redis.sockets import Socket
 
-
 #: Longer than a name can be: an error without a question to any name server.
 NO_NAME = ".".join(["a" * 63] * 4)
 
