@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import time
 from typing import Any
 
 import pytest
@@ -174,6 +175,16 @@ def test_rotation() -> None:
 
 
 @pytest.mark.row("3.3 encryption")
+def test_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Machines whose clocks differ by a minute understand each other, whatever ``expiry`` is."""
+    machine = Wire(registry.get_serializer("msgpack"), ["secret"], expiry=5)
+    sealed, now = machine.seal_envelope(ENVELOPES[0]), time.time()
+    for difference, opened in [(-59, True), (59, True), (-120, False), (120, False)]:
+        monkeypatch.setattr(time, "time", lambda: now + difference)  # noqa: B023  used at once
+        found = machine.open_envelope(sealed, "room")
+        assert found == (ENVELOPES[0] if opened else None)
+
+
 def test_keys_are_a_list() -> None:
     """Text is no list of keys; the message is the one that is known."""
     with pytest.raises(

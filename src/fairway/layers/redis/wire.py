@@ -118,8 +118,9 @@ class Wire:
             return None
 
 
-#: Seconds for which clocks of machines may differ.
-_GRACE: Final = 10
+#: Seconds for which clocks of machines may differ, as docs/redis.md says. Fernet allows as much for
+#: what comes from the future.
+_GRACE: Final = 60
 
 _MESSAGES: Final = (Kind.GROUP, Kind.WEBSOCKET_SEND)
 
