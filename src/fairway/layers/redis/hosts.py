@@ -147,9 +147,16 @@ def _server_of(options: dict[str, Any]) -> Server:
     )
 
 
-def _server(options: dict[str, Any]) -> Server:
-    """Let redis-py read the options, so that they mean what its users expect; see its docs."""
-    options = dict(options)
+def make_pool(arguments: Mapping[str, Any]) -> Any:
+    """A connection pool of redis-py, without Sentinels.
+
+    Args:
+        arguments: Those of redis-py, with ``address`` for a URL among them.
+
+    Raises:
+        TypeError: The address is no URL.
+    """
+    options = dict(arguments)
     if options.pop("ssl", False):
         options.setdefault("connection_class", SSLConnection)
     if "unix_socket_path" in options:
@@ -158,11 +165,14 @@ def _server(options: dict[str, Any]) -> Server:
     address = options.pop("address", None)
     if not isinstance(address, (str, NoneType)):  # a pair, as channels_redis 3 took it
         raise TypeError(f"'address' must be a URL, not {address!r}; a pair is 'host' and 'port'.")
-    pool = (
-        redis_py.ConnectionPool(**options)
-        if address is None
-        else redis_py.ConnectionPool.from_url(address, **options)
-    )
+    if address is None:
+        return redis_py.ConnectionPool(**options)
+    return redis_py.ConnectionPool.from_url(address, **options)
+
+
+def _server(options: dict[str, Any]) -> Server:
+    """Let redis-py read the options, so that they mean what its users expect; see its docs."""
+    pool = make_pool(options)
     # Refuses options that it does not know. It is never used to connect.
     connection: Any = pool.connection_class(**pool.connection_kwargs)
     given = pool.connection_kwargs

@@ -1,7 +1,7 @@
 """The channel layer for every machine that reaches the same Redis."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from fairway._types import Event
 from fairway.delivery import Hub
@@ -10,7 +10,9 @@ from fairway.layers.codec import encode
 from fairway.layers.contract import Reached
 from fairway.layers.names import ChannelPattern
 from fairway.layers.redis.bus import RedisBus
+from fairway.layers.redis.clients import Clients
 from fairway.layers.redis.hosts import parse_hosts
+from fairway.layers.redis.node import shard_of
 from fairway.layers.redis.wire import Wire
 from fairway.layers.serializers import registry
 
@@ -87,6 +89,8 @@ class RedisChannelLayer(ChannelLayer):
             capacity=capacity,
             channel_capacity=channel_capacity,
         )
+        self._clients = Clients(hosts)
+        self._server_count = len(found.servers)
         self._on_reconnect = on_reconnect
         if on_disconnect is not None:
             bus.interrupted = lambda: self._notify(on_disconnect)
@@ -96,11 +100,30 @@ class RedisChannelLayer(ChannelLayer):
         """What :attr:`process` is called in ``channels_redis``."""
         return self.process
 
-    async def close_pools(self) -> None:
-        """Do nothing: connections belong to no event loop here, and :meth:`close` ends them.
+    def connection(self, index: int) -> Any:
+        """A ``redis.asyncio.Redis`` of the running event loop, for a project's own commands.
 
-        With ``channels_redis`` each event loop has connections of its own, to be closed before it.
+        Its keys are the server's, without the layer's prefix; the layer's own are no business of
+        others. Await :meth:`close_pools` before the loop ends.
+
+        Args:
+            index: The number of the server among ``hosts``, from 0; see :meth:`consistent_hash`.
+
+        Raises:
+            ValueError: There are fewer servers, or they are a cluster.
         """
+        return self._clients.at(index)
+
+    def consistent_hash(self, value: str | bytes) -> int:
+        """The number of the server that a name belongs to, the same in every process."""
+        return shard_of(value if isinstance(value, str) else value.decode(), self._server_count)
+
+    async def close_pools(self) -> None:
+        """Close what :meth:`connection` has made for the running event loop.
+
+        The layer's own connections belong to no event loop, and :meth:`close` ends them.
+        """
+        await self._clients.close()
 
     async def wait_received(self) -> None:
         """Do nothing: no task of ``receive`` goes on after it here, as in ``channels_redis``."""

@@ -41,21 +41,10 @@ def create_pool(host: Mapping[str, Any]) -> Any:
         ImportError: redis-py is not installed.
     """
     try:
-        redis = importlib.import_module("redis.asyncio")
-        sentinel = importlib.import_module("redis.asyncio.sentinel")
+        importlib.import_module("redis.asyncio")
     except ModuleNotFoundError as error:
         raise ImportError("This needs redis-py: pip install fairway[redis]") from error
-    arguments = dict(host)
-    if "address" in arguments:
-        return redis.ConnectionPool.from_url(arguments.pop("address"), **arguments)
-    if "master_name" in arguments:
-        sentinels = arguments.pop("sentinels")
-        name = arguments.pop("master_name")
-        client = sentinel.Sentinel(
-            sentinels, sentinel_kwargs=arguments.pop("sentinel_kwargs", None)
-        )
-        return sentinel.SentinelConnectionPool(name, client, **arguments)
-    return redis.ConnectionPool(**arguments)
+    return importlib.import_module("fairway.layers.redis.clients").make_pool(host)
 
 
 async def _close_redis(connection: Any) -> None:
