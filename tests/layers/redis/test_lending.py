@@ -150,10 +150,19 @@ def test_interrupted(make_session: MakeSession, shared: RedisServer, elsewhere: 
     elsewhere.run(echo(session, "and so on"))
 
 
-def test_nonsense(make_session: MakeSession, shared: RedisServer, elsewhere: Elsewhere) -> None:
-    """What is not the protocol ends the connection, also where another loop reads it."""
+def test_nonsense(
+    make_session: MakeSession,
+    shared: RedisServer,
+    elsewhere: Elsewhere,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is not the protocol ends the connection on its thread, whoever has read it."""
     session = make_session(shared)
     connection = elsewhere.run(borrow(session))
+    abort, aborted_here = connection.abort, []
+    monkeypatch.setattr(
+        connection, "abort", lambda reason: (aborted_here.append(io.here), abort(reason))
+    )
 
     async def hear_nonsense() -> None:
         connection.data_received(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -162,6 +171,7 @@ def test_nonsense(make_session: MakeSession, shared: RedisServer, elsewhere: Els
     elsewhere.run(echo(session))
     assert connection_of(session) is not connection
     assert "is not the protocol of Redis" in connection.lost.result()
+    assert aborted_here == [True]
 
 
 def test_refusals(make_session: MakeSession, server: RedisServer, elsewhere: Elsewhere) -> None:
@@ -215,6 +225,20 @@ async def test_tls(
     for _ in range(10 * ENOUGH):
         await echo(session)
     assert connection_of(session).home is io.loop
+
+
+def test_loop_without_readers(make_session: MakeSession, shared: RedisServer) -> None:
+    """A loop that cannot wait for sockets, as the default one of Windows, is not lent any."""
+
+    class Loop(asyncio.SelectorEventLoop):
+        add_reader = asyncio.AbstractEventLoop.add_reader
+
+    other = Elsewhere(Loop())
+    session = make_session(shared)
+    for _ in range(10 * ENOUGH):
+        other.run(echo(session))
+    assert connection_of(session).home is io.loop
+    other.close()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Nothing forks here.")

@@ -123,23 +123,6 @@ def test_end_of_what_is_lent(lent: Lent) -> None:
     assert lent.taken == []
 
 
-def test_loop_without_readers() -> None:
-    """A loop that cannot wait for sockets, as one kind on Windows, gives it back."""
-
-    class Proactor(asyncio.SelectorEventLoop):
-        def add_reader(self, *_: object) -> None:
-            raise NotImplementedError
-
-        def remove_reader(self, _: object) -> bool:
-            raise NotImplementedError
-
-    elsewhere = Elsewhere(Proactor())
-    lent = Lent(elsewhere.loop)
-    assert lent.back.wait(PATIENCE)
-    lent.close()
-    elsewhere.close()
-
-
 def test_interrupted_loan(lent: Lent, elsewhere: Elsewhere) -> None:
     """Ctrl-C in the middle of a reply is passed on, and said."""
     lent.error = KeyboardInterrupt()

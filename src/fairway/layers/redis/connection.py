@@ -19,7 +19,7 @@ import hiredis
 
 from fairway.layers.io import io, let_go
 from fairway.layers.redis.hosts import Server
-from fairway.layers.redis.loan import ENOUGH, PATIENCE, Loan
+from fairway.layers.redis.loan import ENOUGH, PATIENCE, Loan, reads_sockets
 
 #: A word of a command.
 Word: TypeAlias = str | bytes | int
@@ -157,7 +157,7 @@ class Connection(asyncio.Protocol):
 
     def _lend(self, loop: asyncio.AbstractEventLoop) -> None:
         self.reclaim()
-        if loop is self._loop or self._socket is None:
+        if loop is self._loop or self._socket is None or not reads_sockets(loop):
             return
         assert self._transport is not None
         if self._transport.is_closing():
@@ -272,7 +272,6 @@ class Connection(asyncio.Protocol):
     def abort(self, reason: str) -> None:
         """End the connection at once, for this reason."""
         self._reason = reason
-        self.reclaim()
         # A transport whose opening is cancelled never says that it is lost.
         self._write_no_more()
         if self._transport is not None:

@@ -9,7 +9,6 @@ it is relieved as soon as it has read nothing for a moment, and by whoever finds
 """
 
 import asyncio
-import contextlib
 import socket
 import threading
 from collections.abc import Callable
@@ -33,6 +32,11 @@ class _Descriptor(socket.socket):
         self.close()
 
 
+def reads_sockets(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether an event loop can be lent one: those for Windows' completion ports cannot."""
+    return type(loop).add_reader is not asyncio.AbstractEventLoop.add_reader
+
+
 class Loan:
     """A socket that another event loop reads, until :meth:`end` is called.
 
@@ -40,10 +44,10 @@ class Loan:
 
     Args:
         sock: The socket; a descriptor of its own is made.
-        loop: The event loop.
+        loop: The event loop; one that reads sockets.
         take: Takes what has come, there. If it is interrupted, something is lost.
         back: Called on the thread of :data:`io` when the loop reads no more by itself: it has been
-            idle or blocked, it has ended, cannot read sockets, or there will be nothing more.
+            idle or blocked, it has ended, or there will be nothing more.
         broken: Called there when ``take`` was interrupted.
     """
 
@@ -103,12 +107,8 @@ class Loan:
     # ------------------------------------------------------------------ on that event loop
 
     def _begin(self) -> None:
-        if self._over:
-            return
-        try:
+        if not self._over:
             self._loop.add_reader(self._sock.fileno(), self._read)
-        except NotImplementedError:  # Windows has such loops
-            io.call(self._give_back)
 
     def _read(self) -> None:
         with self._reading:
@@ -136,8 +136,7 @@ class Loan:
             raise
 
     def _part(self) -> None:
-        with contextlib.suppress(NotImplementedError):
-            self._loop.remove_reader(self._sock.fileno())
+        self._loop.remove_reader(self._sock.fileno())
         self._sock.close()
 
     # ------------------------------------------------------------------ back on the thread of io
