@@ -159,10 +159,14 @@ def test_nonsense(
     """What is not the protocol ends the connection on its thread, whoever has read it."""
     session = make_session(shared)
     connection = elsewhere.run(borrow(session))
-    abort, aborted_here = connection.abort, []
-    monkeypatch.setattr(
-        connection, "abort", lambda reason: (aborted_here.append(io.here), abort(reason))
-    )
+    aborted_here: list[bool] = []
+    abort = connection.abort
+
+    def see(reason: str) -> None:
+        aborted_here.append(io.here)
+        abort(reason)
+
+    monkeypatch.setattr(connection, "abort", see)
 
     async def hear_nonsense() -> None:
         connection.data_received(b"HTTP/1.1 400 Bad Request\r\n\r\n")
