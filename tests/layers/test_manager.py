@@ -3,8 +3,10 @@
 import asyncio
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from django.db.utils import ConnectionHandler
 from django.test import override_settings
 from pytest_django.fixtures import Settings
 
@@ -18,6 +20,7 @@ from fairway.layers import (
     channel_layers,
     get_channel_layer,
 )
+from fairway.layers.manager import project_of
 
 MEMORY = "fairway.layers.InMemoryChannelLayer"
 
@@ -203,6 +206,19 @@ def test_without_the_setting_outside_of_tests(
     other = get_channel_layer()
     assert isinstance(other, LocalChannelLayer)
     assert other.directory.path != layer.directory.path
+
+
+@pytest.mark.parametrize("databases", [{}, {"default": {}}])
+def test_project_without_a_database(
+    databases: dict[str, dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the same project whether Django has looked for its database already, or not yet."""
+    settings = SimpleNamespace(BASE_DIR="/project", DATABASES=databases)
+    monkeypatch.setattr("fairway.layers.manager.settings", settings)
+    project = project_of("default")
+    assert ConnectionHandler(databases).settings == databases
+    assert databases["default"]["ENGINE"] == "django.db.backends.dummy"
+    assert project_of("default") == project
 
 
 def test_options_in_capitals(manager: ChannelLayerManager, settings: Settings) -> None:

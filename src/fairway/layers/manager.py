@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.signals import setting_changed
@@ -15,6 +15,9 @@ from django.utils.module_loading import import_string
 from fairway import DEFAULT_CHANNEL_LAYER
 from fairway.exceptions import InvalidChannelLayerError
 from fairway.layers.base import BaseChannelLayer, ChannelLayer
+
+#: What Django writes into the setting of a project without a database when it first looks for one.
+_NO_DATABASE: Final = "django.db.backends.dummy"
 
 
 def default_configs() -> Mapping[str, Any]:
@@ -37,6 +40,8 @@ def project_of(alias: str) -> str:
     where = getattr(settings, "BASE_DIR", None) or _directory_of_settings()
     database = settings.DATABASES.get("default", {})
     parts = [database.get(key, "") for key in ("ENGINE", "HOST", "PORT", "NAME")]
+    if parts[0] == _NO_DATABASE:
+        parts[0] = ""
     return "\n".join(str(part) for part in (alias, Path(where).resolve(), *parts))
 
 
