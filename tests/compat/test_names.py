@@ -94,7 +94,8 @@ ROWS = [
             "channels.testing.application": "ApplicationCommunicator",
             "channels.testing.http": "HttpCommunicator",
             "channels.testing.websocket": "WebsocketCommunicator",
-            "channels.testing.live": "ChannelsLiveServerTestCase",
+            "channels.testing.live": "ChannelsLiveServerTestCase make_application "
+            "set_database_connection",
         },
         marks=pytest.mark.row("0 channels.testing"),
     ),

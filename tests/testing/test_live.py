@@ -362,3 +362,72 @@ def test_databases_in_files(tmp_path: Path) -> None:
         assert process.finish() == 0, process.seen
     assert "OK" in process.seen
     assert not list(tmp_path.glob("*.sqlite3"))
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_process_of_ones_own(tmp_path: Path, method: str) -> None:
+    """What Channels makes its server's process of serves the test's data from a process, too."""
+    project = Project(tmp_path)
+    project.write(
+        "settings.py",
+        project.read("settings.py")
+        .replace('"NAME": "db.sqlite3"', '"NAME": "db.sqlite3", "TEST": {"NAME": "test.sqlite3"}')
+        .replace(
+            'SECRET_KEY = "', 'import fairway.compat; fairway.compat.install()\nSECRET_KEY = "'
+        ),
+    )
+    project.write(
+        "manage.py",
+        """
+        import os, sys
+        os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
+        from django.core.management import execute_from_command_line
+        if __name__ == "__main__":  # a process that is no fork imports this file
+            execute_from_command_line(sys.argv)
+        """,
+    )
+    project.write(
+        "urls.py",
+        """
+        from django.contrib.contenttypes.models import ContentType
+        from django.http import HttpResponse
+        from django.urls import path
+
+        def count(request):
+            return HttpResponse(ContentType.objects.filter(app_label="one").count())
+
+        urlpatterns = [path("", count)]
+        """,
+    )
+    project.write(
+        "tests.py",
+        f"""
+        import functools, multiprocessing, urllib.request
+
+        from channels.testing.live import make_application, set_database_connection
+        from daphne.testing import DaphneProcess
+        from django.contrib.contenttypes.models import ContentType
+        from django.test import TransactionTestCase
+
+        class Test(TransactionTestCase):
+            def test_data(self):
+                multiprocessing.set_start_method({method!r}, force=True)
+                ContentType.objects.create(app_label="one", model="two")
+                get_application = functools.partial(make_application, static_wrapper=None)
+                server = DaphneProcess(
+                    "127.0.0.1", get_application, setup=set_database_connection
+                )
+                server.start()
+                try:
+                    assert server.ready.wait(50)
+                    opener = urllib.request.build_opener(urllib.request.ProxyHandler({{}}))
+                    with opener.open(f"http://127.0.0.1:{{server.port.value}}/") as answer:
+                        assert answer.read() == b"1"
+                finally:
+                    server.terminate()
+                    server.join()
+        """,
+    )
+    with project.manage("test", "--noinput") as process:
+        assert process.finish() == 0, process.seen
+    assert "OK" in process.seen

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.base.creation import TEST_DATABASE_PREFIX
 from django.test import TransactionTestCase
 from django.test.utils import modify_settings
 
@@ -66,16 +67,13 @@ class LiveServer:
         static_wrapper: Callable[[Any], Any] | None = ASGIStaticFilesHandler,
     ) -> None:
         self.host = host
-        if application is None:
-            application = get_default_application()
-        if static_wrapper is not None and settings.STATIC_URL:
-            application = static_wrapper(application)
+        served = make_application(static_wrapper=static_wrapper, application=application)
         options = getattr(settings, "FAIRWAY", None) or {}
         kept = {name: value for name, value in options.items() if name not in NOT_FOR_TESTS}
         config = Config.from_mapping(
             {**kept, "host": host, "port": port, "graceful_timeout": GRACEFUL_TIMEOUT}
         )
-        self._thread = _ServerThread(application, config)
+        self._thread = _ServerThread(served, config)
 
     @property
     def port(self) -> int:
@@ -172,6 +170,43 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
         )
         cls._live_server.start()
         cls.addClassCleanup(cls._live_server.stop)
+
+
+def make_application(
+    *,
+    static_wrapper: Callable[[Any], Any] | None,
+    application: ASGIApplication | None = None,
+) -> ASGIApplication:
+    """What a server for tests serves.
+
+    A function of the module, so that a server in a process of its own can be told to call it.
+
+    Args:
+        static_wrapper: What serves static files, made from the application; None for nothing. It is
+            left out of projects without ``STATIC_URL``.
+        application: The ASGI application; ``ASGI_APPLICATION`` if None.
+
+    Raises:
+        ImproperlyConfigured: ``ASGI_APPLICATION`` leads to no application.
+    """
+    served = get_default_application() if application is None else application
+    if static_wrapper is not None and settings.STATIC_URL:
+        served = static_wrapper(served)
+    return served
+
+
+def set_database_connection() -> None:
+    """Use the test databases in a process that a test has started, as ``setup`` of its server.
+
+    A SQLite database without a ``TEST`` name is in memory, and in no other process than the test's.
+    Where the process is a fork of the test's it has all names already.
+    """
+    for connection in connections.all():
+        names = connection.settings_dict
+        if names["TEST"]["NAME"]:
+            names["NAME"] = names["TEST"]["NAME"]
+        elif connection.vendor != "sqlite" and not names["NAME"].startswith(TEST_DATABASE_PREFIX):
+            names["NAME"] = TEST_DATABASE_PREFIX + names["NAME"]
 
 
 class _ServerThread(threading.Thread):
