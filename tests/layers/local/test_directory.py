@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import secrets
 import socket
 import stat
 import tempfile
@@ -16,6 +17,7 @@ from fairway.layers.local.directory import (
     MAX_SOCKET_PATH,
     Directory,
     default_path,
+    has_own_tmp,
     peer_uid,
     user_name,
 )
@@ -200,6 +202,42 @@ class TestPreparing:
         file.chmod(0o666)
         with pytest.raises(ChannelLayerUnavailable, match="of user 4000000 and mode 666, which"):
             directory.check_file(file)
+
+    def test_own_tmp(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The trap of a unit with PrivateTmp=yes, which nobody outside of it can meet."""
+        monkeypatch.setattr(module, "has_own_tmp", lambda: True)
+        name = f"fairway-{secrets.token_hex(6)}-{user_name()}"
+        for directory in (Directory(Path("/tmp") / name), Directory(Path("/var/tmp") / name)):
+            directory.prepare()
+            directory.leave()
+        (warning,) = caplog.messages
+        assert warning == (
+            "systemd gives this service a /tmp of its own (PrivateTmp=yes), in which nobody else "
+            "looks for the local channel layer: neither other services nor your shell are "
+            "reached. Set 'path' of LocalChannelLayer to a directory elsewhere."
+        )
+
+    @pytest.mark.parametrize(
+        ("line", "own"),
+        [
+            (
+                "341 308 0:64 /systemd-private-42ae-web.service-5a/tmp /tmp rw - tmpfs tmpfs rw",
+                True,
+            ),
+            ("244 110 254:0 /tmp/systemd-private-42ae-web.service-5a/tmp /tmp rw - ext4 x", True),
+            ("342 309 0:65 /tmp/systemd-private-42ae-web.service-aE/tmp /var/tmp rw - t t", False),
+            ("308 278 0:64 / /tmp rw,nosuid shared:42 - tmpfs tmpfs rw", False),
+            ("", False),
+        ],
+    )
+    def test_mounts(self, tmp_path: Path, line: str, own: bool) -> None:
+        """The system's list of what is mounted tells whose /tmp it is."""
+        mounts = tmp_path / "mountinfo"
+        assert not has_own_tmp(mounts)
+        mounts.write_text(f"22 1 254:0 / / rw - ext4 /dev/vda rw\n{line}\n")
+        assert has_own_tmp(mounts) is own
 
     def test_processes_of_another_user(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -277,9 +277,15 @@ class Directory:
             )
 
     def _warn_of_others(self) -> None:
-        """The trap: the site runs as one user, and a command is tried as another."""
+        """The traps: a service has a /tmp of its own; a command is tried as another user."""
         if self._shared:
             return
+        if self.path.parent == Path("/tmp") and has_own_tmp():  # noqa: S108
+            logger.warning(
+                "systemd gives this service a /tmp of its own (PrivateTmp=yes), in which nobody else "
+                "looks for the local channel layer: neither other services nor your shell are "
+                "reached. Set 'path' of LocalChannelLayer to a directory elsewhere."
+            )
         prefix = self.path.name.removesuffix(_safe(user_name()))
         for other in self.path.parent.glob(f"{prefix}*"):
             if other == self.path:
@@ -297,6 +303,23 @@ class Directory:
             f"The directory {self.path} of the local channel layer {why}. "
             "('path' and 'mode' in CONFIG choose another.)"
         )
+
+
+def has_own_tmp(mounts: Path = Path("/proc/self/mountinfo")) -> bool:
+    """Whether /tmp is one that systemd has made for this service alone.
+
+    Args:
+        mounts: What is mounted where, as proc_pid_mountinfo(5) has it: the fourth field of a line
+            is the directory that is mounted, and the fifth one where that is.
+    """
+    try:
+        lines = mounts.read_text(errors="replace").splitlines()
+    except OSError:  # not on Linux
+        return False
+    return any(
+        fields[4:5] == ["/tmp"] and "/systemd-private-" in fields[3]  # noqa: S108
+        for fields in map(str.split, lines)
+    )
 
 
 def peer_uid(connection: socket.socket) -> int | None:
