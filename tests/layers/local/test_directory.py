@@ -214,8 +214,8 @@ class TestPreparing:
             directory.leave()
         (warning,) = caplog.messages
         assert warning == (
-            "systemd gives this service a /tmp of its own (PrivateTmp=yes), in which nobody else "
-            "looks for the local channel layer: neither other services nor your shell are "
+            "systemd gives this service a /tmp of its own (PrivateTmp=yes), in which nobody "
+            "else looks for the local channel layer: neither other services nor your shell are "
             "reached. Set 'path' of LocalChannelLayer to a directory elsewhere."
         )
 

@@ -282,8 +282,8 @@ class Directory:
             return
         if self.path.parent == Path("/tmp") and has_own_tmp():  # noqa: S108
             logger.warning(
-                "systemd gives this service a /tmp of its own (PrivateTmp=yes), in which nobody else "
-                "looks for the local channel layer: neither other services nor your shell are "
+                "systemd gives this service a /tmp of its own (PrivateTmp=yes), in which nobody "
+                "else looks for the local channel layer: neither other services nor your shell are "
                 "reached. Set 'path' of LocalChannelLayer to a directory elsewhere."
             )
         prefix = self.path.name.removesuffix(_safe(user_name()))
