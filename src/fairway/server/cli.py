@@ -219,7 +219,7 @@ def serve(
             name = f"Worker {os.getpid()}"
             server = Server(application, config, access_log=log, listeners=listeners, name=name)
             server.worker = assignment.place
-            line = Line(assignment.line, server.stop)
+            line = Line(assignment.line, server.stop, server.relieve)
             server.ready = _settled(server, _as_worker(server, config, line))
             stack.callback(lambda: _report(server, line))
         else:

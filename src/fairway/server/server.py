@@ -83,6 +83,7 @@ class Server:
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._stops = 0
+        self._relieved = False
 
     def run(self) -> None:
         """Serve until stopped, on an event loop of its own; SIGINT and SIGTERM stop it.
@@ -171,6 +172,8 @@ class Server:
                 await drain.wait()
             context.draining = True
             for server in servers:
+                if isinstance(server, Acceptor) and not self._relieved:
+                    server.let_in()
                 server.close()
             for file in files:
                 file.remove()
@@ -216,6 +219,11 @@ class Server:
         event = self._stop if self._stops == 1 else self._hurry
         with contextlib.suppress(RuntimeError):  # the loop has ended in the meantime
             self._loop.call_soon_threadsafe(event.set)
+
+    def relieve(self) -> None:
+        """The same where somebody else serves on these sockets: who waits there is left to them."""
+        self._relieved = True
+        self.stop()
 
     def figures(self) -> list[Family]:
         """What it has counted, and how it is: what the page with the metrics shows."""

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from fairway._types import Receive, Scope, Send
+from fairway.server import Config, Server
 from fairway.server.listening import acceptor as acceptor_module
-from tests.server.applications import path
+from tests.server.applications import body, path, responds, start
 from tests.server.conftest import Serve
 from tests.server.process import connected
-from tests.server.running import DEADLINE, Client, Logs, Running, until
+from tests.server.running import DEADLINE, Client, Logs, Running, listening, until
 
 
 async def refusal(client: Client) -> tuple[int, bytes]:
@@ -340,20 +341,51 @@ class TestNeither:
         assert [line for line in lines if not re.fullmatch(message, line)] == []
 
 
-async def test_end(serve: Serve) -> None:
-    """Who has connected before the end is served, also if there was no time to let them in yet."""
-    running = await serve(path)
-    clients = []
-    for _ in range(50):  # more than are let in in the turns of the loop until the end
-        clients.append(sock := socket.create_connection(("127.0.0.1", running.port), DEADLINE))
-        sock.sendall(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
-    running.stop()
-    for sock in clients:
-        client = Client(*await asyncio.open_connection(sock=sock))
-        assert (await client.response()).body == b"/a"
-        client.close()
-        await client.writer.wait_closed()
-    await running.ended()
+class TestEnd:
+    """Who has connected before the end, more than are let in within the turns until it."""
+
+    @staticmethod
+    def crowd(port: int) -> list[socket.socket]:
+        """Clients that have connected and asked, in one turn of the loop."""
+        clients = []
+        for _ in range(200):
+            clients.append(sock := socket.create_connection(("127.0.0.1", port), DEADLINE))
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        return clients
+
+    @staticmethod
+    async def answers(clients: list[socket.socket]) -> list[bytes]:
+        """What they are answered."""
+        found = []
+        for sock in clients:
+            client = Client(*await asyncio.open_connection(sock=sock))
+            found.append((await client.response()).body)
+            client.close()
+            await client.writer.wait_closed()
+        return found
+
+    async def test_served(self, serve: Serve) -> None:
+        """All of them are served."""
+        running = await serve(path)
+        clients = self.crowd(running.port)
+        running.stop()
+        assert await self.answers(clients) == [b"/"] * len(clients)
+        await running.ended()
+
+    async def test_left(self, serve: Serve) -> None:
+        """They are left to whoever else serves on the socket, if somebody does."""
+        sock = listening()
+        another = sock.dup()
+        app, other = responds(start(), body(b"first")), responds(start(), body(b"second"))
+        config = Config(lifespan="off")
+        running = await serve(app, server=Server(app, config, sockets=[sock]))
+        clients = self.crowd(running.port)
+        running.server.relieve()
+        await running.ended()
+        await serve(other, server=Server(other, config, sockets=[another]))
+        answers = await self.answers(clients)
+        assert set(answers) <= {b"first", b"second"}
+        assert answers[-1] == b"second"
 
 
 async def test_encrypted(serve: Serve, logs: Logs) -> None:

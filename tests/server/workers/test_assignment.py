@@ -12,6 +12,7 @@ import pytest
 from fairway.server.config import Config
 from fairway.server.workers import assignment as assignment_module
 from fairway.server.workers.assignment import VARIABLE, Assignment, Line, Pulse, patience
+from fairway.server.workers.process import QUESTION, RELIEF
 from fairway.server.workers.recycling import Recycling
 from tests.server.running import DEADLINE, Logs
 
@@ -44,13 +45,15 @@ class Supervisor:
     Attributes:
         line: The worker's end.
         stopped: Set when the worker was told that the supervisor is gone.
+        relieved: Set when it was told that another one serves.
     """
 
     def __init__(self) -> None:
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(DEADLINE)
         self.stopped = threading.Event()
-        self.line = Line(theirs.detach(), self.stopped.set)
+        self.relieved = threading.Event()
+        self.line = Line(theirs.detach(), self.stopped.set, self.relieved.set)
         self._lines = self.socket.makefile("rb")
 
     def heard(self) -> dict[str, Any]:
@@ -83,6 +86,19 @@ class TestLine:
         supervisor.close()
         assert supervisor.stopped.wait(DEADLINE)
         assert logs.take() == ["ERROR The supervisor is gone: this worker ends, too"]
+
+    def test_told(self, supervisor: Supervisor, logs: Logs) -> None:
+        """It is asked for its figures, and relieved by another one, also in one breath."""
+        asked = threading.Event()
+        supervisor.line.on_question = asked.set
+        supervisor.line.ready(Config())
+        supervisor.socket.sendall(QUESTION + RELIEF)
+        assert asked.wait(DEADLINE)
+        assert supervisor.relieved.wait(DEADLINE)
+        assert not supervisor.stopped.is_set()
+        supervisor.close()
+        assert supervisor.stopped.wait(DEADLINE)
+        logs.take()
 
     def test_others(self, supervisor: Supervisor) -> None:
         """It says that it lives, and why it wants to be replaced."""

@@ -71,6 +71,25 @@ time.sleep(3600)
         found.send(signal.SIGTERM)  # to nobody
 
 
+async def test_relieved() -> None:
+    """Where another one serves in its place, it is told so instead."""
+    code = """
+ready()
+os._exit(line.recv(9)[0])
+"""
+    async with worker(code) as found:
+        assert await found.ready()
+        await found.end(relieved=True)
+        assert found.ended.result() == ord("!")
+
+
+async def test_relieved_early() -> None:
+    """One that does not serve yet would not hear of it."""
+    async with worker("time.sleep(3600)") as found:
+        await found.end(relieved=True)
+        assert found.ended.result() == -signal.SIGTERM
+
+
 async def test_never_serves() -> None:
     """One that ends before it serves never will."""
     async with worker("sys.exit(3)") as found:

@@ -140,13 +140,19 @@ class Acceptor:
         self._open_spare()
         self._context.loop.add_reader(self._listener.sock, self._accept)
 
-    def close(self) -> None:
-        """Listen no more. Clients that have connected are let in, and those shaking hands go on."""
-        if self._closed:
-            return
-        # The system has told them that they are connected, and resets who is left in the queue.
+    def let_in(self) -> None:
+        """Let in who has connected so far, before the end.
+
+        The system has told them that they are connected, and resets who is still in its queue when
+        nobody listens any more.
+        """
         self._batch = self._backlog
         self._accept()
+
+    def close(self) -> None:
+        """Listen no more. Clients that are shaking hands go on."""
+        if self._closed:
+            return
         self._closed = True
         self._context.loop.remove_reader(self._listener.sock)
         self._listener.sock.close()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from fairway.server.config import Config
+from fairway.server.workers.process import QUESTION, RELIEF
 from fairway.server.workers.recycling import Recycling
 
 logger = logging.getLogger("fairway.server")
@@ -68,17 +69,21 @@ class Line:
     Args:
         descriptor: Its descriptor.
         stop: Called when the supervisor is gone, on a thread of its own.
+        relieve: Called on that thread when the supervisor says that another worker serves.
 
     Attributes:
         on_question: Called when the supervisor asks for figures, on that thread; :meth:`report` is
             the answer.
     """
 
-    def __init__(self, descriptor: int, stop: Callable[[], None]) -> None:
+    def __init__(
+        self, descriptor: int, stop: Callable[[], None], relieve: Callable[[], None]
+    ) -> None:
         self.on_question: Callable[[], None] | None = None
         self._socket = socket.socket(fileno=descriptor)
         self._socket.setblocking(True)  # for the thread that watches
         self._stop = stop
+        self._relieve = relieve
         self._unsent = b""
 
     def ready(self, config: Config) -> None:
@@ -117,9 +122,11 @@ class Line:
 
     def _watch(self) -> None:
         with contextlib.suppress(OSError):  # reset is as good as closed
-            while self._socket.recv(64):
-                if self.on_question is not None:
+            while said := self._socket.recv(64):
+                if QUESTION in said and self.on_question is not None:
                     self.on_question()
+                if RELIEF in said:
+                    self._relieve()
         logger.error("The supervisor is gone: this worker ends, too")
         self._stop()
 

@@ -13,6 +13,8 @@ logger = logging.getLogger("fairway.server")
 
 #: What a worker is asked for its figures with.
 QUESTION: Final = b"?"
+#: What it is told to end with, when another one serves in its place.
+RELIEF: Final = b"!"
 #: Bytes of the longest line that a worker says.
 LONGEST_LINE: Final = 4 * 1024 * 1024
 #: Seconds in which the line of a worker that has ended is read to its end.
@@ -106,10 +108,17 @@ class WorkerProcess:
         if self._process.returncode is None:
             self._process.send_signal(number)
 
-    async def end(self) -> None:
-        """Let it end gracefully; kill it if it does not within its patience."""
+    async def end(self, *, relieved: bool = False) -> None:
+        """Let it end gracefully; kill it if it does not within its patience.
+
+        Args:
+            relieved: Another one serves on its sockets, who waits there is left to that one.
+        """
         self._ending = True
-        self.send(signal.SIGTERM)
+        if relieved and self._writer is not None and self._serves.is_set():
+            self._writer.write(RELIEF)
+        else:
+            self.send(signal.SIGTERM)
         await asyncio.wait([self.ended], timeout=self.patience if self.patience > 0 else None)
         if not self.ended.done():
             logger.error("Worker %d did not end within %g s and is killed", self.pid, self.patience)

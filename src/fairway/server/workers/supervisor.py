@@ -297,7 +297,7 @@ class Supervisor:
                     return True
                 if not await self._succeed(place):
                     return False
-            await asyncio.shield(self._dismiss(old))
+            await asyncio.shield(self._dismiss(old, relieved=True))
         return True
 
     async def _succeed(self, place: _Place) -> bool:
@@ -310,7 +310,7 @@ class Supervisor:
         try:
             serves = await new.ready()
         except asyncio.CancelledError:
-            self._dismiss(new)
+            self._dismiss(new, relieved=False)
             raise
         if not serves:
             logger.error(
@@ -324,9 +324,9 @@ class Supervisor:
             self._on_end(place, new)
         return True
 
-    def _dismiss(self, worker: WorkerProcess) -> "asyncio.Task[None]":
+    def _dismiss(self, worker: WorkerProcess, *, relieved: bool) -> "asyncio.Task[None]":
         """Let a worker end that has no place any more, whatever else happens meanwhile."""
-        task = asyncio.create_task(worker.end())
+        task = asyncio.create_task(worker.end(relieved=relieved))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
         return task
