@@ -113,7 +113,14 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def tls(certificate: Path) -> Iterator[tuple[RedisServer, int]]:
+def has_tls(shared: RedisServer) -> None:
+    """Servers can speak TLS."""
+    if not shared.ask("CONFIG", "GET", "tls-port"):
+        pytest.skip("the server was built without TLS")
+
+
+@pytest.fixture
+def tls(certificate: Path, has_tls: None) -> Iterator[tuple[RedisServer, int]]:
     """A server that speaks TLS as well, and the port where it does."""
     port = free_port()
     with RedisServer(

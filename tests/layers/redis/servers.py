@@ -312,8 +312,11 @@ def watched(name: str = "main") -> Iterator[tuple[RedisServer, RedisServer, Redi
 
 
 @contextlib.contextmanager
-def cluster(replicas: int = 0) -> Iterator[list[RedisServer]]:
-    """Three masters that share the slots of a cluster, and replicas of the first."""
+def cluster(replicas: int = 0, **options: Any) -> Iterator[list[RedisServer]]:
+    """Three masters that share the slots of a cluster, and replicas of the first.
+
+    Each has a ``tls_port`` of its own where there is one in the options.
+    """
     if version() < (7,):
         pytest.skip("a cluster needs Redis 7, whose pub/sub is sharded")
     with contextlib.ExitStack() as stack:
@@ -326,6 +329,7 @@ def cluster(replicas: int = 0) -> Iterator[list[RedisServer]]:
                     cluster_require_full_coverage="no",
                     cluster_allow_replica_migration="no",
                     cluster_replica_validity_factor=0,
+                    **{**options, **({"tls_port": free_port()} if "tls_port" in options else {})},
                 )
             )
             for _ in range(3 + replicas)

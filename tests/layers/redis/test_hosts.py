@@ -88,10 +88,14 @@ def test_tls() -> None:
     for entry in ("rediss://redis.example", {"host": "redis.example", "ssl": True}):
         context = only(entry).ssl_context
         assert context is not None
-        assert context.verify_mode is ssl.CERT_REQUIRED
-    lax = only({"address": "rediss://redis.example", "ssl_cert_reqs": "none"}).ssl_context
-    assert lax is not None
-    assert lax.verify_mode is ssl.CERT_NONE
+        assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    for reqs in ("none", None):
+        lax = only({"address": "rediss://redis.example", "ssl_cert_reqs": reqs}).ssl_context
+        assert lax is not None
+        assert (lax.verify_mode, lax.check_hostname) == (ssl.CERT_NONE, False)
+    others = only("rediss://redis.example?ssl_check_hostname=false").ssl_context
+    assert others is not None
+    assert (others.verify_mode, others.check_hostname) == (ssl.CERT_REQUIRED, False)
     assert only("redis://redis.example").ssl_context is None
 
 

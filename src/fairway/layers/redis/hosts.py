@@ -165,9 +165,26 @@ def make_pool(arguments: Mapping[str, Any]) -> Any:
     address = options.pop("address", None)
     if not isinstance(address, (str, NoneType)):  # a pair, as channels_redis 3 took it
         raise TypeError(f"'address' must be a URL, not {address!r}; a pair is 'host' and 'port'.")
-    if address is None:
-        return redis_py.ConnectionPool(**options)
-    return redis_py.ConnectionPool.from_url(address, **options)
+    pool = (
+        redis_py.ConnectionPool(**options)
+        if address is None
+        else redis_py.ConnectionPool.from_url(address, **options)
+    )
+    if issubclass(pool.connection_class, SSLConnection):
+        _check_names(pool.connection_kwargs)
+    return pool
+
+
+def _check_names(arguments: dict[str, Any]) -> None:
+    """Believe a certificate only for the server that it names, unless told not to.
+
+    redis-py does so by default from version 6 on. Its 6.0 cannot let every certificate pass unless
+    it is told that names do not matter either.
+    """
+    if arguments.get("ssl_cert_reqs", "required") in {None, "none", ssl.CERT_NONE}:
+        arguments["ssl_check_hostname"] = False
+    else:
+        arguments.setdefault("ssl_check_hostname", True)
 
 
 def _server(options: dict[str, Any]) -> Server:
