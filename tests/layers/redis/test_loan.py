@@ -22,24 +22,20 @@ class Lent:
         peer: The other end.
         taken: What was read, and on which thread.
         back: Set when the loop reads no more by itself.
-        broken: Set when it was interrupted.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.sock, self.peer = socket.socketpair()
         self.sock.setblocking(False)
         self.taken: list[tuple[bytes, int]] = []
-        self.back, self.broken = threading.Event(), threading.Event()
-        self.error: BaseException | None = None
+        self.back = threading.Event()
         self.loan = io.run_sync(self._lend(loop))
 
     async def _lend(self, loop: asyncio.AbstractEventLoop) -> Loan:
-        return Loan(self.sock, loop, self._take, back=self.back.set, broken=self.broken.set)
+        return Loan(self.sock, loop, self._take, back=self.back.set)
 
     def _take(self, data: bytes) -> None:
         self.taken.append((data, threading.get_ident()))
-        if self.error is not None:
-            raise self.error
 
     def end(self) -> None:
         async def end() -> None:
@@ -121,11 +117,3 @@ def test_end_of_what_is_lent(lent: Lent) -> None:
     lent.peer.close()
     assert lent.back.wait(PATIENCE)
     assert lent.taken == []
-
-
-def test_interrupted_loan(lent: Lent, elsewhere: Elsewhere) -> None:
-    """Ctrl-C in the middle of a reply is passed on, and said."""
-    lent.error = KeyboardInterrupt()
-    lent.peer.send(b"one")
-    assert lent.broken.wait(PATIENCE)
-    assert elsewhere.interrupted.wait(PATIENCE)

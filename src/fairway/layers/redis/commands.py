@@ -4,13 +4,13 @@ import asyncio
 import functools
 import itertools
 import re
-import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 import hiredis
 
+from fairway import native
 from fairway.exceptions import ChannelLayerUnavailable
 from fairway.layers.io import io
 from fairway.layers.redis.advice import advice_on
@@ -80,7 +80,7 @@ class CommandLink(Link):
         self._numbers = numbers or itertools.count(1)
         self._elsewhere = elsewhere
         # Held wherever it changes what is waiting, what was sent, and by which connection.
-        self._lock = threading.RLock()
+        self._lock = native.RLock()
         self._waiting: deque[Command] = deque()
         self._sent: deque[Command] = deque()
         self._ready: Connection | None = None
@@ -153,13 +153,15 @@ class CommandLink(Link):
         if not self._sent:
             connection.on_io(connection.abort, f"a reply to nothing: {reply!r}")
             return
-        command = self._sent.popleft()
+        command = self._sent[0]
         if isinstance(reply, hiredis.ReplyError):
+            self._sent.popleft()
             connection.on_io(self._refuse, command, reply)
             return
         if command.home is not connection.home and command.home is not None:
             connection.prefer(command.home)
         command.finish(reply)
+        self._sent.popleft()  # only now: who is interrupted has not lost it
 
     def _refuse(self, command: Command, error: hiredis.ReplyError) -> None:
         """An error means that the command was not executed."""

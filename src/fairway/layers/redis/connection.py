@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import os
 import socket
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from typing import Any, Final, TypeAlias, cast
 
 import hiredis
 
+from fairway import native
 from fairway.layers.io import io, let_go
 from fairway.layers.redis.hosts import Server
 from fairway.layers.redis.loan import ENOUGH, PATIENCE, Loan, reads_sockets
@@ -77,7 +77,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         # A second descriptor of the transport's socket, for writing; None where nobody may.
         self._socket: socket.socket | None = None
-        self._writing = threading.Lock()
+        self._writing = native.Lock()
         # Whether bytes are under way over the transport, and how many pieces it does not have yet:
         # what comes after them has to take the same way.
         self._behind = False
@@ -88,6 +88,8 @@ class Connection(asyncio.Protocol):
         self._times = 0
         self._since = 0.0
         self._parser = hiredis.Reader()
+        # Whether nobody knows any more whose reply comes next.
+        self._torn = False
         self._asked: deque[asyncio.Future[Reply]] = deque()
         self._reason = "the server closed it"
 
@@ -102,12 +104,14 @@ class Connection(asyncio.Protocol):
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if transport.get_extra_info("ssl_object") is None:
-            self._socket = socket.socket(fileno=os.dup(sock.fileno()))
+            self._socket = native.socket(fileno=os.dup(sock.fileno()))
             self._socket.setblocking(False)
 
     def data_received(self, data: bytes) -> None:
         """Pass on the replies that are complete; on the event loop that reads."""
         self.quiet = False
+        if self._torn:
+            return
         if self._behind:
             self.on_io(self._catch_up)
         parser = self._parser
@@ -116,8 +120,12 @@ class Connection(asyncio.Protocol):
             while (reply := parser.gets()) is not False:
                 self.on_reply(reply)
         except hiredis.ProtocolError as error:
-            reason = f"what came is not the protocol of Redis: {error}"
-            self.on_io(self.abort, reason)
+            self._torn = True
+            self.on_io(self.abort, f"what came is not the protocol of Redis: {error}")
+        except BaseException:  # Ctrl-C, where another event loop reads
+            self._torn = True
+            self.on_io(self.abort, "a reply was interrupted here")
+            raise
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Say so."""
@@ -169,7 +177,6 @@ class Connection(asyncio.Protocol):
             loop,
             self.data_received,
             back=self.reclaim,
-            broken=lambda: self.abort("a reply was interrupted here"),
         )
 
     def reclaim(self) -> None:
@@ -326,7 +333,7 @@ async def _connected(server: Server) -> socket.socket:
     for family, kind, number, _, address in await loop.getaddrinfo(
         server.host, server.port, type=socket.SOCK_STREAM
     ):
-        sock = socket.socket(family, kind, number)
+        sock: socket.socket = native.socket(family, kind, number)
         try:
             sock.setblocking(False)
             await loop.sock_connect(sock, address)

@@ -10,10 +10,10 @@ it is relieved as soon as it has read nothing for a moment, and by whoever finds
 
 import asyncio
 import socket
-import threading
 from collections.abc import Callable
 from typing import Final
 
+from fairway import native
 from fairway.layers.io import io, let_go
 
 #: Seconds without a reply after which the thread of :data:`io` reads again.
@@ -45,10 +45,9 @@ class Loan:
     Args:
         sock: The socket; a descriptor of its own is made.
         loop: The event loop; one that reads sockets.
-        take: Takes what has come, there. If it is interrupted, something is lost.
+        take: Takes what has come, there.
         back: Called on the thread of :data:`io` when the loop reads no more by itself: it has been
             idle or blocked, it has ended, or there will be nothing more.
-        broken: Called there when ``take`` was interrupted.
     """
 
     def __init__(
@@ -58,7 +57,6 @@ class Loan:
         take: Callable[[bytes], None],
         *,
         back: Callable[[], None],
-        broken: Callable[[], None],
     ) -> None:
         self._sock = _Descriptor(
             sock.family, sock.type, sock.proto, fileno=socket.dup(sock.fileno())
@@ -67,9 +65,8 @@ class Loan:
         self._loop = loop
         self._take = take
         self._back = back
-        self._broken = broken
         # Held while it reads, and to end that: who has ended it can rely on it.
-        self._reading = threading.Lock()
+        self._reading = native.Lock()
         self._over = False
         self._reads = 0
         self._watch = asyncio.get_running_loop().call_later(PATIENCE, self._look, 0)
@@ -122,29 +119,15 @@ class Loan:
                 data = b""  # whoever reads next finds out
             if data:
                 self._reads += 1
-                self._pass_on(data)
+                self._take(data)
                 return
         self._loop.remove_reader(self._sock.fileno())
         io.call(self._give_back)
-
-    def _pass_on(self, data: bytes) -> None:
-        try:
-            self._take(data)
-        except BaseException:
-            # Ctrl-C, at any place: nobody knows whose reply the next one is.
-            io.call(self._give_up)
-            raise
-
-    def _part(self) -> None:
-        self._loop.remove_reader(self._sock.fileno())
-        self._sock.close()
-
-    # ------------------------------------------------------------------ back on the thread of io
 
     def _give_back(self) -> None:
         if not self._over:
             self._back()
 
-    def _give_up(self) -> None:
-        if not self._over:
-            self._broken()
+    def _part(self) -> None:
+        self._loop.remove_reader(self._sock.fileno())
+        self._sock.close()
