@@ -3,11 +3,13 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
 import tomllib
 import venv
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,12 +29,18 @@ _FOREIGN = (
     "PIP_ROOT",
     "PIP_REQUIRE_HASHES",
     "PYTHONHOME",
+    "PYTHONNOUSERSITE",
     "PYTHONPATH",
+    "PYTHONUSERBASE",
 )
 
 
 class MakingError(Exception):
     """An environment could not be made; the text says what pip said."""
+
+
+class MissingError(Exception):
+    """What a row needs is not on this machine; the text says what. It tells nothing of Fairway."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +111,61 @@ def environment(name: str, *, refresh: bool = False) -> Environment:
     return Environment(name=name, folder=folder, versions=_versions(python))
 
 
+@dataclass(frozen=True, kw_only=True)
+class OldEnvironment:
+    """Packages for Python 2.7, which has no ``venv``: they are its user's, for who sets that place.
+
+    Attributes:
+        python: The interpreter.
+        environ: The variables with which it finds them.
+    """
+
+    python: Path
+    environ: Mapping[str, str]
+
+
+def old_environment(name: str) -> OldEnvironment:
+    """The packages of ``requirements/<name>.txt``, all of them pinned, for Python 2.7.
+
+    Raises:
+        MakingError: pip failed.
+        MissingError: There is no Python 2.7.
+    """
+    wanted = REQUIREMENTS / f"{name}.txt"
+    python = next(_old_pythons(), None)
+    if python is None:
+        raise MissingError(
+            "a Python 2.7 with pip is neither on PATH nor among the versions of pyenv"
+        )
+    folder = BUILD / f"env-{name}"
+    stamp = folder / "stamp"
+    made = OldEnvironment(python=python, environ={"PYTHONUSERBASE": str(folder)})
+    digest = hashlib.sha256(f"{python}\n{wanted.read_text()}".encode()).hexdigest()
+    if not stamp.exists() or stamp.read_text() != digest:
+        print(f"      making the environment {name!r}", flush=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        options = ("--quiet", "--user", "--ignore-installed", "--no-deps")
+        _pip(python, "install", *options, "-r", str(wanted), environ=made.environ)
+        stamp.write_text(digest)
+    return made
+
+
+def _old_pythons() -> Iterator[Path]:
+    places = [Path(place) for place in os.get_exec_path()]
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    places += sorted(pyenv.glob("versions/2.7*/bin"))
+    for place in places:
+        python = place / "python2.7"
+        # pyenv puts programs on PATH that only say that a version has to be chosen.
+        asked = [str(python), "-c", "import pip"]
+        if (
+            python.exists()
+            and not subprocess.run(asked, capture_output=True, check=False).returncode
+        ):
+            yield python
+
+
 def source_distribution(requirement: str, using: Environment) -> Path:
     """The unpacked source distribution of the release that ``using`` has installed.
 
@@ -140,7 +203,7 @@ def _versions(python: Path) -> dict[str, str]:
     }
 
 
-def _pip(python: Path, *arguments: str) -> str:
+def _pip(python: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> str:
     command = [str(python), "-m", "pip", *arguments]
     finished = subprocess.run(
         command,
@@ -148,7 +211,12 @@ def _pip(python: Path, *arguments: str) -> str:
         text=True,
         check=False,
         timeout=INSTALL_TIMEOUT,
-        env={**clean_environ(), "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+        env={
+            **clean_environ(),
+            "PIP_NO_INPUT": "1",
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            **(environ or {}),
+        },
     )
     if finished.returncode:
         raise MakingError(f"pip {' '.join(arguments)} failed:\n{finished.stderr.strip()}")

@@ -70,7 +70,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
 
 
 def store(outcomes: Sequence[Outcome], order: Sequence[tuple[str, str]]) -> None:
-    """Write what was found; rows that were not run keep what an earlier run found.
+    """Write what was found; rows that were not run, or are absent, keep what an earlier run found.
 
     Args:
         outcomes: Of this run.
@@ -79,7 +79,10 @@ def store(outcomes: Sequence[Outcome], order: Sequence[tuple[str, str]]) -> None
     rows = {(row["group"], row["name"]): row for row in load()["rows"]} if RESULTS.exists() else {}
     date = f"{datetime.now(UTC):%Y-%m-%d}"
     for outcome in outcomes:
-        rows[outcome.row.group, outcome.row.name] = {
+        key = outcome.row.group, outcome.row.name
+        if outcome.status == "absent" and key in rows:
+            continue
+        rows[key] = {
             "group": outcome.row.group,
             "name": outcome.row.name,
             "status": outcome.status,
@@ -119,7 +122,7 @@ def markdown(stored: Stored) -> str:
 
 def _markdown_row(row: StoredRow) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in row["versions"].items())
-    works = {"works": "works", "absent": "not yet", "fails": "**fails**"}[row["status"]]
+    works = {"works": "works", "absent": "not run", "fails": "**fails**"}[row["status"]]
     cells = [
         f"**{row['name']}**<br>{versions}",
         f"{works}, {row['date']}",

@@ -13,7 +13,14 @@ from typing import Literal, TypeAlias
 from websockets.exceptions import WebSocketException
 
 from proving import services
-from proving.environments import CHECKOUT, INTEROP, Environment, MakingError, environment
+from proving.environments import (
+    CHECKOUT,
+    INTEROP,
+    Environment,
+    MakingError,
+    MissingError,
+    environment,
+)
 from proving.processes import Command, ProofError, Running, free_port, run, serving
 
 PROJECTS = INTEROP / "projects"
@@ -46,8 +53,7 @@ class Stage:
     ) -> Command:
         """A command of the environment: the first word is one of its programs."""
         first, *rest = words.split() if isinstance(words, str) else words
-        self._logs += 1
-        log = services.LOGS / f"{self.row.replace(' ', '-')}-{self._logs}-{first}.log"
+        log = self.log(first)
         path = f"{PROJECTS}:{cwd}"
         return Command(
             words=(self.environment.program(first), *rest),
@@ -55,6 +61,11 @@ class Stage:
             log=log,
             environ={"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **environ},
         )
+
+    def log(self, program: str) -> Path:
+        """Where the output of the next process goes."""
+        self._logs += 1
+        return services.LOGS / f"{self.row.replace(' ', '-')}-{self._logs}-{program}.log"
 
     @contextlib.contextmanager
     def server(
@@ -85,7 +96,8 @@ class Row:
         name: What Fairway meets here; unique.
         packages: The distributions whose versions matter.
         environment: The name of the environment with them.
-        prove: Shows that it works and says what was shown; raises ProofError if it does not.
+        prove: Shows that it works and says what was shown; raises ProofError if it does not, and
+            MissingError if that cannot be tried on this machine.
         needs: A module of ours, or ``module:name``, without which the row is absent.
         limits: What does not work with it, for the documentation.
     """
@@ -156,6 +168,8 @@ def prove(row: Row, place: Path, *, refresh: bool) -> Outcome:
         made = environment(row.environment, refresh=refresh)
         versions = {name: made.versions[name] for name in row.packages}
         note = row.prove(Stage(row=row.name, environment=made, place=place))
+    except MissingError as error:
+        status, note = "absent", str(error)
     except (ProofError, MakingError, OSError, WebSocketException) as error:
         status, note = "fails", str(error)
     return Outcome(

@@ -67,6 +67,18 @@ def test_store_keeps_what_was_not_run(results: Path) -> None:
 
 
 @pytest.mark.usefixtures("results")
+def test_store_keeps_what_is_absent() -> None:
+    """A row that cannot be tried here leaves what was found elsewhere; else it says so."""
+    order = [("Servers", "a"), ("Servers", "b")]
+    store([outcome("a", "works")], order)
+    store([outcome("a", "absent", "no nginx"), outcome("b", "absent", "no nginx")], order)
+    assert [(row["name"], row["status"], row["note"]) for row in load()["rows"]] == [
+        ("a", "works", "it talks"),
+        ("b", "absent", "no nginx"),
+    ]
+
+
+@pytest.mark.usefixtures("results")
 def test_markdown() -> None:
     """There is a table for each group; cells hold no line breaks and no bars."""
     store([outcome("Daphne", "works", "two\nlines")], [("Servers", "Daphne")])

@@ -1,11 +1,12 @@
 """The choice and the proving of rows; what they prove takes ``make interop``."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from proving import rows
-from proving.environments import REQUIREMENTS, Environment
+from proving.environments import REQUIREMENTS, Environment, MissingError
 from proving.processes import ProofError
 from proving.proofs import ROWS
 from proving.rows import Row, Stage, exists, prove, select
@@ -61,6 +62,16 @@ def test_absent(tmp_path: Path) -> None:
     outcome = prove(row("Daphne", needs="fairway.layers:CarrierPigeon"), tmp_path, refresh=False)
     assert outcome.status == "absent"
     assert outcome.note == "fairway.layers:CarrierPigeon is not there yet"
+
+
+def test_missing(tmp_path: Path) -> None:
+    """So is one that cannot be tried on this machine; it says what it misses."""
+
+    def proof(stage: Stage) -> str:
+        raise MissingError("there is no sea")
+
+    outcome = prove(replace(row("Daphne"), prove=proof), tmp_path, refresh=False)
+    assert (outcome.status, outcome.note) == ("absent", "there is no sea")
 
 
 @pytest.mark.parametrize(

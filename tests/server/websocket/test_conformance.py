@@ -1,7 +1,8 @@
 """What the conformance suite of this field asks of an echo server, case group by case group.
 
-Autobahn's own suite runs on Python 2 only, so its groups 1 to 7, 9, 10, 12 and 13 are written here
-from RFC 6455 and RFC 7692, on sockets, with frames laid out by hand. Where its verdict may be "non-
+Autobahn's own suite runs on Python 2 only: `make interop` runs it where there is one. Its groups 1
+to 7, 9, 10, 12 and 13 are written here for every run of the tests, from RFC 6455 and RFC 7692, on
+sockets, with frames laid out by hand. Where its verdict may be "non-
 strict" (a server that notices bad UTF-8 late), the strict one is asked for, but for one thing: a
 message is echoed by an application, so it is not answered before the server has noticed what is
 wrong with the frame behind it in the same packet. Here the answer is awaited first. (There are no

@@ -1,0 +1,1 @@
+"""Applications that send back what they get, for suites that look at the protocol."""
