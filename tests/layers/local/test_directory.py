@@ -61,8 +61,20 @@ def _no_directory() -> None:
     raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in [...]")
 
 
-def _not_permitted(*args: object) -> None:
-    raise PermissionError(errno.EPERM, "Operation not permitted")
+def _let_belong(path: Path, uid: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a directory belong to a user, and this process be a root that may give nothing away."""
+    stat_of = Path.stat
+
+    def owned(which: Path, **options: bool) -> os.stat_result:
+        status = stat_of(which, **options)
+        return os.stat_result((*status[:4], uid, *status[5:])) if which == path else status
+
+    def refuse(*arguments: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "stat", owned)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "lchown", refuse)
 
 
 class TestPreparing:
@@ -274,17 +286,24 @@ class TestSockets:
         """A container's root that may not give files away leaves none that their owner lacks."""
         directory = Directory(path, shared=True)
         directory.prepare()
-        owner = user_name(path.stat().st_uid)
-        monkeypatch.setattr(os, "geteuid", lambda: 0)
-        monkeypatch.setattr(os, "lchown", _not_permitted)
+        _let_belong(path, 4_000_000, monkeypatch)
         with pytest.raises(ChannelLayerUnavailable) as caught:
             directory.new_socket()
         assert str(caught.value) == (
-            f"The directory {path} of the local channel layer belongs to user {owner}, and this "
-            "process may not give away what it makes there (Operation not permitted). Run it as "
-            "that user. ('path' and 'mode' in CONFIG choose another.)"
+            f"The directory {path} of the local channel layer belongs to user 4000000, and "
+            "this process may not give away what it makes there (Operation not permitted). Run it "
+            "as that user. ('path' and 'mode' in CONFIG choose another.)"
         )
         assert list(path.iterdir()) == []
+
+    def test_root_without_a_group(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What is a container's root's own stays so, though it has no number for its group."""
+        directory = Directory(path, shared=True)
+        directory.prepare()
+        _let_belong(path, 0, monkeypatch)
+        listener, where = directory.new_socket()
+        listener.close()
+        assert list(directory.sockets()) == [where]
 
     def test_root_without_its_rights_in_a_group(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
@@ -292,8 +311,7 @@ class TestSockets:
         """Where the directory is for a group, its users reach what such a root makes there."""
         directory = Directory(path, 0o770, shared=True)
         directory.prepare()
-        monkeypatch.setattr(os, "geteuid", lambda: 0)
-        monkeypatch.setattr(os, "lchown", _not_permitted)
+        _let_belong(path, 4_000_000, monkeypatch)
         listener, where = directory.new_socket()
         listener.close()
         assert list(directory.sockets()) == [where]

@@ -176,12 +176,13 @@ class Directory:
         if os.geteuid() != 0:
             return
         status = self.path.stat()
+        chown = os.fchown if isinstance(made, int) else os.lchown
+        with contextlib.suppress(OSError):  # a container's root has no number for every group
+            chown(made, -1, status.st_gid)
         try:
-            if isinstance(made, int):
-                os.fchown(made, status.st_uid, status.st_gid)
-            else:
-                os.lchown(made, status.st_uid, status.st_gid)
-        except OSError as error:  # a container's root, without CAP_CHOWN or the owner's number
+            if status.st_uid != 0:
+                chown(made, status.st_uid, -1)
+        except OSError as error:  # nor for every user, nor always CAP_CHOWN
             if not self._for_a_group:
                 raise self._unusable(
                     f"belongs to user {user_name(status.st_uid)}, and this process may not give "
