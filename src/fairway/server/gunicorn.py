@@ -129,7 +129,7 @@ class FairwayWorker(Worker):
         if self._server is not None:
             while self._stops < times:
                 self._stops += 1
-                self._server.stop()
+                self._server.relieve()  # Gunicorn's other workers serve on the same socket
 
     # ------------------------------------------------------------------ while it serves
 
