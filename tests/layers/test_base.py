@@ -1,12 +1,14 @@
 """ChannelLayer: Channels' contract over hub, codec and bus."""
 
 import asyncio
+import concurrent.futures
 
 import pytest
 
 from fairway._types import Event
 from fairway.delivery import ChannelQueue, Hub, Mailbox, Overflow
 from fairway.exceptions import ChannelFull, MessageNotSerializable
+from fairway.layers import InMemoryChannelLayer
 from fairway.layers.base import ChannelLayer, Reached
 from fairway.layers.bus import Bus, Published
 from fairway.layers.codec import decode
@@ -306,3 +308,19 @@ class TestHooks:
         await layer.unbind(name)
         await layer.close()
         assert ended == [name, "closing after []"]
+
+
+async def test_joining_after_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody in a forked child waits for what its parent was still to be told."""
+    layer = InMemoryChannelLayer()
+    never: concurrent.futures.Future[None] = concurrent.futures.Future()
+    channel = await layer.new_channel()
+    monkeypatch.setattr(layer._bus, "subscribe", lambda topic: never)
+    joining = asyncio.ensure_future(layer.group_add("room", channel))
+    await asyncio.sleep(0)
+    layer._hub.forget_parent()
+    monkeypatch.setattr(layer._bus, "subscribe", lambda topic: None)
+    async with asyncio.timeout(30):
+        for _ in range(2):
+            await layer.group_add("room", await layer.new_channel())
+    joining.cancel()

@@ -180,3 +180,30 @@ async def test_beside_an_event_loop(io: InputOutput, monkeypatch: pytest.MonkeyP
     with pytest.raises(RuntimeError, match=r"Use: await layer\.send"):
         io.run_verb("layer", "send", asyncio.sleep(0), None)
     await asyncio.to_thread(io.stop)
+
+
+def test_a_signal_while_it_starts() -> None:
+    """A signal handler that sends may interrupt the first use: neither waits for the other."""
+    code = """
+import signal
+from fairway.layers import InMemoryChannelLayer, io
+from fairway.layers.io import io as it
+
+new_event_loop = io.new_event_loop
+
+def interrupted():
+    io.new_event_loop = new_event_loop
+    signal.raise_signal(signal.SIGUSR1)
+    return new_event_loop()
+
+layer = InMemoryChannelLayer()
+signal.signal(signal.SIGUSR1, lambda *_: layer.sync.send("jobs", {"type": "signal"}))
+io.new_event_loop = interrupted
+layer.sync.send("jobs", {"type": "work"})
+assert layer.sync.receive("jobs") == {"type": "signal"}
+assert layer.sync.receive("jobs") == {"type": "work"}
+threads = it._threads
+it.stop()
+assert not any(thread._ended.locked() for thread in threads)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

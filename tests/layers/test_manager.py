@@ -1,6 +1,8 @@
 """ChannelLayerManager: from CHANNEL_LAYERS to layers."""
 
 import asyncio
+import os
+import signal
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -256,3 +258,39 @@ def __getattr__(name: str) -> object:
     if name == "NeedsMore":
         raise ImportError("It needs more: pip install more.")
     raise AttributeError(name)
+
+
+def test_made_while_it_is_made(manager: ChannelLayerManager) -> None:
+    """A signal handler that asks for a layer while it is made gets the one that all others get."""
+    inner: list[BaseChannelLayer] = []
+    make_backend = manager.make_backend
+
+    def interrupted(name: str) -> BaseChannelLayer:
+        manager.make_backend = make_backend  # type: ignore[method-assign]
+        inner.append(manager[name])  # the handler
+        return make_backend(name)
+
+    manager.make_backend = interrupted  # type: ignore[method-assign]  # as a signal would
+    assert [manager["default"]] == inner
+
+
+def test_forked_while_a_layer_is_made() -> None:
+    """A child whose parent was making a layer at that moment makes its own."""
+    making, go_on = threading.Event(), threading.Event()
+
+    def make() -> None:
+        with channel_layers._making:
+            making.set()
+            go_on.wait(60)
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    making.wait(60)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)  # rather than wait for ever
+        channel_layers.backends.clear()
+        os._exit(get_channel_layer() is None)
+    go_on.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

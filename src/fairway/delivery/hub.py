@@ -2,13 +2,12 @@
 
 import asyncio
 import logging
-import os
 import weakref
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias
 
-from fairway import native
+from fairway import forks, native
 from fairway.delivery.group import Endpoint, Group
 from fairway.delivery.mailbox import Mailbox
 from fairway.delivery.outbox import Tally
@@ -328,8 +327,7 @@ def _forget_parent() -> None:
         hub.forget_parent()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_parent)
+forks.in_child(_forget_parent)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

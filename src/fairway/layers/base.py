@@ -389,6 +389,8 @@ class ChannelLayer(BaseChannelLayer):
             confirmed = self._bus.subscribe(group)
             if confirmed is not None:
                 self._joining[group] = confirmed
+            else:
+                self._joining.pop(group, None)  # of the parent, before a fork
         if confirmed is not None:
             confirmed.add_done_callback(functools.partial(self._joined, group))
         return confirmed

@@ -11,11 +11,10 @@ import atexit
 import concurrent.futures
 import os
 import socket
-import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Generic, TypeVar
 
-from fairway import native
+from fairway import forks, native
 
 new_event_loop: Callable[[], asyncio.AbstractEventLoop]
 try:
@@ -29,15 +28,59 @@ T = TypeVar("T")
 GOODBYE: Final = 2.0
 
 
+class _LoopThread:
+    """An event loop and the thread that it runs in.
+
+    Attributes:
+        loop: The loop.
+        ident: The thread, once the loop runs.
+
+    Raises:
+        RuntimeError: The system starts no further thread.
+    """
+
+    def __init__(self) -> None:
+        self.loop = new_event_loop()
+        self.ident = 0
+        try:
+            self._ended = native.start_thread(self._run, "fairway-io")
+        except RuntimeError:
+            self.loop.close()  # whoever waited for it to do something would wait for ever
+            raise
+
+    def _run(self) -> None:
+        self.ident = native.get_ident()
+        loop = self.loop
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_forever()
+            left = asyncio.all_tasks(loop)
+            for task in left:
+                task.cancel()
+            loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        finally:
+            loop.close()
+
+    def end(self, goodbyes: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:
+        """Say goodbye, end the loop, and wait for the thread to end."""
+        if self._ended.locked():
+            asyncio.run_coroutine_threadsafe(_part(goodbyes), self.loop)
+            if self._ended.acquire(timeout=2 * GOODBYE):
+                self._ended.release()  # for whoever asks later
+
+
 class InputOutput:
     """An event loop in a thread of its own, started when first needed."""
 
     def __init__(self) -> None:
-        self._lock = native.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._ident = 0  # of the thread
-        # Released when the thread has ended.
-        self._ended: threading.Lock | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        # A signal handler that sends may come while it is held, in the same thread, ...
+        self._lock = native.RLock()
+        # ... and has started a thread before that of whom it interrupted. The first one counts.
+        self._threads: list[_LoopThread] = []
         self._goodbyes: set[Callable[[], Coroutine[Any, Any, None]]] = set()
 
     @property
@@ -47,26 +90,26 @@ class InputOutput:
         Raises:
             RuntimeError: The system starts no further thread; the next use tries again.
         """
-        with self._lock:
-            if self._loop is None:
-                loop = new_event_loop()
-                try:
-                    self._ended = native.start_thread(lambda: self._run(loop), "fairway-io")
-                except RuntimeError:
-                    loop.close()  # whoever waited for it to do something would wait for ever
-                    raise
-                self._loop = loop
-            return self._loop
+        forks.notice()
+        threads = self._threads
+        if not threads:
+            with self._lock:
+                threads = self._threads
+                if not threads:
+                    threads.append(_LoopThread())
+        return threads[0].loop
 
     @property
     def running(self) -> asyncio.AbstractEventLoop | None:
         """The loop, if it has been started; for what happens on its thread."""
-        return self._loop
+        threads = self._threads
+        return threads[0].loop if threads else None
 
     @property
     def here(self) -> bool:
         """Whether the caller is on the thread itself."""
-        return native.get_ident() == self._ident
+        threads = self._threads
+        return bool(threads) and threads[0].ident == native.get_ident()
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> "concurrent.futures.Future[T]":
         """Begin a coroutine there; in the order of calls."""
@@ -136,33 +179,16 @@ class InputOutput:
     def stop(self) -> None:
         """Say goodbye, end the loop and its thread; the next use starts it again."""
         with self._lock:
-            loop, ended, goodbyes = self._loop, self._ended, list(self._goodbyes)
-            self._loop = self._ended = None
+            threads, self._threads = self._threads, []
+            goodbyes = list(self._goodbyes)
             self._goodbyes.clear()
-        if loop is None or ended is None or not ended.locked():
-            return
-        asyncio.run_coroutine_threadsafe(_part(goodbyes), loop)
-        ended.acquire(timeout=2 * GOODBYE)
+        for thread in threads:
+            thread.end(goodbyes)
+            goodbyes = []  # said on the first, which has the connections
 
     def forget_parent(self) -> None:
         """In a forked child: the thread is the parent's, and so is its loop."""
-        self._lock = native.Lock()
-        self._loop = self._ended = None
-        self._ident = 0
-        self._goodbyes = set()
-
-    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._ident = native.get_ident()
-        asyncio.set_event_loop(loop)
-        try:
-            loop.run_forever()
-            left = asyncio.all_tasks(loop)
-            for task in left:
-                task.cancel()
-            loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-            loop.run_until_complete(loop.shutdown_asyncgens())
-        finally:
-            loop.close()
+        self._begin()
 
 
 def let_go(inherited: socket.socket) -> None:
@@ -220,12 +246,11 @@ def _in_event_loop() -> bool:
 
 async def _part(goodbyes: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:
     parting = asyncio.gather(*(goodbye() for goodbye in goodbyes), return_exceptions=True)
-    await asyncio.wait([asyncio.ensure_future(parting)], timeout=GOODBYE)
+    await asyncio.wait([parting], timeout=GOODBYE)
     asyncio.get_running_loop().stop()
 
 
 #: The one of this process.
 io: Final = InputOutput()
 atexit.register(io.stop)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=io.forget_parent)
+forks.in_child(io.forget_parent)

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
-from fairway import DEFAULT_CHANNEL_LAYER
+from fairway import DEFAULT_CHANNEL_LAYER, forks
 from fairway.exceptions import InvalidChannelLayerError
 from fairway.layers.base import BaseChannelLayer, ChannelLayer
 
@@ -75,6 +75,10 @@ class ChannelLayerManager:
         self.backends: dict[str, BaseChannelLayer] = {}
         self._making = threading.RLock()
         setting_changed.connect(self._reset_backends)
+
+    def forget_parent(self) -> None:
+        """In a forked child: who was making one is a thread of the parent."""
+        self._making = threading.RLock()
 
     def _reset_backends(self, setting: str, **kwargs: Any) -> None:
         """Settings may change in tests; nobody else has the layers that were made from the old."""
@@ -155,9 +159,11 @@ class ChannelLayerManager:
         if found is not None:
             return found
         with self._making:  # two threads must not get two layers that know nothing of each other
-            if key not in self.backends:
-                self.backends[key] = self.make_backend(key)
-            return self.backends[key]
+            found = self.backends.get(key)
+            if found is None:
+                # Nor may a signal handler and the code that it interrupts.
+                found = self.backends.setdefault(key, self.make_backend(key))
+            return found
 
     def __contains__(self, key: str) -> bool:
         return key in self.configs
@@ -177,6 +183,7 @@ def _names_path(error: ImportError, path: str) -> bool:
 
 
 channel_layers = ChannelLayerManager()
+forks.in_child(channel_layers.forget_parent)
 
 
 def get_channel_layer(alias: str = DEFAULT_CHANNEL_LAYER) -> BaseChannelLayer | None:

@@ -2,10 +2,10 @@
 
 import atexit
 import contextlib
-import os
 import threading
 from typing import Final
 
+from fairway import forks
 from fairway.layers.base import ChannelLayer
 from fairway.layers.io import io
 from fairway.presence.tracker import GOODBYE, Tracker
@@ -61,5 +61,4 @@ class Trackers:
 trackers: Final = Trackers()
 # Before the I/O thread ends, as that was imported, and so registered, earlier.
 atexit.register(trackers.stop)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=trackers.forget_parent)
+forks.in_child(trackers.forget_parent)

@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from fairway import native
+from fairway import forks, native
 from fairway.delivery.queue import Lease
 from fairway.exceptions import ChannelLayerUnavailable
 from fairway.layers.bus import ACKNOWLEDGEMENT, COUNTING, DELAY, Bus, Confirmation, Published
@@ -117,6 +117,7 @@ class LocalBus(Bus):
 
     def _use(self) -> None:
         """To be called first by whatever may be called from outside."""
+        forks.notice()
         if self._closed:
             self._closed = False
             io.at_exit(self._goodbye)
@@ -430,8 +431,5 @@ def _after_fork_in_child() -> None:
         bus.forget_parent()
 
 
-os.register_at_fork(
-    before=_before_fork,
-    after_in_parent=_after_fork_in_parent,
-    after_in_child=_after_fork_in_child,
-)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent)
+forks.in_child(_after_fork_in_child)

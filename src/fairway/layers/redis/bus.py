@@ -3,13 +3,12 @@
 import asyncio
 import concurrent.futures
 import functools
-import os
-import threading
 import time
 import weakref
 from collections.abc import Callable
 from typing import Final
 
+from fairway import forks, native
 from fairway.delivery.queue import Lease
 from fairway.layers.bus import ACKNOWLEDGEMENT, COUNTING, DELAY, Bus, Confirmation, Published
 from fairway.layers.io import io
@@ -63,12 +62,13 @@ class RedisBus(Bus):
         self._send_timeout = send_timeout
         self._wire = wire
         self._session: Session | None = None
-        self._opening = threading.Lock()
+        self._opening = native.Lock()
         self._full: dict[str, float] = {}
         self.interrupted: Callable[[], None] = _nothing
         _buses.add(self)
 
     def _open(self) -> Session:
+        forks.notice()
         session = self._session
         if session is not None:
             return session
@@ -281,7 +281,7 @@ class RedisBus(Bus):
 
     def forget_parent(self) -> None:
         """In a forked child: the connections are the parent's, and so are those who wait."""
-        self._opening = threading.Lock()
+        self._opening = native.Lock()
         session, self._session = self._session, None
         if session is not None:
             session.abandon()
@@ -302,5 +302,4 @@ def _forget_parent() -> None:
         bus.forget_parent()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_parent)
+forks.in_child(_forget_parent)

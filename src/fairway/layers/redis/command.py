@@ -1,12 +1,12 @@
 """Commands on their way: until when they are worth sending, and who waits for the answer."""
 
 import asyncio
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
+from fairway import native
 from fairway.exceptions import ChannelLayerUnavailable
 from fairway.layers.io import io
 from fairway.layers.redis.connection import Reply, Word, pack
@@ -111,7 +111,7 @@ class Deadlines:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._commands: deque[Command] = deque()
-        self._lock = threading.Lock()
+        self._lock = native.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._watching = False
 

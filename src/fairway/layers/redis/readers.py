@@ -3,12 +3,12 @@
 import asyncio
 import concurrent.futures
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from fairway import native
 from fairway.layers.handover import Handover
 from fairway.layers.io import io
 from fairway.layers.redis.calls import Call, CallCommand
@@ -89,7 +89,7 @@ class Reader:
         self._take_call: Call | None = None
         self._lease = 0
         # Held wherever it changes who waits, and whether somebody asks.
-        self._lock = threading.Lock()
+        self._lock = native.Lock()
         self._waiters: deque[Waiter] = deque()
         self._asked: Command | None = None
         self._ended = False
