@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 
 from fairway._types import Receive, Scope, Send
+from fairway.server.http.http2_choice import PREFACE
 from tests.server.applications import tell
 from tests.server.authority import Authority
 from tests.server.conftest import Serve
 from tests.server.running import DEADLINE, Client, Logs, Running, WebSocketClient, until
 
 V1 = b"PROXY TCP4 198.51.100.7 192.0.2.1 40000 443\r\n"
+#: A SETTINGS frame with nothing in it (RFC 9113 §6.5).
+SETTINGS = b"\0\0\0\x04\0\0\0\0\0"
 LINE = b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"
 
 
@@ -158,6 +161,17 @@ class TestProxyProtocol:
         client = await running.connect()
         await client.send(v2(tls_value()))
         assert (await client.fetch()).body.decode() == ENCRYPTED
+
+    async def test_http2_before_the_proxy(self, serve: Serve) -> None:
+        """If its client speaks HTTP/2, a proxy passes that on, or speaks HTTP/1.1 for itself."""
+        running = await serve(app, proxy_protocol=True)
+        header = v2(tls_value(), struct.pack("!BH", 0x01, 2) + b"h2")
+        client = await running.connect()
+        await client.send(header)
+        assert (await client.fetch()).body.decode() == ENCRYPTED
+        client = await running.connect()
+        await client.send(header + PREFACE + SETTINGS)
+        assert (await client.read(len(SETTINGS)))[3:4] == SETTINGS[3:4]
 
     async def test_headers_beside_it(self, serve: Serve) -> None:
         """Headers are believed if the client that the PROXY protocol names is a trusted proxy."""

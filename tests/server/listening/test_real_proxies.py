@@ -166,6 +166,25 @@ class TestHAProxy:
                 answer = await client.get(f"https://localhost:{port}/")
                 assert (answer.http_version, answer.text) == ("HTTP/2", "https 127.0.0.5 ")
 
+    async def test_http2_translated(self, haproxy: Any, serve: Serve, tmp_path: Path) -> None:
+        """HTTP/2 with HAProxy, and HTTP/1.1 behind it, whose header tells of the client's."""
+        authority = Authority(tmp_path)
+        server = await serve(app, proxy_protocol=True)
+        lines = (
+            "listen site\n mode http\n"
+            f" bind 127.0.0.1:PORT ssl crt {authority.issue('server')} alpn h2,http/1.1\n"
+            " server one UPSTREAM send-proxy-v2-ssl"
+        )
+        transport = httpx.AsyncHTTPTransport(
+            verify=authority.client(), http2=True, local_address=CLIENT
+        )
+        async with (
+            haproxy(lines, server.port) as port,
+            httpx.AsyncClient(transport=transport, timeout=DEADLINE) as client,
+        ):
+            answer = await client.get(f"https://localhost:{port}/")
+            assert (answer.http_version, answer.text) == ("HTTP/2", "https 127.0.0.5 ")
+
     async def test_health_check(self, haproxy: Any, serve: Serve) -> None:
         """Its health checks speak for themselves (LOCAL), and find the server well."""
         server = await serve(app, proxy_protocol=True)

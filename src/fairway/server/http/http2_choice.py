@@ -1,9 +1,9 @@
 """Which HTTP a new connection speaks: what TLS has agreed on, or what its first bytes are.
 
 HTTP/2 comes in at two doors: ALPN in the handshake of TLS (RFC 9113 §3.2), and, where that is
-allowed, a client that begins with it because it knows already (§3.3). The old way, ``Upgrade:
-h2c``, is deprecated (§3.1) and not there. Without HTTP/2 nothing here is in the way of a
-connection, and h2 is not imported.
+allowed, a client that begins with it because it knows already (§3.3), or has agreed on it with the
+proxy in front. The old way, ``Upgrade: h2c``, is deprecated (§3.1) and not there. Without HTTP/2
+nothing here is in the way of a connection, and h2 is not imported.
 """
 
 import asyncio
@@ -65,12 +65,9 @@ class Choice(asyncio.Protocol):
         # uvloop's transports are what asyncio.Transport describes, but do not inherit from it.
         self._transport = cast("asyncio.Transport", transport)
         tls = transport.get_extra_info("ssl_object")
-        agreed = tls.selected_alpn_protocol() if tls is not None else None
-        if tls is None and self._origin is not None and self._origin.protocol == b"h2":
-            agreed = "h2"  # by ALPN with a proxy that ends TLS and passes on what is in it
-        if agreed == "h2":
+        if tls is not None and tls.selected_alpn_protocol() == "h2":
             self._hand_on(_multiplexed(self._context, self._origin))
-        elif tls is not None or not self._context.config.http2_cleartext:
+        elif tls is not None or not self._may_begin_with_http2():
             self._hand_on(Connection(self._context, self._origin))
         else:
             self._context.register(self)
@@ -79,6 +76,17 @@ class Choice(asyncio.Protocol):
             if timeout > 0:
                 self._when = self._context.time() + timeout
                 self._context.deadlines.arm(self, self._when)
+
+    def _may_begin_with_http2(self) -> bool:
+        """Whether it is allowed, or a proxy that ends TLS says that its client has agreed on it.
+
+        That alone decides nothing: the proxy passes on what the client says, or speaks HTTP for
+        itself, and then mostly HTTP/1.1 (HAProxy's ``mode http`` with ``send-proxy-v2``).
+        """
+        origin = self._origin
+        return self._context.config.http2_cleartext or (
+            origin is not None and origin.protocol == b"h2"
+        )
 
     def data_received(self, data: bytes) -> None:
         """Compare what comes with the preface; the first byte that differs decides."""
