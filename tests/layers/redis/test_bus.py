@@ -1,6 +1,8 @@
 """RedisBus: what becomes of what is published and pushed."""
 
 import asyncio
+import subprocess
+import sys
 
 import pytest
 
@@ -174,3 +176,22 @@ async def test_what_others_publish(
             await within(socket.mailbox.park())
         item = socket.mailbox.take()
     assert layer.stats()["disconnected"] == 0
+
+
+async def test_sent_after_the_goodbye(make_layer: MakeLayer, shared: RedisServer) -> None:
+    """A process that ends may send when its connections have been closed, too."""
+    layer = make_layer(shared, prefix="ending")
+    code = f"""
+import atexit
+atexit.register(lambda: layer.sync.send("jobs", {{"type": "last"}}))  # called last, too
+from fairway.layers.redis import RedisChannelLayer
+layer = RedisChannelLayer(hosts=["redis://127.0.0.1:{shared.port}"], prefix="ending")
+layer.sync.send("jobs", {{"type": "first"}})
+"""
+    command = [sys.executable, "-c", code]
+    ended = await asyncio.to_thread(
+        subprocess.run, command, stderr=subprocess.PIPE, text=True, timeout=60, check=True
+    )
+    assert ended.stderr == ""
+    for kind in ("first", "last"):
+        assert await within(layer.receive("jobs")) == {"type": kind}

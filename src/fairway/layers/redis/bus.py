@@ -86,7 +86,7 @@ class RedisBus(Bus):
                         self.lost,
                     )
                 )
-                io.at_exit(session.close)
+                io.at_exit(self._goodbye)
             return self._session
 
     # ------------------------------------------------------------------ topics
@@ -273,11 +273,16 @@ class RedisBus(Bus):
 
     async def close(self) -> None:
         """End the connections of this process; the next use makes new ones."""
+        if self._session is not None:
+            io.no_exit(self._goodbye)
+            await io.run(self._goodbye())
+
+    async def _goodbye(self) -> None:
+        # Who sends after it, in an earlier registered function of atexit say, opens another one.
         with self._opening:
             session, self._session = self._session, None
         if session is not None:
-            io.no_exit(session.close)
-            await io.run(session.close())
+            await session.close()
 
     def forget_parent(self) -> None:
         """In a forked child: the connections are the parent's, and so are those who wait."""
