@@ -187,7 +187,7 @@ async def test_close(make_layer: MakeLayer, server: RedisServer) -> None:
     await layer.close()
     with pytest.raises(ChannelLayerUnavailable, match=r"^The channel layer was closed\.$"):
         await within(waiting)
-    assert server.connections() == []
+    await eventually(lambda: server.connections() == [])  # it may have others to see to first
     assert layer.stats()["groups"] == 0
     await layer.close()
     await layer.send("jobs", message(1))

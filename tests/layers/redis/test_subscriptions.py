@@ -6,7 +6,7 @@ import pytest
 
 from fairway._types import Event
 from tests.layers.redis.conftest import MakeLayer
-from tests.layers.redis.servers import RedisServer, eventually, within
+from tests.layers.redis.servers import RedisServer, eventually, version, within
 from tests.layers.redis.sockets import Socket
 
 
@@ -106,6 +106,8 @@ async def test_no_right_to_subscribe(
     make_layer: MakeLayer, server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its user may not subscribe: the log says so once, however often that is tried again."""
+    if version() < (6, 2):
+        pytest.skip("Redis 6.0 knows no rights for channels")
     server.ask("ACL", "SETUSER", "site", "on", "nopass", "~*", "&*", "+@all")
     layer = make_layer(f"redis://site:any@127.0.0.1:{server.port}")
     socket = await Socket.joined(layer, "room")
