@@ -13,6 +13,7 @@ import struct
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -176,12 +177,12 @@ class Directory:
         if os.geteuid() != 0:
             return
         status = self.path.stat()
-        chown = os.fchown if isinstance(made, int) else os.lchown
+        chown = partial(os.fchown, made) if isinstance(made, int) else partial(os.lchown, made)
         with contextlib.suppress(OSError):  # a container's root has no number for every group
-            chown(made, -1, status.st_gid)
+            chown(-1, status.st_gid)
         try:
             if status.st_uid != 0:
-                chown(made, status.st_uid, -1)
+                chown(status.st_uid, -1)
         except OSError as error:  # nor for every user, nor always CAP_CHOWN
             if not self._for_a_group:
                 raise self._unusable(
