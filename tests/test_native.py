@@ -120,9 +120,12 @@ def test_waiting(replacer: str, request: pytest.FixtureRequest) -> None:
     assert lock.acquire(timeout=LONG)
 
 
-@pytest.mark.usefixtures("eventlet")
-def test_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under eventlet who waits sleeps, as others go on then, ever longer but never long."""
+@pytest.mark.parametrize("replacer", ["gevent", "eventlet"])
+def test_others_go_on(
+    replacer: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A greenlet that waits sleeps, as others go on then, ever longer but never long."""
+    request.getfixturevalue(replacer)
     pauses: list[float] = []
     lock = native.new_waitable()
 

@@ -95,14 +95,16 @@ class Waitable(Protocol):
 
 def new_waitable() -> Waitable:
     """A lock that is taken. Whoever waits for its release lets other greenlets go on."""
-    # Locks of gevent's may be released by another thread.
-    lock: Waitable = _Polled() if replaced_by() == "eventlet" else threading.Lock()
+    lock: Waitable = _Polled() if replaced_by() else Lock()
     lock.acquire()
     return lock
 
 
 class _Polled:
-    """A lock that eventlet's greenlets can wait for, as no other thread can wake them."""
+    """A lock that greenlets can wait for: no other thread can wake them.
+
+    With locks of gevent's one could, but only while other greenlets wait for something of its own.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -116,7 +118,7 @@ class _Polled:
             left = until - time.monotonic()
             if left <= 0:
                 return False
-            time.sleep(min(pause, left))  # eventlet's own: others go on
+            time.sleep(min(pause, left))  # their own: others go on
             pause = min(2 * pause, _LONGEST_PAUSE)
         return True
 

@@ -16,16 +16,32 @@ from typing import Any, Final, Generic, TypeVar
 
 from fairway import forks, native
 
-new_event_loop: Callable[[], asyncio.AbstractEventLoop]
+new_uvloop: Callable[[], asyncio.AbstractEventLoop] | None
 try:
-    from uvloop import new_event_loop
+    from uvloop import new_event_loop as new_uvloop
 except ImportError:  # not on every system
-    from asyncio import new_event_loop
+    new_uvloop = None
 
 T = TypeVar("T")
 
 #: Seconds that the end of a process waits for connections to be closed.
 GOODBYE: Final = 2.0
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """A loop that waits on its thread for sockets, and for nothing else.
+
+    Raises:
+        RuntimeError: There is none for this process.
+    """
+    if new_uvloop is not None:
+        return new_uvloop()
+    if native.replaced_by() == "gevent":
+        raise RuntimeError(
+            "gevent has replaced what asyncio's event loop waits for sockets with, and a channel "
+            "layer would wait for ever. Install uvloop, which gevent leaves alone."
+        )
+    return asyncio.new_event_loop()
 
 
 class _LoopThread:
@@ -36,7 +52,7 @@ class _LoopThread:
         ident: The thread, once the loop runs.
 
     Raises:
-        RuntimeError: The system starts no further thread.
+        RuntimeError: The system starts no further thread, or there is no loop for this process.
     """
 
     def __init__(self) -> None:
@@ -88,7 +104,8 @@ class InputOutput:
         """The loop, running.
 
         Raises:
-            RuntimeError: The system starts no further thread; the next use tries again.
+            RuntimeError: The system starts no further thread, or there is no loop for this process;
+                the next use tries again.
         """
         forks.notice()
         threads = self._threads
