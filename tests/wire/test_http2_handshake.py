@@ -46,7 +46,7 @@ class TestAccepting:
     """The response."""
 
     def test_fields(self) -> None:
-        """Neither Sec-WebSocket-Accept nor what belongs to a connection."""
+        """Neither Sec-WebSocket-Accept, without a key, nor what belongs to a connection."""
         handshake = ExtendedHandshake.parse_connect(
             [*VERSION, (b"sec-websocket-protocol", b"chat")]
         )
@@ -54,6 +54,17 @@ class TestAccepting:
         assert handshake.accept_headers("chat", b"permessage-deflate") == [
             (b"Sec-WebSocket-Protocol", b"chat"),
             (b"Sec-WebSocket-Extensions", b"permessage-deflate"),
+        ]
+
+    @pytest.mark.parametrize(
+        ("times", "answers"), [(1, [b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="]), (2, [])]
+    )
+    def test_key(self, times: int, answers: list[bytes]) -> None:
+        """A key is not asked for, and answered all the same: some clients insist on that."""
+        keys: Headers = [(b"sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ==")] * times
+        handshake = ExtendedHandshake.parse_connect([*VERSION, *keys])
+        assert handshake.accept_headers(None) == [
+            (b"Sec-WebSocket-Accept", answer) for answer in answers
         ]
 
     def test_not_offered(self) -> None:

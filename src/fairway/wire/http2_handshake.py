@@ -7,14 +7,19 @@ from fairway._types import Headers
 from fairway.wire.handshake import VERSION, HandshakeRefused, OpeningHandshake, parse_offers
 
 #: What only HTTP/1.1 says: the status 200 says it here.
-_LEFT_OUT: Final = frozenset({b"upgrade", b"connection", b"sec-websocket-accept"})
+_LEFT_OUT: Final = frozenset({b"upgrade", b"connection"})
 _FIELDS: Final = frozenset(
-    {b"sec-websocket-extensions", b"sec-websocket-protocol", b"sec-websocket-version"}
+    {
+        b"sec-websocket-extensions",
+        b"sec-websocket-key",
+        b"sec-websocket-protocol",
+        b"sec-websocket-version",
+    }
 )
 
 
 class ExtendedHandshake(OpeningHandshake):
-    """A valid extended CONNECT for a WebSocket; it has no ``key``."""
+    """A valid extended CONNECT for a WebSocket; its ``key`` is mostly empty."""
 
     __slots__ = ()
 
@@ -23,7 +28,8 @@ class ExtendedHandshake(OpeningHandshake):
         """Check a request whose ``:protocol`` is ``websocket``.
 
         "Sec-WebSocket-Version, Sec-WebSocket-Protocol and Sec-WebSocket-Extensions are used … in
-        the same way"; key and accept "are not used", and nothing is to be upgraded.
+        the same way", and nothing is to be upgraded. A key is not asked for. But a client that
+        sends one wants to see it answered: undici does before 8.12, and so Node's own WebSocket.
 
         Args:
             headers: All fields but pseudo-headers, names in lower case.
@@ -41,7 +47,8 @@ class ExtendedHandshake(OpeningHandshake):
                 "This server speaks version 13 of the WebSocket protocol only.",
                 [(b"sec-websocket-version", VERSION)],
             )
-        return cls(b"", *parse_offers(fields))
+        keys = fields.get(b"sec-websocket-key", [])
+        return cls(keys[0] if len(keys) == 1 else b"", *parse_offers(fields))
 
     def accept_headers(self, subprotocol: str | None, extensions: bytes = b"") -> Headers:
         """The fields of the 200 response that opens the WebSocket.
@@ -54,4 +61,5 @@ class ExtendedHandshake(OpeningHandshake):
             ValueError: The client does not offer this subprotocol.
         """
         fields = super().accept_headers(subprotocol, extensions)
-        return [field for field in fields if field[0].lower() not in _LEFT_OUT]
+        left_out = _LEFT_OUT if self.key else _LEFT_OUT | {b"sec-websocket-accept"}
+        return [field for field in fields if field[0].lower() not in left_out]
