@@ -29,7 +29,7 @@ class ExtendedHandshake(OpeningHandshake):
 
         "Sec-WebSocket-Version, Sec-WebSocket-Protocol and Sec-WebSocket-Extensions are used … in
         the same way", and nothing is to be upgraded. A key is not asked for. But a client that
-        sends one wants to see it answered: undici does before 8.12, and so Node's own WebSocket.
+        sends one may insist on the answer: undici, which is Node's HTTP client, did before 8.12.
 
         Args:
             headers: All fields but pseudo-headers, names in lower case.
