@@ -467,7 +467,6 @@ async def test_listener_follows(make_layer: MakeLayer) -> None:
         host = {"host": "127.0.0.1", "port": name.port, "health_check_interval": 0.1}
         layer, other = make_layer(host), make_layer(host)
         socket = await Socket.joined(layer, "room")
-        await layer.send("jobs", message(0))  # it has a connection to write by, and is silent there
         move()
         assert await socket.receive() == GAP
         assert old.ask("PUBSUB", "CHANNELS", "*:room*") == []

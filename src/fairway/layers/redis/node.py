@@ -129,7 +129,9 @@ class Shards:
 
     def subscribe(self, name: str, channel: bytes, handler: Handler, *certain: Certain) -> None:
         """Subscribe to a channel of a queue or topic."""
-        self._node(name).subscriptions.subscribe(channel, handler, *certain)
+        node = self._node(name)
+        node.subscriptions.subscribe(channel, handler, *certain)
+        node.commands.start()  # it is the one that hears when the server is the master no more
 
     def unsubscribe(self, name: str, channel: bytes) -> None:
         """Take that back."""
