@@ -153,7 +153,27 @@ class TestOptions:
         found = run("--proxy-headers", "--proxy-headers-host", "X-A", "--proxy-headers-port", "X-B")
         assert found["proxy_forwarded_address_header"] == "X-A"
         assert found["proxy_forwarded_port_header"] == "X-B"
-        assert "proxy_forwarded_address_header" not in run()
+        found = run()
+        assert found["proxy_forwarded_address_header"] is None
+        assert found["proxy_forwarded_port_header"] is None
+        assert found["proxy_forwarded_proto_header"] is None
+
+    def test_a_server_class_of_ones_own(self) -> None:
+        """It has to take the arguments and to run, as with Daphne 4.1."""
+
+        class Least:
+            def __init__(self, **arguments: Any) -> None:
+                self.arguments = arguments
+
+            def run(self) -> None:
+                served.append(self.arguments["endpoints"])
+
+        class Command(CommandLineInterface):
+            server_class = Least  # type: ignore[assignment]  # as a stranger writes it
+
+        served: list[list[str]] = []
+        Command().run([APPLICATION])
+        assert served == [["tcp:port=8000:interface=127.0.0.1"]]
 
     @pytest.mark.row("2.1 --proxy-headers")
     @pytest.mark.parametrize("flag", ["--proxy-headers-host", "--proxy-headers-port"])

@@ -146,7 +146,8 @@ class CommandLineInterface:
             **forwarded,
         )
         self.server.run()
-        if self.server.abort_start:
+        # Daphne 4.1 did not ask for it: a project's server_class may not have it.
+        if getattr(self.server, "abort_start", False):
             sys.exit(1)
 
     def _forwarded(self, options: Namespace) -> dict[str, Any]:
@@ -161,7 +162,13 @@ class CommandLineInterface:
                     raise ArgumentError(
                         argument, "--proxy-headers has to be passed for this parameter."
                     )
-            return {}
+            return dict.fromkeys(
+                (
+                    "proxy_forwarded_address_header",
+                    "proxy_forwarded_port_header",
+                    "proxy_forwarded_proto_header",
+                )
+            )
         return {
             "proxy_forwarded_address_header": options.proxy_headers_host or "X-Forwarded-For",
             "proxy_forwarded_port_header": options.proxy_headers_port or "X-Forwarded-Port",
