@@ -5,7 +5,7 @@ import pytest
 from fairway._types import Event
 from fairway.layers.redis.node import shard_of
 from tests.layers.redis.conftest import MakeLayer
-from tests.layers.redis.servers import RedisServer, within
+from tests.layers.redis.servers import RedisServer, eventually, within
 from tests.layers.redis.sockets import Socket
 
 
@@ -50,6 +50,16 @@ async def test_groups_and_queues(make_layer: MakeLayer, shards: list[RedisServer
     assert [await within(layer.receive(name)) for name in names] == [message(n) for n in range(12)]
     for node in shards:
         assert node.ask("PUBSUB", "CHANNELS", f"{layer.prefix}:topic:*")
+
+
+async def test_listener_can_ask(make_layer: MakeLayer, server: RedisServer) -> None:
+    """Who has only listened so far has a connection, too, by which it hears what the server is."""
+    await Socket.joined(make_layer(server), "room")
+
+    def clients(kind: str) -> int:
+        return len(str(server.ask("CLIENT", "LIST", "TYPE", kind)).splitlines())
+
+    await eventually(lambda: (clients("pubsub"), clients("normal")) == (1, 2))  # this one asks
 
 
 async def test_one_server_of_two_dies(make_layer: MakeLayer, shared: RedisServer) -> None:
