@@ -10,11 +10,13 @@ import asyncio
 import atexit
 import concurrent.futures
 import os
-import socket
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from fairway import forks, native
+
+if TYPE_CHECKING:
+    from _typeshed import HasFileno
 
 new_uvloop: Callable[[], asyncio.AbstractEventLoop] | None
 try:
@@ -208,7 +210,7 @@ class InputOutput:
         self._begin()
 
 
-def let_go(inherited: socket.socket) -> None:
+def let_go(inherited: "HasFileno") -> None:
     """In a forked child: hold a connection of the parent open no longer, without a word on it.
 
     As long as one process holds it, the other end is not told that it has ended. It is not closed:

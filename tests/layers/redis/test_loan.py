@@ -32,7 +32,9 @@ class Lent:
         self.loan = io.run_sync(self._lend(loop))
 
     async def _lend(self, loop: asyncio.AbstractEventLoop) -> Loan:
-        return Loan(self.sock, loop, self._take, back=self.back.set)
+        loan = Loan(self.sock, loop, self._take, back=self.back.set)
+        loan.begin()
+        return loan
 
     def _take(self, data: bytes) -> None:
         self.taken.append((data, threading.get_ident()))

@@ -91,8 +91,8 @@ class Command:
     def finish(self, reply: Reply) -> None:
         """The reply is there."""
         if not self.finished:
-            self.finished = True
             self._done(reply, None)
+            self.finished = True  # only now: who is interrupted asks again
 
     def fail(self, error: Exception) -> None:
         """There will be none."""

@@ -140,6 +140,8 @@ class CommandLink(Link):
             self._write(connection, Command("", lambda _: ("ASKING",), ignore, lossy=True))
         self._sent.append(command)
         connection.write(command.packed())
+        if command.home is not connection.home and not connection.home.is_running():
+            io.call(connection.reclaim)  # it ended, or rests, before it was found idle
 
     def _trouble(self) -> str:
         if self.connection is None:
@@ -170,6 +172,9 @@ class CommandLink(Link):
             return
         command.number = 0
         command.trouble = lambda: f"{self.server} says: {text}"
+        if self._heir is not None:  # given up since another loop has read this
+            self._heir(command)
+            return
         if code in TRANSIENT and self._elsewhere is not None:
             self._elsewhere.failing()
         if code == "NOSCRIPT":

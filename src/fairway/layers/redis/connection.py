@@ -88,8 +88,6 @@ class Connection(asyncio.Protocol):
         self._times = 0
         self._since = 0.0
         self._parser = hiredis.Reader()
-        # Whether nobody knows any more whose reply comes next.
-        self._torn = False
         self._asked: deque[asyncio.Future[Reply]] = deque()
         self._reason = "the server closed it"
 
@@ -110,8 +108,6 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Pass on the replies that are complete; on the event loop that reads."""
         self.quiet = False
-        if self._torn:
-            return
         if self._behind:
             self.on_io(self._catch_up)
         parser = self._parser
@@ -120,12 +116,7 @@ class Connection(asyncio.Protocol):
             while (reply := parser.gets()) is not False:
                 self.on_reply(reply)
         except hiredis.ProtocolError as error:
-            self._torn = True
             self.on_io(self.abort, f"what came is not the protocol of Redis: {error}")
-        except BaseException:  # Ctrl-C, where another event loop reads
-            self._torn = True
-            self.on_io(self.abort, "a reply was interrupted here")
-            raise
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Say so."""
@@ -170,14 +161,13 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         if self._transport.is_closing():
             return
+        try:
+            self._loan = Loan(self._socket, loop, self.data_received, back=self.reclaim)
+        except OSError:
+            return  # there is no descriptor left
         self._transport.pause_reading()
         self.home = loop
-        self._loan = Loan(
-            self._socket,
-            loop,
-            self.data_received,
-            back=self.reclaim,
-        )
+        self._loan.begin()
 
     def reclaim(self) -> None:
         """Read on the thread of :data:`io` from now on."""
@@ -186,7 +176,9 @@ class Connection(asyncio.Protocol):
             return
         loan.end()
         self.home = self._loop
-        if self._transport is not None and not self._transport.is_closing():
+        if loan.trouble:
+            self.abort(loan.trouble)
+        elif self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
     def on_io(self, function: Callable[..., None], *arguments: object) -> None:
@@ -225,6 +217,9 @@ class Connection(asyncio.Protocol):
         with self._writing:
             self._behind = True
             if self._socket is not None:
+                with contextlib.suppress(OSError):  # nobody is connected any more
+                    # A loop that does not run now has yet to close the descriptor it was lent.
+                    self._socket.shutdown(socket.SHUT_RDWR)
                 self._socket.close()
                 self._socket = None
 

@@ -10,6 +10,8 @@ it is relieved as soon as it has read nothing for a moment, and by whoever finds
 
 import asyncio
 import socket
+from _socket import dup
+from _socket import socket as native_socket  # which greenlets do not replace
 from collections.abc import Callable
 from typing import Final
 
@@ -25,7 +27,7 @@ ENOUGH: Final = 16
 _READ_SIZE: Final = 65536
 
 
-class _Descriptor(socket.socket):
+class _Descriptor(native_socket):
     """Closed with its last reference: a loop that ends drops what it was about to be told."""
 
     def __del__(self) -> None:
@@ -38,9 +40,9 @@ def reads_sockets(loop: asyncio.AbstractEventLoop) -> bool:
 
 
 class Loan:
-    """A socket that another event loop reads, until :meth:`end` is called.
+    """A socket that another event loop reads, from :meth:`begin` until :meth:`end` is called.
 
-    To be made on the thread of :data:`io`, where nothing else may read it meanwhile.
+    All of it belongs to the thread of :data:`io`, where nothing else may read the socket meanwhile.
 
     Args:
         sock: The socket; a descriptor of its own is made.
@@ -48,6 +50,12 @@ class Loan:
         take: Takes what has come, there.
         back: Called on the thread of :data:`io` when the loop reads no more by itself: it has been
             idle or blocked, it has ended, or there will be nothing more.
+
+    Attributes:
+        trouble: Why nothing can be made of what comes next; empty if all is well.
+
+    Raises:
+        OSError: The process may have no further descriptor.
     """
 
     def __init__(
@@ -58,9 +66,7 @@ class Loan:
         *,
         back: Callable[[], None],
     ) -> None:
-        self._sock = _Descriptor(
-            sock.family, sock.type, sock.proto, fileno=socket.dup(sock.fileno())
-        )
+        self._sock = _Descriptor(sock.family, sock.type, sock.proto, dup(sock.fileno()))
         self._sock.setblocking(False)
         self._loop = loop
         self._take = take
@@ -69,8 +75,12 @@ class Loan:
         self._reading = native.Lock()
         self._over = False
         self._reads = 0
+        self.trouble = ""
+
+    def begin(self) -> None:
+        """Let it read."""
         self._watch = asyncio.get_running_loop().call_later(PATIENCE, self._look, 0)
-        self._tell(self._begin)
+        self._tell(self._add)
 
     def end(self) -> None:
         """Let it read no more; when this returns, ``take`` is not called again."""
@@ -103,7 +113,7 @@ class Loan:
 
     # ------------------------------------------------------------------ on that event loop
 
-    def _begin(self) -> None:
+    def _add(self) -> None:
         if not self._over:
             self._loop.add_reader(self._sock.fileno(), self._read)
 
@@ -111,18 +121,28 @@ class Loan:
         with self._reading:
             if self._over:
                 return  # and _part() is to come
-            try:
-                data = self._sock.recv(_READ_SIZE)
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError:
-                data = b""  # whoever reads next finds out
-            if data:
-                self._reads += 1
-                self._take(data)
+            if not self.trouble and self._take_some():
                 return
         self._loop.remove_reader(self._sock.fileno())
         io.call(self._give_back)
+
+    def _take_some(self) -> bool:
+        """False when there will be nothing more."""
+        # A signal handler may raise anywhere, and what was read is gone then.
+        self.trouble = "a reply was interrupted here"
+        try:
+            data = self._sock.recv(_READ_SIZE)
+        except (BlockingIOError, InterruptedError):
+            self.trouble = ""
+            return True
+        except OSError as error:
+            self.trouble = str(error)
+            return False
+        if data:
+            self._reads += 1
+            self._take(data)
+        self.trouble = ""
+        return bool(data)  # whoever reads next finds the end
 
     def _give_back(self) -> None:
         if not self._over:

@@ -88,7 +88,7 @@ class Reader:
         # The last call that took something, and for how long: mostly the next one is the same.
         self._take_call: Call | None = None
         self._lease = 0
-        # Held wherever it changes who waits, and whether somebody asks.
+        # Held wherever it changes who waits, whether somebody asks, and when it is looked after.
         self._lock = native.Lock()
         self._waiters: deque[Waiter] = deque()
         self._asked: Command | None = None
@@ -191,6 +191,7 @@ class Reader:
         """The server has answered; on the event loop that reads replies."""
         command, lease = self._asked, self._lease
         assert command is not None
+        command.finished = True  # what is interrupted from here on is not heard twice
         due, taken = ASK_AGAIN, None
         if error is not None:
             due = AFTER_ERROR  # it has been logged where it came
@@ -251,9 +252,11 @@ class Reader:
         On any thread.
         """
         due = time.monotonic() + seconds
-        if not self._ended and (self._due is None or (sooner and due < self._due)):
+        with self._lock:
+            if self._ended or not (self._due is None or (sooner and due < self._due)):
+                return
             self._due = due
-            io.call(self._start_timer, due)
+        io.call(self._start_timer, due)
 
     def _start_timer(self, due: float) -> None:
         if self._ended or self._due != due:
@@ -264,8 +267,8 @@ class Reader:
         self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
 
     def _tick(self) -> None:
-        self._timer = self._due = None
         with self._lock:
+            self._timer = self._due = None
             wanted = self._asked is not None or self._first() is not None
             left = self._used + LINGER - time.monotonic()
             self._ended = self._ended or (not wanted and left <= 0)
