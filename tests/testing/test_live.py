@@ -25,6 +25,7 @@ from fairway.layers import get_channel_layer
 from fairway.routing import ProtocolTypeRouter, URLRouter
 from fairway.testing import ChannelsLiveServerTestCase
 from tests.management.commands.project import Project
+from tests.testing.of_channels import with_alias
 
 both = threading.Barrier(2, timeout=10)
 
@@ -367,40 +368,8 @@ def test_databases_in_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_process_of_ones_own(tmp_path: Path, method: str) -> None:
     """What Channels makes its server's process of serves the test's data from a process, too."""
-    project = Project(tmp_path)
-    project.write(
-        "settings.py",
-        project.read("settings.py")
-        .replace('"NAME": "db.sqlite3"', '"NAME": "db.sqlite3", "TEST": {"NAME": "test.sqlite3"}')
-        .replace(
-            'SECRET_KEY = "', 'import fairway.compat; fairway.compat.install()\nSECRET_KEY = "'
-        ),
-    )
-    project.write(
-        "manage.py",
-        """
-        import os, sys
-        os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
-        from django.core.management import execute_from_command_line
-        if __name__ == "__main__":  # a process that is no fork imports this file
-            execute_from_command_line(sys.argv)
-        """,
-    )
-    project.write(
-        "urls.py",
-        """
-        from django.contrib.contenttypes.models import ContentType
-        from django.http import HttpResponse
-        from django.urls import path
-
-        def count(request):
-            return HttpResponse(ContentType.objects.filter(app_label="one").count())
-
-        urlpatterns = [path("", count)]
-        """,
-    )
-    project.write(
-        "tests.py",
+    project = with_alias(
+        tmp_path,
         f"""
         import functools, multiprocessing, urllib.request
 

@@ -64,6 +64,9 @@ _ABSENT: Final = {
     "fd:fileno=3 by itself.",
 }
 
+#: What is imported behind an alias, to add what only the other package has.
+_BEHIND: Final = {"channels.testing": "fairway.compat.shims.channels.testing"}
+
 _SHIMS: Final = Path(__file__).parent / "shims"
 
 
@@ -131,6 +134,8 @@ class _AliasLoader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         """Put our module into ``sys.modules``, from where the import system takes the result."""
         sys.modules[module.__name__] = importlib.import_module(self._target)
+        if more := _BEHIND.get(module.__name__):
+            importlib.import_module(more)
 
 
 _finder = _AliasFinder()

@@ -135,7 +135,8 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
         static_wrapper: What serves static files, made from the application; None for nothing.
         serve_static: Whether to use it.
         ProtocolServerProcess: Ignored. Channels starts this class as a process of its own; here
-            the server is a thread, and code that sets the attribute keeps working.
+            the server is a thread, and code that sets the attribute keeps working. So does a
+            ``setUpClass`` that starts the process itself and sets ``_port``.
     """
 
     host: ClassVar[str] = "localhost"
@@ -143,17 +144,17 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
     serve_static: ClassVar[bool] = True
     ProtocolServerProcess: ClassVar[Any] = None
 
-    _live_server: ClassVar[LiveServer]
+    _port: ClassVar[int]
 
     @property
     def live_server_url(self) -> str:
         """The address of the server, such as ``http://localhost:43210``."""
-        return self._live_server.url
+        return f"http://{self.host}:{self._port}"
 
     @property
     def live_server_ws_url(self) -> str:
         """The same for WebSockets, such as ``ws://localhost:43210``."""
-        return self._live_server.ws_url
+        return f"ws://{self.host}:{self._port}"
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -165,11 +166,17 @@ class ChannelsLiveServerTestCase(TransactionTestCase):
         """
         super().setUpClass()
         cls.enterClassContext(modify_settings(ALLOWED_HOSTS={"append": cls.host}))
-        cls._live_server = LiveServer(
+        server = LiveServer(
             host=cls.host, static_wrapper=cls.static_wrapper if cls.serve_static else None
         )
-        cls._live_server.start()
-        cls.addClassCleanup(cls._live_server.stop)
+        server.start()
+        cls.addClassCleanup(server.stop)
+        cls._port = server.port
+
+    @classmethod
+    def _is_in_memory_db(cls, connection: BaseDatabaseWrapper) -> bool:
+        """For a ``setUpClass`` that was written for Channels, and refuses such databases."""
+        return is_in_memory(connection)
 
 
 def make_application(
