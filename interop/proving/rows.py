@@ -82,9 +82,10 @@ class Stage:
         environ: Mapping[str, str],
         *,
         cwd: Path = PROJECTS,
+        timeout: float = 120.0,
     ) -> str:
-        """Run a command to its end and return what it printed."""
-        return run(self.command(words, environ, cwd=cwd))
+        """Run a command to its end, within so many seconds, and return what it printed."""
+        return run(self.command(words, environ, cwd=cwd), timeout)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -68,7 +68,7 @@ class Suite:
             if not report.exists():
                 raise
             output = str(error)
-        passed, failed = _read(report)
+        passed, failed = read_report(report)
         if failed or not passed:
             shown = "\n".join(f"{name}: {failed[name]}" for name in sorted(failed))
             raise ProofError(f"{len(failed)} tests fail:\n{shown}\n{output[-500:]}")
@@ -76,7 +76,7 @@ class Suite:
         return f"{passed} tests pass, {deselected[1] if deselected else 0} are left out"
 
 
-def _read(report: Path) -> tuple[int, dict[str, str]]:
+def read_report(report: Path) -> tuple[int, dict[str, str]]:
     """How many tests passed, and the first line of what is wrong with the others by name."""
     passed, failed = 0, {}
     for case in ElementTree.parse(report).iter("testcase"):

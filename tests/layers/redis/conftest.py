@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from fairway.layers.redis import RedisChannelLayer
 from tests.layers.redis.elsewhere import Elsewhere
-from tests.layers.redis.servers import RedisServer, cluster, free_port, watched
+from tests.layers.redis.servers import RedisServer, cluster, free_port, speaks_tls, watched
 
 MakeLayer = Callable[..., RedisChannelLayer]
 
@@ -113,9 +113,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def has_tls(shared: RedisServer) -> None:
+def has_tls() -> None:
     """Servers can speak TLS."""
-    if not shared.ask("CONFIG", "GET", "tls-port"):
+    if not speaks_tls():
         pytest.skip("the server was built without TLS")
 
 

@@ -43,6 +43,15 @@ def version() -> tuple[int, ...]:
     return tuple(int(part) for part in found[1].split("."))
 
 
+@functools.cache
+def speaks_tls() -> bool:
+    """Whether that program was built with TLS; if so, it ends for want of a certificate."""
+    words = [PROGRAM, "--port", "0", "--tls-port", str(free_port()), "--save", ""]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    without = ("Bad directive", "Failed finding TLS support")  # the second since Redis 7.2
+    return not any(text in ended.stdout + ended.stderr for text in without)
+
+
 def free_port() -> int:
     """A port of loopback that nobody listens on."""
     with socket.socket() as sock:
