@@ -33,6 +33,23 @@ def test_words() -> None:
     assert script.words() == ("EVAL", PUSH.source, 6, "PING", 8)
 
 
+def test_interrupted() -> None:
+    """An answer that was interrupted on its way is heard when it comes again."""
+    answers: list[object] = []
+
+    def interrupt(_reply: object, _error: object) -> None:
+        if not answers:
+            answers.append("interrupted")
+            raise KeyboardInterrupt
+        answers.append("answered")
+
+    found = command(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        found.finish("reply")
+    found.finish("reply")
+    assert answers == ["interrupted", "answered"]
+
+
 def test_answered_once() -> None:
     """Who comes second is too late."""
     answers: list[object] = []

@@ -1,11 +1,13 @@
 """A connection for commands is read on the event loop that most replies are for."""
 
 import asyncio
+import errno
 import itertools
 import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ import pytest
 
 from fairway.layers.io import io
 from fairway.layers.redis import connection as connections
+from fairway.layers.redis import loan as loans
+from fairway.layers.redis.command import Command, ignore
 from fairway.layers.redis.connection import Connection
 from fairway.layers.redis.hosts import parse_hosts
 from fairway.layers.redis.loan import ENOUGH
@@ -46,6 +50,12 @@ def make_session(prefix: str) -> Iterator[MakeSession]:
     yield make
     for session in made:
         io.run_sync(session.close())
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop that reads is not found idle."""
+    monkeypatch.setattr(loans, "PATIENCE", 3600)
 
 
 def connection_of(session: Session) -> Connection:
@@ -108,6 +118,70 @@ def test_closed(make_session: MakeSession, shared: RedisServer, elsewhere: Elsew
     io.run_sync(echo(session), PATIENCE)
     for _ in range(3):
         asyncio.run(borrow(session))
+
+
+@pytest.mark.usefixtures("patient")
+def test_ended(make_session: MakeSession, shared: RedisServer, elsewhere: Elsewhere) -> None:
+    """Who sends while the loop that reads has ended does not wait until it is found idle."""
+    session = make_session(shared)
+    elsewhere.run(borrow(session))
+    elsewhere.close()
+    io.run_sync(echo(session), PATIENCE)
+
+
+def test_no_descriptor(
+    make_session: MakeSession,
+    shared: RedisServer,
+    elsewhere: Elsewhere,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A process that has opened all that it may lends nothing, and goes on."""
+
+    def refuse(_descriptor: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(loans, "dup", refuse)
+    session = make_session(shared)
+    for _ in range(10 * ENOUGH):
+        elsewhere.run(echo(session))
+    assert connection_of(session).home is io.loop
+
+
+@pytest.mark.usefixtures("patient")
+def test_closing(make_session: MakeSession, server: RedisServer, elsewhere: Elsewhere) -> None:
+    """The server sees that a connection was closed whose loop cannot let go of it now."""
+    session = make_session(server)
+    elsewhere.run(borrow(session))
+    elsewhere.block()
+    io.run_sync(session.close())
+    until = time.monotonic() + PATIENCE
+    while server.connections():
+        assert time.monotonic() < until
+        threading.Event().wait(0.01)
+    elsewhere.unblock()
+
+
+@pytest.mark.usefixtures("patient")
+def test_refused_too_late(
+    make_session: MakeSession, server: RedisServer, elsewhere: Elsewhere
+) -> None:
+    """What was refused, and read elsewhere, before its node was given up goes to the next one."""
+    session = make_session(server)
+    elsewhere.run(borrow(session))
+    (node,) = session.router.nodes()
+    refusal = ("EVAL", "return redis.error_reply('READONLY it is a replica now')", 0)
+    command = Command("", lambda _: refusal, ignore)
+    inherited: list[Command] = []
+
+    async def give_up() -> None:
+        node.commands.send(command)
+        while len(node.commands):  # which stops this thread, but not the one that reads
+            threading.Event().wait(0.001)
+        assert node.commands.take_back(inherited.append) == []
+
+    io.run_sync(give_up(), PATIENCE)
+    io.run_sync(asyncio.sleep(0), PATIENCE)
+    assert inherited == [command]
 
 
 async def test_lost(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fairway.layers.io import io
+from fairway.layers.redis import loan as loans
 from fairway.layers.redis.loan import Loan
 from tests.layers.redis.elsewhere import Elsewhere
 from tests.layers.redis.servers import PATIENCE, eventually
@@ -40,10 +41,10 @@ class Lent:
         self.taken.append((data, threading.get_ident()))
 
     def end(self) -> None:
-        async def end() -> None:
-            self.loan.end()
+        io.run_sync(self._end())
 
-        io.run_sync(end())
+    async def _end(self) -> None:
+        self.loan.end()
 
     def close(self) -> None:
         self.end()
@@ -90,6 +91,24 @@ def test_ended_loan(lent: Lent, elsewhere: Elsewhere) -> None:
     elsewhere.unblock()
     elsewhere.run(asyncio.sleep(0))
     assert (lent.taken, lent.sock.recv(9)) == ([], b"one")
+
+
+def test_interrupted_loan(elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is taken behind bytes that were lost to a signal handler that raises."""
+
+    class Interrupted(loans._Descriptor):  # when they were read, and nobody has them
+        def recv(self, size: int, flags: int = 0, /) -> bytes:
+            assert super().recv(size, flags) == b"one"
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(loans, "_Descriptor", Interrupted)
+    lent = Lent(elsewhere.loop)
+    lent.peer.send(b"one")
+    assert elsewhere.interrupted.wait(PATIENCE)
+    lent.peer.send(b"two")
+    assert lent.back.wait(PATIENCE)
+    lent.close()
+    assert (lent.taken, lent.loan.trouble) == ([], "a reply was interrupted here")
 
 
 def test_loan_of_a_closed_loop(elsewhere: Elsewhere) -> None:

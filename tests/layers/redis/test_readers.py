@@ -1,13 +1,32 @@
 """Readers of queues: woken, one at a time, and able to stop at any moment."""
 
 import asyncio
+import threading
+from typing import cast
 
 import pytest
 
 from fairway._types import Event
+from fairway.layers.io import io
 from fairway.layers.redis import readers
+from fairway.layers.redis.keys import Keys
+from fairway.layers.redis.node import Router
+from fairway.layers.redis.readers import Reader
+from fairway.layers.redis.subscriptions import Certain, Handler
 from tests.layers.redis.conftest import MakeLayer
 from tests.layers.redis.servers import RedisServer, eventually, until, within
+
+
+class Nowhere:
+    """A router that forgets what it is asked for."""
+
+    publish_command = "PUBLISH"
+
+    def subscribe(self, name: str, channel: bytes, handler: Handler, *certain: Certain) -> None:
+        pass
+
+    def unsubscribe(self, name: str, channel: bytes) -> None:
+        pass
 
 
 def message(number: int = 0) -> Event:
@@ -24,6 +43,25 @@ async def in_line(server: RedisServer, prefix: str, count: int, queue: str = "jo
     """Wait until so many processes wait at the server."""
     key = f"{prefix}:queue:{{{queue}}}:waiting"
     await eventually(lambda: server.ask("ZCARD", key) == count)
+
+
+def test_timer() -> None:
+    """When it is looked after is changed by one thread at a time: replies are read on any."""
+
+    async def make() -> Reader:
+        return Reader("jobs", cast("Router", Nowhere()), Keys("p", "me"), 60_000, lambda _: None)
+
+    async def close() -> None:
+        reader.close(ConnectionError())
+
+    reader = io.run_sync(make())
+    setting = threading.Thread(target=reader._set_timer, args=(1.0,), kwargs={"sooner": True})
+    with reader._lock:
+        setting.start()
+        setting.join(0.1)
+        assert setting.is_alive()
+    setting.join()
+    io.run_sync(close())
 
 
 @pytest.mark.usefixtures("never_asks_again")
