@@ -111,7 +111,7 @@ SENDERS = [
         command=UWSGI,
         packages=("uwsgi",),
         environment="uwsgi",
-        limits="`--py-call-osafterfork` stops uWSGI itself on Python 3.13; Fairway does not need it.",
+        limits="`--py-call-osafterfork` stops uWSGI itself on Python 3.13. Fairway does without.",
     ),
 ]
 
