@@ -247,7 +247,7 @@ async def test_slow_for_a_while(
     impatient = make_layer(server, send_timeout=0.2)
     there = await Socket.joined(impatient, "there")
     with server.frozen():
-        await is_refused(impatient)
+        await is_refused(make_layer(server, send_timeout=0.2))
         # The server does not say that it has this one, which is waited for as long as for others.
         late = await within(Socket.joined(impatient, "late"))
         sending = [asyncio.ensure_future(opened.other.send("jobs", message(n))) for n in (4, 5)]
