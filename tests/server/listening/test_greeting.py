@@ -11,6 +11,7 @@ import pytest
 
 from fairway._types import Receive, Scope, Send
 from fairway.server.http.http2_choice import PREFACE
+from fairway.server.listening import greeting as greeting_module
 from tests.server.applications import tell
 from tests.server.authority import Authority
 from tests.server.conftest import Serve
@@ -429,6 +430,35 @@ class TestEnd:
         await cipher._receive()
         running.stop()
         await until(lambda: running.context.draining)
+        with pytest.raises(ssl.SSLWantReadError):
+            cipher._object.read()
+        await cipher.send(LINE)
+        assert (await cipher.read_until(b")")).startswith(b"HTTP/1.1 200")
+        client.close()
+        await running.ended()
+
+    @pytest.mark.parametrize("seconds", [10 * DEADLINE, 0.0])
+    async def test_slow_handshake(
+        self,
+        seconds: float,
+        authority: Authority,
+        encrypted: dict[str, Any],
+        serve: Serve,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Who begins to shake hands then has as long for it as ever."""
+        monkeypatch.setattr(greeting_module, "LAST_CHANCE", DEADLINE)
+        running = await serve(app, **encrypted, header_timeout=seconds)
+        client = await running.connect()
+        await until(lambda: running.context.connections)
+        (greeting,) = running.context.connections
+        assert isinstance(greeting, greeting_module.Greeting)
+        running.stop()
+        await until(lambda: running.context.draining)
+        cipher = Cipher(client, authority.client())
+        await client.send(cipher.hello())
+        await cipher._receive()
+        greeting.on_deadline(running.context.time() + 2 * DEADLINE)
         with pytest.raises(ssl.SSLWantReadError):
             cipher._object.read()
         await cipher.send(LINE)

@@ -105,11 +105,10 @@ class Greeting(asyncio.Protocol):
         ):
             self._refuse("trusted_proxies", ",".join(self._context.config.trusted_proxies))
             return
-        timeout = self._context.config.header_timeout
         if self._context.draining:
             self._expire_in(LAST_CHANCE)
-        elif timeout > 0:
-            self._expire_in(timeout)
+        else:
+            self._start_clock()
 
     def data_received(self, data: bytes) -> None:
         """Read the header, begin TLS, or keep what comes while that is being finished."""
@@ -175,6 +174,9 @@ class Greeting(asyncio.Protocol):
             self._refuse_plain(data)
             return
         self._shaking_hands = True
+        if self._context.draining:  # it has taken its last chance: now it has as long as others
+            self._when = None
+            self._start_clock()
         # What comes from now on is for the protocol of TLS, which gets what has come first.
         self._transport.pause_reading()
         loop = self._context.loop
@@ -290,6 +292,10 @@ class Greeting(asyncio.Protocol):
         self._when = None
         self._context.deadlines.disarm(self)
         self._context.unregister(self)
+
+    def _start_clock(self) -> None:
+        if (timeout := self._context.config.header_timeout) > 0:
+            self._expire_in(timeout)
 
     def _expire_in(self, seconds: float) -> None:
         when = self._context.time() + seconds
