@@ -582,6 +582,38 @@ async def test_foreign_layer(connect: Connect, layer: InMemoryChannelLayer) -> N
     assert consumer.log[-1][:2] == ("disconnect", 1000)
 
 
+class CountingLayer(InMemoryChannelLayer):
+    """One of ours with methods of a project's own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    async def new_channel(self, prefix: str = "specific") -> str:
+        self.asked.append("new_channel")
+        return await super().new_channel("counted")
+
+    async def receive(self, channel: str) -> Event:
+        message = await super().receive(channel)
+        self.asked.append(message["type"])
+        return message
+
+
+async def test_layer_with_methods_of_its_own(connect: Connect, layer: InMemoryChannelLayer) -> None:
+    """What a project overrides in a layer of ours sees each channel and each message."""
+    counting = CountingLayer()
+    channel_layers.set("default", counting)
+    consumer = Recorder()
+    async with connect(consumer) as client:
+        assert consumer.channel_name.startswith("counted.")
+        await counting.group_send("room", {"type": "chat.message", "text": "hello"})
+        assert await client.sent() == {"type": "websocket.send", "text": "hello"}
+        client.disconnect(1000)
+        await client.task
+    assert counting.asked == ["new_channel", "chat.message"]
+    assert counting.groups == {}
+
+
 async def test_foreign_layer_keeps_what_is_not_handled(
     connect: Connect, layer: InMemoryChannelLayer
 ) -> None:

@@ -245,7 +245,7 @@ class Serving:
         layer = self.channel_layer = self._fw_get_channel_layer()
         if layer is None:
             return ()
-        if isinstance(layer, ChannelLayer):
+        if isinstance(layer, ChannelLayer) and layer.may_bind:
             self.channel_name = layer.bind(mailbox, gaps=self._fw_wants_gaps)
             self._fw_bound = layer
             return ()
