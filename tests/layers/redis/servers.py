@@ -221,7 +221,7 @@ class Proxy:
 
     async def __aexit__(self, *exception: object) -> None:
         self._server.close()
-        self.cut()
+        self.refuse()
         self.speak()
         await asyncio.gather(*self._pumps, return_exceptions=True)
         await self._server.wait_closed()
@@ -259,10 +259,19 @@ class Proxy:
         assert task is not None
         self._pumps.add(task)
         task.add_done_callback(self._pumps.discard)
-        if self._refusing:
+        self._writers.add(writer)  # it may be cut before it leads anywhere
+        try:
+            if not self._refusing:
+                await self._lead(reader, writer)
+        finally:
+            self._writers.discard(writer)
             writer.transport.abort()
-            return
+
+    async def _lead(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection("127.0.0.1", self._target)
+        self._writers.add(back)
+        if writer.transport.is_closing():
+            back.transport.abort()
         await asyncio.gather(
             self._pump(reader, back, self._open), self._pump(there, writer, self._replying)
         )
@@ -270,7 +279,6 @@ class Proxy:
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, go: asyncio.Event
     ) -> None:
-        self._writers.add(writer)
         try:
             while data := await reader.read(65536):
                 await self._open.wait()
