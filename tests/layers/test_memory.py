@@ -242,6 +242,7 @@ class TestThreadsAndLoops:
         queue = layer.channels["jobs"]
         assert isinstance(queue, ChannelQueue)
         assert queue.qsize() == 2
+        assert not queue.empty()
 
     def test_from_sync_code(self, layer: InMemoryChannelLayer) -> None:
         """Each call may come from an event loop of its own."""

@@ -128,6 +128,10 @@ class ChannelQueue:
         """How many messages wait, under the name that :class:`asyncio.Queue` uses."""
         return len(self._items)
 
+    def empty(self) -> bool:
+        """Whether none does, likewise."""
+        return not self._items
+
     # ------------------------------------------------------------------ putting in
 
     def put_message(self, payload: bytes, delay: float = 0.0) -> bool:
