@@ -496,10 +496,13 @@ async def test_log(open_at: OpenAt, server: RedisServer, caplog: pytest.LogCaptu
     await opened.is_away()
     server.start()
     await opened.is_back()
-    lines = [r.getMessage() for r in caplog.records if r.name == "fairway.layers.redis"]
-    begun = [line for line in lines if " is not available: " in line]
-    ended = [line for line in lines if " is available again, after " in line]
-    assert (len(begun), len(ended)) == (2, 2)
+
+    def count(text: str) -> int:
+        return sum(text in r.getMessage() for r in caplog.records)
+
+    # It is said when the first subscription is confirmed, which may be a moment later.
+    await eventually(lambda: count(" is available again, after ") == 2)
+    assert count(" is not available: ") == 2
 
 
 class RoomConsumer(AsyncWebsocketConsumer):

@@ -152,7 +152,7 @@ async def test_nothing_can_be_read(make_layer: MakeLayer, server: RedisServer) -
     lines: list[bytes] = []
     monitor.on_reply = lines.append
     monitor.write(pack(("MONITOR",)))
-    await eventually(lambda: lines == [b"OK"])
+    await eventually(lambda: lines[:1] == [b"OK"])  # and what else goes on there meanwhile
     clear = {"type": "test.message", "text": "in the clear"}
     await other.send("jobs", clear)
     assert await within(layer.receive("jobs")) == clear
