@@ -461,18 +461,24 @@ async def test_name_leads_elsewhere(make_layer: MakeLayer) -> None:
         assert [await socket.receive() for _ in range(3)] == [message(n) for n in range(3)]
 
 
-async def test_listener_follows(make_layer: MakeLayer) -> None:
-    """A process that only listens moves to another master, too, and knows that it missed some."""
+@pytest.mark.parametrize("silent", [False, True])
+async def test_listener_follows(make_layer: MakeLayer, silent: bool) -> None:
+    """A process moves to another master with what it listens by, too, and hears of the gap.
+
+    It finds out by what it writes, and if it writes nothing, since it asks.
+    """
     async with moved() as (name, move, old):
-        host = {"host": "127.0.0.1", "port": name.port, "health_check_interval": 0.1}
-        layer, other = make_layer(host), make_layer(host)
+        host = {"host": "127.0.0.1", "port": name.port}
+        layer = make_layer({**host, "health_check_interval": 2 if silent else 1000})
         socket = await Socket.joined(layer, "room")
-        await layer.send("jobs", message(0))  # its other connection is there, too, and silent
+        await layer.send("jobs", message(0))  # its other connection is there, too
         assert len(old.ask("PUBSUB", "CHANNELS", "*{room}")) == 1
-        move()
+        await asyncio.to_thread(move)
+        if not silent:
+            await layer.send("jobs", message(0))
         assert await socket.receive() == GAP
         await eventually(lambda: old.ask("PUBSUB", "CHANNELS", "*{room}") == [])
-        assert (await other.group_send("room", message(1))).processes == 1
+        assert (await make_layer(host).group_send("room", message(1))).processes == 1
         assert await socket.receive() == message(1)
 
 
