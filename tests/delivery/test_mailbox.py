@@ -174,6 +174,15 @@ class TestHooks:
         assert take_all(mailbox) == [RECEIVE, GONE]
         assert mailbox.waiting == (0, 0)
 
+    async def test_at_once(self) -> None:
+        """A disconnect that overtakes the client's events is all that is left."""
+        mailbox = new_mailbox()
+        mailbox.put_event(RECEIVE)
+        mailbox.put_message(b"one")
+        mailbox.put_disconnect(GONE, at_once=True)
+        assert mailbox.waiting == (0, 0)
+        assert take_all(mailbox) == [GONE]
+
     async def test_wake(self) -> None:
         """A reader that waits looks again; where none does, nothing happens."""
         mailbox = new_mailbox()

@@ -207,17 +207,25 @@ class Mailbox:
             self._paused = True
             self.flow.pause_reading()
 
-    def put_disconnect(self, event: Event) -> None:
+    def put_disconnect(self, event: Event, *, at_once: bool = False) -> None:
         """Put in the client's disconnect, the last event; only the first one counts.
 
         It overtakes layer messages, which nobody is left to see, but no event that the client sent
         before it.
+
+        Args:
+            event: The event.
+            at_once: Whether it overtakes those, too: it has been answered, and what it sent besides
+                is of no use to anybody.
         """
         if self._disconnect is not None:
             return
         self._disconnect = event
         if self._message_count:
             self._drop_messages()
+        if at_once:
+            self._items.clear()
+            self._event_count = 0
         self._items.append(event)
         self._event_count += 1
         if self.parked is not None:

@@ -193,6 +193,25 @@ class TestRequestBody:
             {"type": "http.disconnect"},
         ]
 
+    @pytest.mark.parametrize("body", [b"", b"abc"])
+    async def test_answered_unread(self, serve: Serve, body: bytes) -> None:
+        """After its response nothing of a request is left to receive, whatever was not read."""
+        events: list[Event] = []
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await until(lambda: receive.waiting[0] > 0)  # type: ignore[attr-defined]  # ours
+            await path(scope, receive, send)
+            events.append(await receive())
+            events.append(await receive())
+
+        running = await serve(app)
+        client = await running.connect()
+        for length in (len(body), len(body)):
+            await client.send(POST + b"Content-Length: %d\r\n\r\n" % length + body)
+            await client.response("POST")
+        await until(lambda: len(events) == 4)
+        assert events == [{"type": "http.disconnect"}] * 4
+
     async def test_whole(self, serve: Serve) -> None:
         """A body that comes at once is one event, the last."""
         events: list[Event] = []

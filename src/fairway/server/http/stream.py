@@ -141,7 +141,8 @@ class HTTPStream(Answer):
     def _finish(self) -> None:
         self._complete = True
         self._mailbox.flow = None  # the connection may belong to the next request from now on
-        self._mailbox.put_disconnect(_DISCONNECT)
+        # "if receive is called once a response has been sent", whatever the request holds besides.
+        self._mailbox.put_disconnect(_DISCONNECT, at_once=True)
         self._log()
 
     # ------------------------------------------------------------------ from the client
