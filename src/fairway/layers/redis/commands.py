@@ -138,8 +138,12 @@ class CommandLink(Link):
         if command.asking:
             command.asking = False
             self._write(connection, Command("", lambda _: ("ASKING",), ignore, lossy=True))
-        self._sent.append(command)
-        connection.write(command.packed())
+        try:
+            self._sent.append(command)
+            connection.write(command.packed())
+        except BaseException:  # of a signal handler: nobody knows what of it was sent
+            io.call(connection.abort, "a command was interrupted here")
+            raise
         if command.home is not connection.home and not connection.home.is_running():
             io.call(connection.reclaim)  # it ended, or rests, before it was found idle
 
