@@ -226,6 +226,26 @@ def test_interrupted(make_session: MakeSession, shared: RedisServer, elsewhere: 
     elsewhere.run(echo(session, "and so on"))
 
 
+def test_interrupted_command(
+    make_session: MakeSession,
+    shared: RedisServer,
+    elsewhere: Elsewhere,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody gets the reply to a command that a signal handler kept from being sent."""
+    session = make_session(shared)
+    elsewhere.run(echo(session))
+
+    def interrupt(_data: bytes) -> None:
+        raise ArithmeticError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(connection_of(session), "write", interrupt)
+        with pytest.raises(ArithmeticError):
+            elsewhere.run(echo(session, "unsent"))
+    elsewhere.run(echo(session, "and so on"))
+
+
 def test_nonsense(
     make_session: MakeSession,
     shared: RedisServer,
