@@ -271,7 +271,7 @@ def test_nonsense(
     elsewhere.run(echo(session))
     assert connection_of(session) is not connection
     assert "is not the protocol of Redis" in connection.lost.result()
-    assert aborted_here == [True]
+    assert set(aborted_here) == {True}  # a second time for what came before its end
 
 
 def test_refusals(make_session: MakeSession, server: RedisServer, elsewhere: Elsewhere) -> None:
