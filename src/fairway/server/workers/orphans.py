@@ -51,15 +51,20 @@ class Orphans:
 
     def look(self) -> None:
         """Take note of those that have ended by now."""
-        while not self._starting:
-            try:
-                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:  # there is none
-                return
-            if ended is None:
-                return
-            if ended.si_pid in self._children:
+        while not self._starting and (pid := _ended()):
+            if pid in self._children:
                 # The system shows one at a time, and this one until somebody has taken note of it.
                 asyncio.get_running_loop().call_later(LOOK_AGAIN, self.look)
                 return
-            os.waitpid(ended.si_pid, os.WNOHANG)
+            os.waitpid(pid, os.WNOHANG)
+
+
+def _ended() -> int:
+    """A child that has ended, and that nobody has taken note of yet; 0 if there is none."""
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13, where no process inherits others
+        return 0
+    try:
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:  # there is no child at all
+        return 0
+    return 0 if ended is None else ended.si_pid
