@@ -23,7 +23,7 @@ async def clerk(tmp_path: Path) -> AsyncIterator[Clerk]:
     clerk = Clerk(Store(tmp_path / "queues.sqlite3", busy_timeout=0))
     assert await clerk.do(push(clerk, b"0"))
     yield clerk
-    clerk.close()
+    await clerk.close()
     clerk.store.close()
 
 

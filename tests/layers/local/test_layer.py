@@ -194,6 +194,31 @@ async def test_script(layer: LocalChannelLayer) -> None:
     assert len(list(layer.directory.sockets())) == 1
 
 
+#: Ends while the thread for the queues is doing something, which takes a moment.
+BUSY_AT_ITS_END = """
+import time
+from fairway.layers.io import io
+
+layer = make_layer()
+layer.sync.send("jobs", {"type": "x"})
+clerk = layer._bus._clerk
+
+def slow():
+    time.sleep(0.2)
+    print(clerk.store.count("jobs"))
+
+with clerk.used:  # so that it is left to the thread
+    io.submit(clerk.do(slow))
+    while not clerk._doing:
+        time.sleep(0.01)
+"""
+
+
+async def test_busy_at_its_end(layer: LocalChannelLayer) -> None:
+    """A process that ends finishes what it does with the queues: a job put back, say."""
+    assert await asyncio.to_thread(run, BUSY_AT_ITS_END) == "1\n"
+
+
 @pytest.mark.pain(9)
 async def test_many_loops(layer: LocalChannelLayer) -> None:
     """async_to_sync() works, thousands of times, from many threads, without leaking."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import concurrent.futures
-import contextlib
 import logging
 import os
 import sqlite3
@@ -400,8 +399,7 @@ class LocalBus(Bus):
 
     async def _goodbye(self) -> None:
         await self._mesh.stop()
-        with contextlib.suppress(RuntimeError):  # Python ends, and has seen to it
-            await asyncio.to_thread(self._clerk.close)  # which may wait for another process
+        await self._clerk.close()
         self._store.close()
         self._looking.close()
         waiting = self._readers

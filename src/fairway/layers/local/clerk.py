@@ -118,8 +118,13 @@ class Clerk:
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def close(self) -> None:
-        """End the thread once it has done what it was asked for; blocks for it."""
+    async def close(self) -> None:
+        """End the thread once it has done what it was asked for: that may wait for the file.
+
+        Not left to the end of Python, which waits for no daemon thread.
+        """
+        doing = [asyncio.wrap_future(each) for each in list(self._doing)]
+        await asyncio.gather(*doing, return_exceptions=True)
         self._thread.end()
 
 
