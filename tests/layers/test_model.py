@@ -289,8 +289,16 @@ class LayerMachine(RuleBasedStateMachine):
     def flush(self, process: int) -> None:
         """Messages and memberships of named channels are gone, and those of this process."""
         process, layer = self.layer(process)
+        self.settle()
         self.run(layer.flush())
         self.forget(process, named=True)
+
+    def settle(self) -> None:
+        """What a reader got after it had left is back; who flushes elsewhere would miss it."""
+        for layer in self.layers:
+            for _ in range(2):  # behind its answer, and behind the way back
+                for name in NAMED:
+                    self.run(layer.waiting(name))
 
     def forget(self, process: int, *, named: bool) -> None:
         self.model.forget([self.own[process], *(NAMED if named else ())])
