@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import weakref
+from asyncio import _get_running_loop  # None on a thread that has none
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias
@@ -148,7 +149,7 @@ class Hub:
         """
         endpoint = self.channels[channel]
         loop = endpoint.loop
-        if loop is None or loop is _running_loop():
+        if loop is None or loop is _get_running_loop():
             taken = endpoint.put_message(payload)
             if not taken:
                 self.dropped += 1
@@ -175,7 +176,7 @@ class Hub:
             entry = self.groups.get(group)
             by_loop = entry.by_loop() if entry is not None else []
         reached = 0
-        current = _running_loop()
+        current = _get_running_loop()
         crowded: list[Mailbox] = []
         elsewhere: list[asyncio.AbstractEventLoop] = []
         for loop, members in by_loop:
@@ -328,10 +329,3 @@ def _forget_parent() -> None:
 
 
 forks.in_child(_forget_parent)
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

@@ -136,14 +136,18 @@ class ChannelLayer(BaseChannelLayer):
         return name
 
     @property
+    def has_own_receive(self) -> bool:
+        """Whether there is a ``receive()`` of a project's own, which has to see each message."""
+        return getattr(self.receive, "__func__", None) is not ChannelLayer.receive
+
+    @property
     def may_bind(self) -> bool:
         """Whether :meth:`bind` passes nobody over.
 
-        A ``receive()`` of a project's own has to see each message, a ``new_channel()`` each name.
+        Nor a ``new_channel()`` of a project's own, which has to see each name.
         """
-        own = ChannelLayer.new_channel, ChannelLayer.receive
-        asked = getattr(self.new_channel, "__func__", None), getattr(self.receive, "__func__", None)
-        return asked == own
+        made = getattr(self.new_channel, "__func__", None)
+        return made is ChannelLayer.new_channel and not self.has_own_receive
 
     def bind(self, mailbox: Mailbox, prefix: str = "specific", *, gaps: bool = False) -> str:
         """Give a mailbox a channel name; messages to it go straight into the mailbox.

@@ -31,10 +31,10 @@ _STATUS_LINES: Final = {
 }
 
 
-_NO_CONTENT: Final = 204
-_RESET_CONTENT: Final = 205
+NO_CONTENT: Final = 204
+RESET_CONTENT: Final = 205
 #: Statuses of final responses without a body, whatever the application sends (RFC 9110 §6.4.1).
-WITHOUT_BODY: Final = frozenset({_NO_CONTENT, _RESET_CONTENT, 304})
+WITHOUT_BODY: Final = frozenset({NO_CONTENT, RESET_CONTENT, 304})
 
 
 class LocalProtocolError(Exception):
@@ -254,7 +254,7 @@ class Response:
         own = encode_fields(headers, lines)
         # "MUST NOT send a Content-Length header field in any response with a status code of 1xx
         # (Informational) or 204 (No Content)", RFC 9110 §8.6
-        without_length = status < 200 or status == _NO_CONTENT
+        without_length = status < 200 or status == NO_CONTENT
         without_body = without_length or status in WITHOUT_BODY or self._to_head
         keep_alive, chunked, length = self.keep_alive, False, None
         if b"content-length" in own:
@@ -268,7 +268,7 @@ class Response:
             # request indicates HTTP/1.1 (or later minor revisions)", RFC 9112 §6.1
             chunked = not self._http10
             keep_alive = keep_alive and chunked
-        if status == _RESET_CONTENT:
+        if status == RESET_CONTENT:
             # "a server MUST NOT generate content in a 205 response", RFC 9110 §15.3.6; but it has
             # to say so: the client reads it as if there were some (RFC 9112 §6.3).
             length = 0

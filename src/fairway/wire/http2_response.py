@@ -7,14 +7,18 @@ from typing import Final
 from fairway._types import Headers
 from fairway.wire.http1_faults import TCHAR
 from fairway.wire.http1_fields import no_bytes
-from fairway.wire.http1_response import WITHOUT_BODY, LocalProtocolError, wrong_length
+from fairway.wire.http1_response import (
+    NO_CONTENT,
+    RESET_CONTENT,
+    WITHOUT_BODY,
+    LocalProtocolError,
+    wrong_length,
+)
 from fairway.wire.http2_head import CONNECTION_FIELDS
 
 _TOKEN: Final = re.compile(b"[%b]+" % TCHAR)
 _FORBIDDEN: Final = re.compile(rb"[\r\n\0]")
 _STATUS: Final = b":status"
-_NO_CONTENT: Final = 204
-_RESET_CONTENT: Final = 205
 
 
 class HTTP2Response:
@@ -68,7 +72,7 @@ class HTTP2Response:
         fields: Headers = [(_STATUS, b"%d" % _checked_status(status))]
         fields += encode_fields(headers)
         names = {name for name, _ in fields}
-        without_length = status in (_NO_CONTENT, _RESET_CONTENT)
+        without_length = status in (NO_CONTENT, RESET_CONTENT)
         without_body = status in WITHOUT_BODY or self._to_head
         length = _length_of(fields)
         if length is not None:

@@ -163,10 +163,9 @@ class SturdyLayer:
 
         One, too, where a project's layer has a ``receive()`` of its own, which has to see each.
         """
-        if on_lease or not self.is_ours:
+        if on_lease or not self.is_ours or self.layer.has_own_receive:
             return 1
-        whose = getattr(self.layer.receive, "__func__", None)
-        return min(room, MOST_AT_ONCE) if whose is ChannelLayer.receive else 1
+        return min(room, MOST_AT_ONCE)
 
     async def take(self, channel: str, *, on_lease: bool, limit: int = 1) -> list[Delivery]:
         """Wait for the next message of a channel, however often the layer fails.

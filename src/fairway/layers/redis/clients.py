@@ -26,7 +26,7 @@ class Clients:
 
     def __init__(self, given: object) -> None:
         entries: Any = given or hosts.DEFAULT_HOSTS
-        self._hosts = [_arguments(entry) for entry in entries]
+        self._hosts = [hosts.arguments_of("hosts", entry) for entry in entries]
         self._made: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[int, Any]]
         self._made = WeakKeyDictionary()
 
@@ -73,12 +73,3 @@ def make_pool(host: Mapping[str, Any]) -> Any:
     client = untyped(sentinels, sentinel_kwargs=arguments.pop("sentinel_kwargs", None))
     untyped = SentinelConnectionPool
     return untyped(name, client, **arguments)
-
-
-def _arguments(entry: Any) -> dict[str, Any]:
-    if isinstance(entry, Mapping):
-        return dict(entry)
-    if isinstance(entry, (str, bytes)):
-        return {"address": entry.decode() if isinstance(entry, bytes) else entry}
-    host, port = entry
-    return {"host": host, "port": port}

@@ -102,20 +102,32 @@ def parse_hosts(hosts: object) -> Hosts:
     return Hosts(tuple(server for server, _ in parsed), cluster=clusters.pop())
 
 
-def _parse_host(where: str, entry: object) -> tuple[Server, bool]:
+def arguments_of(where: str, entry: object) -> dict[str, Any]:
+    """An entry of ``hosts`` as the dictionary that it stands for.
+
+    Args:
+        where: Its name, for the error.
+        entry: A URL, a pair of host and port, or a dictionary.
+
+    Raises:
+        ValueError: It is none of them.
+    """
     if isinstance(entry, bytes):
         entry = entry.decode()
     if isinstance(entry, str):
-        options: dict[str, Any] = {"address": entry}
-    elif isinstance(entry, Mapping):
-        options = dict(entry)
-    elif isinstance(entry, (list, tuple)) and len(entry) == 2:
-        options = {"host": entry[0], "port": entry[1]}
-    else:
-        raise ValueError(
-            f"{where} must be a URL, a pair of host and port, or a dictionary, not "
-            f"{type(entry).__name__}."
-        )
+        return {"address": entry}
+    if isinstance(entry, Mapping):
+        return dict(entry)
+    if isinstance(entry, (list, tuple)) and len(entry) == 2:
+        return {"host": entry[0], "port": entry[1]}
+    raise ValueError(
+        f"{where} must be a URL, a pair of host and port, or a dictionary, not "
+        f"{type(entry).__name__}."
+    )
+
+
+def _parse_host(where: str, entry: object) -> tuple[Server, bool]:
+    options = arguments_of(where, entry)
     cluster = bool(options.pop("cluster", False))
     try:
         server = _server_of(options)
