@@ -11,17 +11,20 @@ import pytest
 from fairway.layers.redis.keys import Keys
 from fairway.layers.redis.scripts import (
     HEAD,
+    NUMBER,
     PUSH,
+    PUSH_TERMS,
     RELEASE,
     SCRIPTS,
     TAKE,
+    TAKE_TERMS,
     UNTAKE,
     Script,
     attempt_of,
 )
 from tests.layers.redis.servers import RedisServer
 
-WAKE = ("PUBLISH", "wake:{jobs}:")
+CALL = "PUBLISH wake:{jobs}:"
 
 
 class Client:
@@ -36,13 +39,15 @@ class Client:
         return self.server.ask("EVAL", script.source, script.keys, *words)
 
     def push(self, number: int, payload: str, *, capacity: int = 100, delay: int = 0) -> Any:
+        """Whether there was room, and how many had expired."""
         keys = (*self.keys.queue("jobs"), self.keys.changed("jobs"))
-        rest = (60_000, 91_500, capacity, delay, self.process, *WAKE, number, payload)
-        return self.run(PUSH, *keys, *rest)
+        terms = PUSH_TERMS.pack(60_000, capacity, delay) + NUMBER.pack(number)
+        reply = self.run(PUSH, *keys, 91_500, CALL, terms, payload)
+        return [reply % 2, reply // 2]
 
-    def take(self, number: int, lease: int = 0) -> Any:
+    def take(self, number: int, lease: int = 0, *, in_line: bool = False) -> Any:
         """Payload, attempt and how many had expired; or None, when to ask again, and the last."""
-        expired, *found = self._take(number, lease, 1)
+        expired, *found = self._take(number, lease, 1, in_line=in_line)
         if isinstance(found[0], int):
             return [None, found[0], expired]
         return [*_open(found[0]), expired]
@@ -53,17 +58,19 @@ class Client:
         assert not expired
         return [_open(entry)[0] for entry in found]
 
-    def _take(self, number: int, lease: int, limit: int) -> Any:
+    def _take(self, number: int, lease: int, limit: int, *, in_line: bool = False) -> Any:
         keys = (*self.keys.queue("jobs"), self.keys.taken("jobs"))
-        return self.run(TAKE, *keys, self.process, lease, 60_000, 15, number, limit)
+        terms = TAKE_TERMS.pack(lease, 60_000, limit, in_line) + NUMBER.pack(number)
+        reply = self.run(TAKE, *keys, terms)
+        return reply if isinstance(reply, list) else [0, reply]
 
     def put_back(self, number: int, *payloads: str) -> Any:
         keys = (*self.keys.queue("jobs"), self.keys.changed("jobs"))
-        return self.run(UNTAKE, *keys, number, 60_000, *WAKE, *map(_entry, payloads))
+        return self.run(UNTAKE, *keys, NUMBER.pack(number), 60_000, CALL, *map(_entry, payloads))
 
     def release(self, ticket: int, verb: str, ms: int = 0) -> Any:
         name = f"{self.process}:{ticket}"
-        return self.run(RELEASE, *self.keys.queue("jobs"), name, verb, ms, 60_000, *WAKE)
+        return self.run(RELEASE, *self.keys.queue("jobs"), name, verb, ms, 60_000, CALL)
 
     def waiting(self) -> Any:
         return self.server.ask("ZRANGE", self.keys.queue("jobs")[4], 0, -1)
@@ -157,7 +164,7 @@ def test_put_back_twice(one: Client) -> None:
     one.push(1, "a")
     one.push(2, "b")
     one.take(3)
-    assert one.put_back(4, "a") == one.put_back(4, "a") == [1, 0]
+    assert one.put_back(4, "a") == one.put_back(4, "a") == 1
     assert [one.take(5)[0], one.take(6)[0], one.take(7)[0]] == ["a", "b", None]
 
 
@@ -166,7 +173,7 @@ def test_several_put_back(one: Client) -> None:
     for number, payload in enumerate("abcd", 1):
         one.push(number, payload)
     one.take_many(5, 3)
-    assert one.put_back(6, "a", "b", "c") == one.put_back(6, "a", "b", "c") == [1, 0]
+    assert one.put_back(6, "a", "b", "c") == one.put_back(6, "a", "b", "c") == 1
     assert one.take_many(7, 5) == ["a", "b", "c", "d"]
 
 

@@ -165,7 +165,7 @@ class RedisBus(Bus):
         """Add to a queue; False when it is full."""
         session = self._open()
         call = session.pushing(queue, expiry, capacity, delay)
-        taken, expired = await session.call(queue, call, self._wire.seal(payload))
+        expired, taken = divmod(await session.call(queue, call, self._wire.seal(payload)), 2)
         if expired:
             session.counts["expired"] += expired
         if not taken:
@@ -251,8 +251,7 @@ class RedisBus(Bus):
             verb,
             milliseconds(seconds),
             milliseconds(self._expiry),
-            session.router.publish_command,
-            keys.wake(queue),
+            keys.call(session.router.publish_command, queue),
         )
         return bool(await session.ask(queue, lambda _: words, RELEASE))
 

@@ -51,6 +51,10 @@ class Keys:
         """What the channels begin with by which processes are woken for a queue."""
         return f"{self.prefix}:wake:{{{queue}}}:"
 
+    def call(self, publish: str, queue: str) -> str:
+        """What scripts call a process for a queue with: a command, a space, how channels begin."""
+        return f"{publish} {self.wake(queue)}"
+
     def patterns(self) -> tuple[str, ...]:
         """Globs for all keys that are stored."""
         prefix = "".join(f"\\{char}" if char in "*?[]\\^" else char for char in self.prefix)

@@ -16,14 +16,15 @@ from fairway.layers.redis.command import Command, ignore
 from fairway.layers.redis.connection import Reply, Word
 from fairway.layers.redis.keys import Keys
 from fairway.layers.redis.node import Router
-from fairway.layers.redis.scripts import PASS_ON, RELEASE, TAKE, UNTAKE
+from fairway.layers.redis.scripts import IN_LINE, NUMBER, PASS_ON, RELEASE, TAKE, TAKE_TERMS, UNTAKE
 from fairway.layers.redis.subscriptions import Certain
 
 logger = logging.getLogger("fairway.layers.redis")
 
 #: Seconds after which a process that waits asks again on its own. Nothing relies on it but the rare
 #: case that the one which was woken is frozen, or that the call was lost with a connection.
-ASK_AGAIN: Final = 5.0
+#: Less than it is in line for; but a dead process is not called for long.
+ASK_AGAIN: Final = IN_LINE / 3
 #: Seconds that a queue is listened to after its last reader.
 LINGER: Final = 10.0
 #: Seconds before a reader asks again when the server answered with an error.
@@ -85,9 +86,9 @@ class Reader:
         self._keys = keys
         self._expiry = expiry
         self._idle = idle
-        # The last call that took something, and for how long: mostly the next one is the same.
+        # The last call that took something, and on which terms: mostly the next one is the same.
         self._take_call: Call | None = None
-        self._lease = 0
+        self._terms = (0, expiry, 0, False)
         # Held wherever it changes who waits, whether somebody asks, and when it is looked after.
         self._lock = native.Lock()
         self._waiters: deque[Waiter] = deque()
@@ -171,46 +172,47 @@ class Reader:
         waiter = self._first()
         if waiter is None or self._asked is not None or self._ended:
             return None
-        if self._take_call is None or waiter.lease != self._lease:
-            self._take_call, self._lease = self._call(waiter.lease), waiter.lease
+        terms = (waiter.lease, self._expiry, waiter.limit, self._in_line)
+        if self._take_call is None or terms != self._terms:
+            self._take_call, self._terms = self._call(terms), terms
         self._called = False
-        limit = b"%d" % waiter.limit
         self._asked = command = CallCommand(
-            self.queue, self._take_call, limit, self._answered, home=waiter.get_loop()
+            self.queue, self._take_call, None, self._answered, home=waiter.get_loop()
         )
         return command
 
-    def _call(self, lease: int) -> Call:
-        keys = self._keys
-        # In line for longer than until it asks again: a dead process is not called for long.
-        words = (keys.process, lease, self._expiry, int(ASK_AGAIN * 3))
-        names = (*keys.queue(self.queue), keys.taken(self.queue))
-        return Call(TAKE, (*names, *words))
+    def _call(self, terms: tuple[int, int, int, bool]) -> Call:
+        names = (*self._keys.queue(self.queue), self._keys.taken(self.queue))
+        return Call(TAKE, names, TAKE_TERMS.pack(*terms))
 
     def _answered(self, reply: Reply, error: Exception | None) -> None:
         """The server has answered; on the event loop that reads replies."""
-        command, lease = self._asked, self._lease
+        command, lease = self._asked, self._terms[0]
         assert command is not None
         command.finished = True  # what is interrupted from here on is not heard twice
-        due, taken = ASK_AGAIN, None
+        due, entries = ASK_AGAIN, []
         if error is not None:
             due = AFTER_ERROR  # it has been logged where it came
+        elif type(reply) is bytes:
+            entries = [reply]
         else:
-            expired = reply.pop(0)
+            expired, *entries = reply
             if expired:
                 self._count_expired(expired)
-            if type(reply[0]) is bytes:
-                self._expiring = False
-                taken = Taken(f"{self._keys.process}:{command.number}" if lease else "", reply)
-            elif reply[0] >= 0:
-                due = min(reply[0] / 1000 + 0.001, ASK_AGAIN)
+            if type(entries[0]) is int:
+                if entries[0] >= 0:
+                    due = min(entries[0] / 1000 + 0.001, ASK_AGAIN)
+                entries = []
         # Before anybody asks again: what goes back has to be there first.
-        if taken is not None:
-            self._hand_over(taken, lease)
+        if entries:
+            self._expiring = False
+            ticket = f"{self._keys.process}:{command.number}" if lease else ""
+            self._hand_over(Taken(ticket, entries), lease)
         with self._lock:
             self._asked = None
-            self._in_line = error is None and taken is None
-            at_once = self._called or taken is not None
+            if error is None:
+                self._in_line = not entries
+            at_once = self._called or bool(entries)
             nobody = self._first() is None
             if nobody:
                 # What this process was called for meanwhile is for another one then.
@@ -285,7 +287,7 @@ class Reader:
     def put_back(self, taken: Taken, lease: int) -> None:
         """Put to the front what reached nobody, as if it had not been taken."""
         keys, queue = self._keys, self.queue
-        wake = (self._router.publish_command, keys.wake(queue))
+        wake = keys.call(self._router.publish_command, queue)
         if lease:
             release: tuple[Word, ...] = (
                 *keys.queue(queue),
@@ -293,14 +295,14 @@ class Reader:
                 "unlease",
                 0,
                 self._expiry,
-                *wake,
+                wake,
             )
             command = Command(queue, lambda _: release, ignore, script=RELEASE)
         else:
             names = (*keys.queue(queue), keys.changed(queue))
             command = Command(
                 queue,
-                lambda number: (*names, number, self._expiry, *wake, *taken.entries),
+                lambda number: (*names, NUMBER.pack(number), self._expiry, wake, *taken.entries),
                 ignore,
                 script=UNTAKE,
             )
@@ -315,7 +317,8 @@ class Reader:
             return
         self._in_line = False
         keys, queue = self._keys, self.queue
-        words = (*keys.queue(queue), keys.process, self._router.publish_command, keys.wake(queue))
+        call = keys.call(self._router.publish_command, queue)
+        words = (*keys.queue(queue), keys.process, call)
         self._router.send(Command(queue, lambda _: words, ignore, script=PASS_ON))
 
     def _count_expired(self, count: int) -> None:

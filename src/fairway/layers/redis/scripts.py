@@ -20,6 +20,10 @@ entry itself: an entry is nowhere but in the queue until a script hands it over.
 Each script begins with a write that Redis allows when its memory is full, unless it adds something:
 so whoever takes can take then, whoever adds is refused, and no script stops half-way. The same
 write is what a replica refuses.
+
+Numbers that a script calculates with come packed into one argument, its terms, with the number of
+the command as the last of them: each argument takes a third of what a call takes, and to make a
+number of it as much again. Text is what goes on to Redis as it is.
 """
 
 import dataclasses
@@ -53,6 +57,17 @@ def attempt_of(entry: bytes) -> int:
     return attempt
 
 
+#: The number of a command, the last of the terms of a script.
+NUMBER: Final = struct.Struct(">d")
+#: The others of :data:`PUSH`: expiry (ms), capacity, delay (ms).
+PUSH_TERMS: Final = struct.Struct(">ddd")
+#: Those of :data:`TAKE`: lease (ms; 0 to take entries for good, otherwise the limit is 1), expiry
+#: (ms), limit, and whether the process may be in line.
+TAKE_TERMS: Final = struct.Struct(">ddd?")
+
+#: Seconds that a process is in line after it has asked.
+IN_LINE: Final = 15
+
 #: The keys of a queue, in the order in which its scripts take them.
 QUEUE_KEYS: Final = ("", ":later", ":leases", ":leased", ":waiting")
 
@@ -69,8 +84,10 @@ _LONGER: Final = 60
 _STEP_SIZE: Final = 65536
 
 # Scripts are put together from parts. A line that is run takes 0.05 µs, a function that is made and
-# not called 0.1 µs, a call of Redis 0.2 to 1 µs: what is seldom needed stands in a branch.
-# Constant arguments are texts: Redis would have to print numbers each time, which takes longer.
+# not called 0.1 µs, a call of Redis 0.2 to 1 µs, an argument or a table that is returned 0.2 µs:
+# what is seldom needed stands in a branch. Constant arguments of calls are texts: Redis would have
+# to print numbers each time, which takes longer. Texts are joined by "..", which copies them; what
+# Lua has for it in functions goes through them byte by byte.
 _BEGIN = """
 local call = redis.call
 local ready, later, leases, leased, waiting = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -78,7 +95,7 @@ local ready, later, leases, leased, waiting = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 
 _NOW = """
 local time = call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = time[1] * 1000 + time[2] / 1000
 """
 
 _KEEP = """
@@ -94,18 +111,18 @@ local last, known = call('GET', from), 0
 if last then
   local seen
   seen, known = struct.unpack('>dd', last)
-  if seen >= tonumber(number) then return {1, 0} end
+  if seen >= number then return 1 end
 end
 """
 
-# And when it is done. Writing over a part of a value leaves its end as it is.
+# And when it is done; "packed" is the number as it came. Writing over a part of a value leaves its
+# end as it is.
 _DONE = f"""
 if known - now > {_REMEMBER * 1000} then
-  call('SETRANGE', from, '0', struct.pack('>d', tonumber(number)))
+  call('SETRANGE', from, '0', packed)
 else
   local known_until = now + {(_REMEMBER + _LONGER) * 1000}
-  call('SET', from, struct.pack('>dd', tonumber(number), known_until),
-    'EX', '{_REMEMBER + _LONGER}')
+  call('SET', from, packed .. struct.pack('>d', known_until), 'EX', '{_REMEMBER + _LONGER}')
 end
 """
 
@@ -147,65 +164,71 @@ for _, key in ipairs({later, leases}) do
 end
 """
 
-# Calls whoever is first in line and listens. Behind it: the publish command and the wake channel.
+# Calls whoever is first in line and listens, with what Keys.call() says.
 _WAKE = """
-while true do
-  local process = call('ZPOPMIN', waiting)[1]
-  if not process or call({}, {} .. process, '') > 0 then break end
+local process = call('ZPOPMIN', waiting)[1]
+while process do
+  local publish, channel = string.match({}, '(%u+) (.*)')
+  if call(publish, channel .. process, '') > 0 then break end
+  process = call('ZPOPMIN', waiting)[1]
 end
 """
 
 #: Add an entry. Keys of the queue, and the number's.
-#: Arguments: expiry (ms), milliseconds that the queue is kept for it, capacity, delay (ms),
-#: process, publish command, wake channel; number, payload.
-#: Returns whether there was room, and how many entries had expired.
+#: Arguments: milliseconds that the queue is kept for it, what calls, :data:`PUSH_TERMS` and number,
+#: payload.
+#: Returns how many entries had expired, twice, and one more if there was room.
 PUSH: Final = Script(
     f"""{_BEGIN}
-local from = KEYS[6]
-local expiry, capacity, delay, number = ARGV[1] + 0, ARGV[3] + 0, ARGV[4] + 0, ARGV[8]
+local from, packed = KEYS[6], string.sub(ARGV[3], -8)
+local expiry, capacity, delay, number = struct.unpack('>dddd', ARGV[3])
 {_SEEN} {_NOW}
-local expired, delayed = 0, 0
-if call('EXISTS', later, leases) > 0 then
+local others, delayed = call('EXISTS', later, leases, waiting), 0
+if others > 0 and call('EXISTS', later, leases) > 0 then
   {_SETTLE}
   delayed = call('ZCARD', later)
 end
-local length = call('LLEN', ready)
+local due = now + delay
+local entry = struct.pack('>dH', due + expiry, 1) .. ARGV[4]
+-- It is there before it is known whether there is room, which saves a question.
+local length = delay > 0 and call('LLEN', ready) or call('RPUSH', ready, entry) - 1
+local expired = 0
 if length + delayed >= capacity then
-  local head = call('LINDEX', ready, '0')
-  while head and struct.unpack('>d', head) <= now do
+  while expired < length and struct.unpack('>d', call('LINDEX', ready, '0')) <= now do
     call('LPOP', ready)
     expired = expired + 1
-    head = call('LINDEX', ready, '0')
   end
   length = length - expired
-  if length + delayed >= capacity then return {{0, expired}} end
+  if length + delayed >= capacity then
+    if delay == 0 then call('RPOP', ready) end
+    return expired * 2
+  end
 end
-local due = now + delay
-local entry = struct.pack('>dH', due + expiry, 1) .. ARGV[9]
 if delay > 0 then
   {_KEEP}
-  call('ZADD', later, due, struct.pack('>c16d', ARGV[5], tonumber(number)) .. entry)
+  call('ZADD', later, due, struct.pack('>c16d', string.sub(from, -16), number) .. entry)
   keep(later, delay + expiry + 1000)
-else
-  call('RPUSH', ready, entry)
-  if length == 0 or call('PTTL', ready) < expiry + 1000 then call('PEXPIRE', ready, ARGV[2]) end
+elseif length == 0 or call('PTTL', ready) < expiry + 1000 then
+  call('PEXPIRE', ready, ARGV[1])
 end
-{_DONE} {_WAKE.format("ARGV[6]", "ARGV[7]")}
-return {{1, expired}}
+{_DONE}
+if others > 0 then
+  {_WAKE.format("ARGV[2]")}
+end
+return expired * 2 + 1
 """,
     keys=6,
 )
 
 #: Take entries, or get in line. Keys of the queue, and what was taken.
-#: Arguments: process, lease (ms; 0 to take them for good, otherwise the limit is 1), expiry (ms),
-#: seconds in line; number, limit. The ticket of a lease is the process, a colon and the number.
-#: Returns how many entries had expired; then those that were taken, or the milliseconds until the
-#: next one is due (-1 for none).
+#: Argument: :data:`TAKE_TERMS` and number. The ticket of a lease is the process, a colon and the
+#: number.
+#: Returns the entry if it is one and none had expired. Otherwise how many had; then those that were
+#: taken, or the milliseconds until the next one is due (-1 for none).
 TAKE: Final = Script(
     f"""{_BEGIN}
 local taken = KEYS[6]
-local lease, number, limit = ARGV[2] + 0, tonumber(ARGV[5]), ARGV[6] + 0
-call('ZREM', waiting, ARGV[1])
+local lease, expiry, limit, in_line, number = struct.unpack('>dddBd', ARGV[1])
 local last, known = call('GETRANGE', taken, '0', '15'), 0
 if #last > 0 then
   local seen
@@ -220,34 +243,50 @@ if #last > 0 then
 end
 {_NOW}
 local more = call('EXISTS', later, leases) > 0
+if more or in_line > 0 then call('ZREM', waiting, string.sub(taken, -16)) end
 if more then
-  local expiry = ARGV[3] + 0
   {_SETTLE}
 end
-local expired, size, entries, kept = 0, 0, {{0}}, {{}}
-local entry = call('LPOP', ready)
-while entry do
-  if struct.unpack('>d', entry) > now then
-    entries[#entries + 1] = entry
-    kept[#kept + 1] = struct.pack('>Ic0', #entry, entry)
-    size = size + #entry
-    if #kept == limit or size > {_STEP_SIZE} then break end
-  else
-    expired = expired + 1
-  end
+local expired, entry = 0, call('LPOP', ready)
+while entry and struct.unpack('>d', entry) <= now do
+  expired = expired + 1
   entry = call('LPOP', ready)
 end
-entries[1] = expired
-if known - now > {_REMEMBER * 1000} then
-  call('SET', taken, struct.pack('>dd', number, known) .. table.concat(kept), 'KEEPTTL')
+local short = known - now <= {_REMEMBER * 1000}
+if short then known = now + {(_REMEMBER + _LONGER) * 1000} end
+local kept, entries
+if entry and limit > 1 then
+  local parts, size = {{struct.pack('>dd', number, known)}}, 0
+  entries = {{0}}
+  while entry do
+    if struct.unpack('>d', entry) > now then
+      parts[#parts + 1] = struct.pack('>I', #entry) .. entry
+      entries[#entries + 1] = entry
+      size = size + #entry
+      if #parts > limit or size > {_STEP_SIZE} then break end
+    else
+      expired = expired + 1
+    end
+    entry = call('LPOP', ready)
+  end
+  kept = table.concat(parts)
+elseif entry then
+  kept = struct.pack('>ddI', number, known, #entry) .. entry
 else
-  known = now + {(_REMEMBER + _LONGER) * 1000}
-  call('SET', taken, struct.pack('>dd', number, known) .. table.concat(kept),
-    'EX', '{_REMEMBER + _LONGER}')
+  kept = struct.pack('>dd', number, known)
 end
-if not entries[2] then
-  call('ZADD', waiting, now, ARGV[1])
-  call('EXPIRE', waiting, ARGV[4])
+if short then
+  call('SET', taken, kept, 'EX', '{_REMEMBER + _LONGER}')
+else
+  call('SET', taken, kept, 'KEEPTTL')
+end
+if entries then
+  entries[1] = expired
+  return entries
+end
+if not entry then
+  call('ZADD', waiting, now, string.sub(taken, -16))
+  call('EXPIRE', waiting, '{IN_LINE}')
   local next_due = -1
   if more then
     {_NEXT_DUE}
@@ -256,38 +295,38 @@ if not entries[2] then
 end
 if lease > 0 then
   {_KEEP}
-  local ticket = ARGV[1] .. ':' .. ARGV[5]
-  call('HSET', leased, ticket, entries[2])
+  local ticket = string.sub(taken, -16) .. string.format(':%.0f', number)
+  call('HSET', leased, ticket, entry)
   call('ZADD', leases, now + lease, ticket)
-  keep(leased, lease + ARGV[3] + 1000)
-  keep(leases, lease + ARGV[3] + 1000)
+  keep(leased, lease + expiry + 1000)
+  keep(leases, lease + expiry + 1000)
 end
-return entries
+return expired == 0 and entry or {{expired, entry}}
 """,
     keys=6,
 )
 
 #: Put back at the front what was taken and reached nobody, as it was. Keys of the queue, and the
-#: number's. Arguments: number, expiry (ms) of the queue itself (entries keep their own), publish
-#: command, wake channel, entries in their order.
+#: number's. Arguments: number, expiry (ms) of the queue itself (entries keep their own), what
+#: calls, entries in their order.
 UNTAKE: Final = Script(
     f"""{_BEGIN}
-local from = KEYS[6]
-local number = ARGV[1]
+local from, packed = KEYS[6], ARGV[1]
+local number = struct.unpack('>d', packed)
 {_SEEN} {_NOW} {_KEEP}
-for place = #ARGV, 5, -1 do call('LPUSH', ready, ARGV[place]) end
+for place = #ARGV, 4, -1 do call('LPUSH', ready, ARGV[place]) end
 keep(ready, ARGV[2] + 1000)
 {_DONE}
-for _ = 5, #ARGV do
-  {_WAKE.format("ARGV[3]", "ARGV[4]")}
+for _ = 4, #ARGV do
+  {_WAKE.format("ARGV[3]")}
 end
-return {{1, 0}}
+return 1
 """,
     keys=6,
 )
 
 #: End a lease. Keys of the queue. Arguments: ticket, what to do ("done", "extend", "return" or
-#: "unlease", which counts no attempt), milliseconds, expiry (ms), publish command, wake channel.
+#: "unlease", which counts no attempt), milliseconds, expiry (ms), what calls.
 #: Returns whether the lease had not run out.
 RELEASE: Final = Script(
     f"""{_BEGIN}
@@ -297,7 +336,7 @@ local ends = call('ZSCORE', leases, ticket)
 if not ends then return 0 end
 {_NOW}
 if tonumber(ends) <= now then
-  {_SETTLE} {_WAKE.format("ARGV[5]", "ARGV[6]")}
+  {_SETTLE} {_WAKE.format("ARGV[5]")}
   return 0
 end
 {_KEEP}
@@ -323,19 +362,19 @@ else
   call('LPUSH', ready, entry)
   keep(ready, expiry + 1000)
 end
-{_WAKE.format("ARGV[5]", "ARGV[6]")}
+{_WAKE.format("ARGV[5]")}
 return 1
 """,
     keys=5,
 )
 
 #: Leave the line; if there is something to take, now or later, wake the next one.
-#: Keys of the queue. Arguments: process, publish command, wake channel.
+#: Keys of the queue. Arguments: process, what calls.
 PASS_ON: Final = Script(
     f"""{_BEGIN}
 call('ZREM', waiting, ARGV[1])
 if call('LLEN', ready) > 0 or call('EXISTS', later, leases) > 0 then
-  {_WAKE.format("ARGV[2]", "ARGV[3]")}
+  {_WAKE.format("ARGV[2]")}
 end
 return 1
 """,

@@ -23,7 +23,7 @@ from fairway.layers.redis.keys import Keys
 from fairway.layers.redis.link import Elsewhere
 from fairway.layers.redis.node import Node, Router, Shards
 from fairway.layers.redis.readers import Reader, Taken, Waiter
-from fairway.layers.redis.scripts import PUSH, Script
+from fairway.layers.redis.scripts import PUSH, PUSH_TERMS, Script
 from fairway.layers.redis.subscriptions import Certain, Handler, resolve
 from fairway.layers.redis.wire import HEADER, Wire
 
@@ -165,15 +165,11 @@ class Session:
         words: tuple[Word, ...] = (
             *self.keys.queue(queue),
             self.keys.changed(queue),
-            milliseconds(expiry),
             milliseconds((expiry + 1) * 1.5),  # half as long again: not each has to prolong it
-            capacity,
-            milliseconds(delay),
-            self.keys.process,
-            self.router.publish_command,
-            self.keys.wake(queue),
+            self.keys.call(self.router.publish_command, queue),
         )
-        return Call(PUSH, words)
+        terms = PUSH_TERMS.pack(milliseconds(expiry), capacity, milliseconds(delay))
+        return Call(PUSH, words, terms)
 
     # ------------------------------------------------------------------ topics
 
