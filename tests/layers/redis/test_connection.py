@@ -49,6 +49,14 @@ async def test_pipeline(shared: RedisServer) -> None:
         await connection.ask("PING")
 
 
+async def test_first_reason(shared: RedisServer) -> None:
+    """What is found afterwards does not hide why a connection has ended."""
+    connection = await connect(local(shared))
+    connection.abort("what came is not the protocol")
+    connection.abort("Connection reset by peer")
+    assert await connection.lost == "what came is not the protocol"
+
+
 def test_name_given_up() -> None:
     """A name server that answers late, and with an error, is nothing that the log tells of."""
     uvloop = pytest.importorskip("uvloop")

@@ -187,6 +187,30 @@ def test_capacity(one: Client) -> None:
     assert one.push(5, "c", capacity=2) == [1, 0]
 
 
+def test_room_of_the_expired(one: Client, shared: RedisServer) -> None:
+    """In a full queue what has expired makes room for a new entry, and only if it is full."""
+    ready = one.keys.queue("jobs")[0]
+    expired = struct.pack(">dH", time.time() * 1000 - 1, 1)
+    shared.ask("RPUSH", ready, expired + b"a", expired + b"b", _entry("c"))
+    assert one.push(1, "d", capacity=4) == [1, 0]
+    assert one.push(2, "e", capacity=4) == [1, 2]
+    assert one.push(3, "f", capacity=3) == [0, 0]
+    assert one.take_many(4, 5) == ["c", "d", "e"]
+
+
+def test_refused(one: Client, shared: RedisServer) -> None:
+    """Nothing of it stays in a full queue, whether it was for now or for later."""
+    ready, later, *_ = one.keys.queue("jobs")
+    one.push(1, "a", capacity=1)
+    assert one.push(2, "b", capacity=1) == [0, 0]
+    assert one.push(3, "c", capacity=1, delay=60_000) == [0, 0]
+    assert [shared.ask("LLEN", ready), shared.ask("EXISTS", later)] == [1, 0]
+    assert one.take(4)[0] == "a"
+    assert one.push(5, "d", capacity=1, delay=60_000) == [1, 0]
+    assert one.push(6, "e", capacity=1) == [0, 0]
+    assert shared.ask("EXISTS", ready) == 0
+
+
 def test_delayed(one: Client) -> None:
     """A reader is told when the next entry is due."""
     one.push(1, "later", delay=60_000)
@@ -211,6 +235,10 @@ def test_in_line(one: Client, two: Client) -> None:
     one.push(2, "a")  # nobody listens to what would call them
     assert one.waiting() == []
     two.take(2)
+    assert one.waiting() == []
+    two.take(3)
+    one.server.ask("RPUSH", one.keys.queue("jobs")[0], _entry("b"))  # without a call
+    two.take(4, in_line=True)
     assert one.waiting() == []
 
 

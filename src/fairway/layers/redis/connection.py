@@ -89,7 +89,8 @@ class Connection(asyncio.Protocol):
         self._since = 0.0
         self._parser = hiredis.Reader()
         self._asked: deque[asyncio.Future[Reply]] = deque()
-        self._reason = "the server closed it"
+        # The first one: what comes of it afterwards, on whichever thread, is none.
+        self._reason = ""
 
     # ------------------------------------------------------------------ the transport's calls
 
@@ -123,7 +124,8 @@ class Connection(asyncio.Protocol):
         self._write_no_more()
         self.reclaim()
         if exc is not None:
-            self._reason = str(exc) or type(exc).__name__
+            self._reason = self._reason or str(exc) or type(exc).__name__
+        self._reason = self._reason or "the server closed it"
         for future in self._asked:
             if not future.done():
                 future.set_exception(ConnectionError(self._reason))
@@ -273,7 +275,7 @@ class Connection(asyncio.Protocol):
 
     def abort(self, reason: str) -> None:
         """End the connection at once, for this reason."""
-        self._reason = reason
+        self._reason = self._reason or reason
         # A transport whose opening is cancelled never says that it is lost.
         self._write_no_more()
         if self._transport is not None:
