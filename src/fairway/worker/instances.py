@@ -2,10 +2,9 @@
 
 import asyncio
 import contextvars
-import dataclasses
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from asgiref.sync import ThreadSensitiveContext
 
@@ -18,8 +17,7 @@ from fairway.server.application.threads import LentThread, ThreadPool
 logger = logging.getLogger("django.channels.worker")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class CurrentJob:
+class CurrentJob(NamedTuple):
     """The job that a handler is working on.
 
     Attributes:

@@ -59,7 +59,7 @@ class Jobs:
         policy = self._policy_of(slots.channel, delivery.message)
         if not policy.acknowledge:
             # At most once: not again, whatever happens.
-            if not await self._outcomes.accepted(delivery):
+            if delivery.lease is not None and not await self._outcomes.accepted(delivery):
                 logger.warning(
                     "Job of type %r from channel %r went to another worker before it was begun.",
                     delivery.kind,
@@ -84,12 +84,10 @@ class Jobs:
         if error is not None:
             await self._failed(slots, delivery, policy, error)
             return
-        logger.debug(
-            "Job of type %r from channel %r is done, in %.3f s.",
-            delivery.kind,
-            slots.channel,
-            time.monotonic() - started,
-        )
+        if logger.isEnabledFor(logging.DEBUG):
+            seconds = time.monotonic() - started
+            what = delivery.kind, slots.channel, seconds
+            logger.debug("Job of type %r from channel %r is done, in %.3f s.", *what)
         await self._outcomes.done(delivery)
 
     async def _failed(

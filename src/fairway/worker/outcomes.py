@@ -69,7 +69,8 @@ class Outcomes:
     async def done(self, delivery: Delivery) -> None:
         """It has been worked on without an exception."""
         self.counts[delivery.channel]["done"] += 1
-        await self.accepted(delivery)
+        if delivery.lease is not None:
+            await self.accepted(delivery)
 
     async def typeless(self, delivery: Delivery) -> None:
         """Nobody can handle a message without type."""

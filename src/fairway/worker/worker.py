@@ -242,8 +242,10 @@ class Worker:
         else:
             taken = await self._take_carefully(slots, on_lease)
         self._outcomes.counts[slots.channel]["taken"] += len(taken)
-        for delivery in taken:
-            logger.debug("Job of type %r from channel %r was taken.", delivery.kind, slots.channel)
+        if logger.isEnabledFor(logging.DEBUG):
+            for delivery in taken:
+                what = delivery.kind, slots.channel
+                logger.debug("Job of type %r from channel %r was taken.", *what)
         return taken
 
     async def _take_carefully(self, slots: Slots, on_lease: bool) -> list[Delivery]:
