@@ -9,18 +9,26 @@ import pytest
 from fairway._types import Event
 from fairway.layers.io import io
 from fairway.layers.redis import readers
+from fairway.layers.redis.command import Command
 from fairway.layers.redis.keys import Keys
 from fairway.layers.redis.node import Router
-from fairway.layers.redis.readers import Reader
+from fairway.layers.redis.readers import Reader, Taken, Waiter
+from fairway.layers.redis.scripts import PASS_ON, TAKE
 from fairway.layers.redis.subscriptions import Certain, Handler
 from tests.layers.redis.conftest import MakeLayer
 from tests.layers.redis.servers import RedisServer, eventually, until, within
 
 
 class Nowhere:
-    """A router that forgets what it is asked for."""
+    """A router that keeps what it is asked to send."""
 
     publish_command = "PUBLISH"
+
+    def __init__(self) -> None:
+        self.sent: list[Command] = []
+
+    def send(self, command: Command) -> None:
+        self.sent.append(command)
 
     def subscribe(self, name: str, channel: bytes, handler: Handler, *certain: Certain) -> None:
         pass
@@ -45,23 +53,50 @@ async def in_line(server: RedisServer, prefix: str, count: int, queue: str = "jo
     await eventually(lambda: server.ask("ZCARD", key) == count)
 
 
+async def make_reader(router: Nowhere) -> Reader:
+    """A reader, on the thread that it belongs to."""
+    return Reader("jobs", cast("Router", router), Keys("p", "me"), 60_000, lambda _: None)
+
+
+async def close_reader(reader: Reader) -> None:
+    """Let go of it there."""
+    reader.close(ConnectionError())
+
+
 def test_timer() -> None:
     """When it is looked after is changed by one thread at a time: replies are read on any."""
-
-    async def make() -> Reader:
-        return Reader("jobs", cast("Router", Nowhere()), Keys("p", "me"), 60_000, lambda _: None)
-
-    async def close() -> None:
-        reader.close(ConnectionError())
-
-    reader = io.run_sync(make())
+    reader = io.run_sync(make_reader(Nowhere()))
     setting = threading.Thread(target=reader._set_timer, args=(1.0,), kwargs={"sooner": True})
     with reader._lock:
         setting.start()
         setting.join(0.1)
         assert setting.is_alive()
     setting.join()
-    io.run_sync(close())
+    io.run_sync(close_reader(reader))
+
+
+async def test_called_for_one_who_left() -> None:
+    """A call for somebody who was cancelled in this moment goes on to another process."""
+    router = Nowhere()
+    reader = await io.run(make_reader(router))
+    waiter = Waiter()
+    waiting = asyncio.ensure_future(receive(waiter))
+    await asyncio.sleep(0)
+    reader.add(waiter)
+    (asked,) = router.sent
+    asked.finish([0, -1])
+    waiting.cancel()  # the task has yet to hear of it, and to say so here
+    reader._wake()
+    assert [command.script for command in router.sent] == [TAKE, PASS_ON]
+    await asyncio.gather(waiting, return_exceptions=True)
+    reader.forget(waiter)
+    assert len(router.sent) == 2
+    await io.run(close_reader(reader))
+
+
+async def receive(waiter: Waiter) -> Taken:
+    """What somebody is given."""
+    return await waiter
 
 
 @pytest.mark.usefixtures("never_asks_again")
@@ -115,6 +150,20 @@ async def test_passed_on(make_layer: MakeLayer, shared: RedisServer, prefix: str
     await asyncio.gather(leaving, return_exceptions=True)
     await other.send("jobs", message(1))
     assert await within(staying) == message(1)
+
+
+@pytest.mark.usefixtures("never_asks_again")
+async def test_calls_were_missed(make_layer: MakeLayer, server: RedisServer, prefix: str) -> None:
+    """Who has been away asks again, and is in line no more when it gets something."""
+    layer, other = make_layer(server), make_layer(server)
+    await other.send("others", message(1))
+    waiting = asyncio.ensure_future(layer.receive("jobs"))
+    await in_line(server, prefix, 1)
+    queues = [f"{prefix}:queue:{{{name}}}" for name in ("others", "jobs")]
+    server.ask("RPOPLPUSH", *queues)  # nobody is called
+    server.ask("CLIENT", "KILL", "TYPE", "pubsub")
+    assert await within(waiting) == message(1)
+    assert server.ask("ZCARD", f"{queues[1]}:waiting") == 0
 
 
 @pytest.mark.usefixtures("never_asks_again")

@@ -204,10 +204,11 @@ def test_refused(one: Client, shared: RedisServer) -> None:
     one.push(1, "a", capacity=1)
     assert one.push(2, "b", capacity=1) == [0, 0]
     assert one.push(3, "c", capacity=1, delay=60_000) == [0, 0]
+    assert one.push(4, "d", capacity=1, delay=-60_000) == [0, 0]
     assert [shared.ask("LLEN", ready), shared.ask("EXISTS", later)] == [1, 0]
-    assert one.take(4)[0] == "a"
-    assert one.push(5, "d", capacity=1, delay=60_000) == [1, 0]
-    assert one.push(6, "e", capacity=1) == [0, 0]
+    assert one.take(5)[0] == "a"
+    assert one.push(6, "e", capacity=1, delay=60_000) == [1, 0]
+    assert one.push(7, "f", capacity=1) == [0, 0]
     assert shared.ask("EXISTS", ready) == 0
 
 
@@ -240,6 +241,15 @@ def test_in_line(one: Client, two: Client) -> None:
     one.server.ask("RPUSH", one.keys.queue("jobs")[0], _entry("b"))  # without a call
     two.take(4, in_line=True)
     assert one.waiting() == []
+
+
+def test_in_line_by_a_lost_answer(one: Client, two: Client) -> None:
+    """Who found nothing, was not told so, and is given something now, is in line no more."""
+    two.take(1)
+    one.take(1)
+    one.server.ask("RPUSH", one.keys.queue("jobs")[0], _entry("a"))  # the other one is called
+    assert one.take(1) == ["a", 1, 0]
+    assert one.waiting() == [two.process]
 
 
 def test_given_back(one: Client) -> None:

@@ -135,8 +135,9 @@ class Reader:
 
     def stir(self) -> None:
         """Ask again: calls may have been missed."""
-        if self._waiters:
-            self._wake()
+        with self._lock:
+            self._called = self._called or self._asked is not None
+        self._ask()
 
     def close(self, error: Exception) -> None:
         """Send everybody away."""
@@ -155,7 +156,8 @@ class Reader:
         with self._lock:
             self._in_line = False
             self._called = self._called or self._asked is not None
-            if not self._waiters and self._asked is None:
+            # Who was cancelled may be there still, and takes nothing any more.
+            if self._first() is None and self._asked is None:
                 self._leave_line(always=True)
                 return
         self._ask()

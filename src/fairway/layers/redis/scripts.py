@@ -200,7 +200,7 @@ if length + delayed >= capacity then
   end
   length = length - expired
   if length + delayed >= capacity then
-    if delay == 0 then call('RPOP', ready) end
+    if delay <= 0 then call('RPOP', ready) end
     return expired * 2
   end
 end
@@ -237,6 +237,7 @@ if #last > 0 then
     local kept, at, entries = call('GETRANGE', taken, '16', '-1'), 1, {{0}}
     while at <= #kept do entries[#entries + 1], at = struct.unpack('>Ic0', kept, at) end
     if #entries > 1 then return entries end
+    in_line = 1 -- since it found nothing
   elseif seen > number then
     return {{0, -1}}
   end
