@@ -688,6 +688,29 @@ async def test_queries_of_an_async_view(settings: Settings, lent: LentThread) ->
     assert lent.used
 
 
+@pytest.mark.parametrize("url", ["/", "/async/"])
+async def test_tools_around_djangos_handler(
+    settings: Settings, lent: LentThread, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """A tool that wraps what Django's handler is called with sees each request, as Sentry has to.
+
+    It begins and ends what belongs to a request there.
+    """
+    settings.ROOT_URLCONF, settings.MIDDLEWARE = __name__, []
+    happened: list[str] = []
+    stock = StockHandler.__call__
+
+    async def watched(handler: Any, scope: Any, receive: Any, send: Any) -> None:
+        happened.append(f"began {scope['path']}")
+        await stock(handler, scope, receive, send)
+        happened.append("ended")
+
+    monkeypatch.setattr(StockHandler, "__call__", watched)
+    assert summary(await ask(ASGIHandler(), {"path": url}))[0] == 200
+    assert happened == [f"began {url}", "ended"]
+    assert lent.used is (url == "/")
+
+
 async def test_nothing_is_left_behind(settings: Settings) -> None:
     """What a server starts from within a request, such as the next one, is served after its end.
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import urlparse
 
 import django
+from asgiref.sync import SyncToAsync
 from django.conf import settings
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler, StaticFilesHandlerMixin
 from django.core import signals
@@ -91,16 +92,25 @@ class ASGIHandler(asgi.ASGIHandler):
             )
             error.add_note(ONLY_PAGES)
             raise error
+        async with connection_thread():
+            if SyncToAsync.thread_sensitive_context.get(None) is None:
+                # The thread is a test's, or of sync code that waits. Django would take another one.
+                await self.handle(scope, receive, send)
+            else:
+                # Django's own __call__ is what tools that watch requests put theirs around.
+                await super().__call__(scope, receive, send)  # type: ignore[arg-type]  # as above
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:  # type: ignore[override]  # as above
+        """Serve one HTTP request; Django's ``__call__`` calls it."""
         try:
             body_file = await self.read_body(receive)
         except RequestAborted:
             return
         try:
-            async with connection_thread():
-                if self._guess_async(scope):
-                    await self._serve_async(scope, body_file, receive, send)
-                else:
-                    await self._serve_sync(scope, body_file, receive, send)
+            if self._guess_async(scope):
+                await self._serve_async(scope, body_file, receive, send)
+            else:
+                await self._serve_sync(scope, body_file, receive, send)
         finally:
             body_file.close()
 

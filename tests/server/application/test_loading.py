@@ -32,6 +32,15 @@ class Legacy:
         self.scope = scope
 
 
+class Slotted:
+    """An application whose object has its own ``__call__``, as Sentry's middleware does."""
+
+    __slots__ = ("__call__",)
+
+    def __init__(self) -> None:
+        self.__call__ = Callable3().__call__
+
+
 @pytest.fixture
 def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The module ``site_of_tests.asgi``, to put things into."""
@@ -72,6 +81,11 @@ class TestLoadApplication:
         module.__dict__.update(a=dict)
         found: object = load_application("site_of_tests.asgi:a")
         assert found is dict
+
+    def test_slot(self, module: ModuleType) -> None:
+        """What is called through a slot of its object tells no signature, and is believed."""
+        module.__dict__.update(a=Slotted())
+        assert load_application("site_of_tests.asgi:a") is module.a
 
     @pytest.mark.parametrize(
         "path", ["site", "site:", ":a", "", ":", "site/asgi.py:a", ".site:a", "site.:a", "a b:c"]

@@ -109,15 +109,18 @@ def check_application(found: object, path: str) -> None:
         )
     try:
         # Of the call itself: as_asgi() names the consumer class as what it wraps.
-        inspect.signature(found, follow_wrapped=False).bind("scope", "receive", "send")
+        signature = inspect.signature(found, follow_wrapped=False)
+    except (TypeError, ValueError):
+        # Written in C, or a slot: Sentry's middleware has a __call__ of its own in each object.
+        return
+    try:
+        signature.bind("scope", "receive", "send")
     except TypeError:
         raise ApplicationNotFound(
             f"{path!r} is not an ASGI application: "
             "it cannot be called with a scope, receive and send. "
             "Is it for WSGI? Then name the one in asgi.py."
         ) from None
-    except ValueError:  # written in C, and it does not say
-        return
 
 
 def project_options() -> Mapping[str, Any]:
