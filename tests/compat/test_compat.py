@@ -347,11 +347,12 @@ class TestInstalledApps:
             SETUP,
         )
 
-    def test_fairway_need_not_be_there(self) -> None:
-        """``"channels"`` alone brings Fairway's checks, too, and what ends users' sockets."""
+    @pytest.mark.parametrize("app", ["channels", "daphne"])
+    def test_fairway_need_not_be_there(self, app: str) -> None:
+        """Either alone brings Fairway's checks, too, and what ends users' sockets."""
         run(
-            """
-            setup("channels")
+            f"""
+            setup("{app}")
             from django.contrib.auth.signals import user_logged_out
             from django.core.checks.registry import registry
             assert registry.tag_exists("fairway")

@@ -19,11 +19,15 @@ class ChannelsConfig(AppConfig):
 
 
 class DaphneConfig(AppConfig):
-    """``"daphne"``: an app whose ``runserver`` serves HTTP and WebSockets on Fairway's server."""
+    """``"daphne"``: an app that brings what ``"fairway"`` brings, but for ``runworker``.
+
+    Its ``runserver`` is Fairway's. Many projects of Channels 4 list no other of these apps.
+    """
 
     name = "daphne"
     verbose_name = "Daphne"
 
     def ready(self) -> None:
-        """Let Django check that it stands where its ``runserver`` wins."""
+        """Do what the app ``"fairway"`` does, and check that its ``runserver`` wins."""
+        set_up()
         checks.register(check_daphne_installed, checks.Tags.staticfiles)
