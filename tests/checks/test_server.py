@@ -102,13 +102,14 @@ class TestServerOptions:
             ),
         ]
 
-    def test_workers(self, settings: Settings) -> None:
-        """The server refuses their number there, as the supervisor does not import the project."""
-        settings.FAIRWAY = {"workers": 4}
+    @pytest.mark.parametrize(("name", "value"), [("workers", 4), ("raise_open_files", False)])
+    def test_early(self, settings: Settings, name: str, value: object) -> None:
+        """The server refuses there what the supervisor has to know, which imports no project."""
+        settings.FAIRWAY = {name: value}
         assert run() == [
             (
                 "fairway.E012",
-                "FAIRWAY in your settings: 'workers' belongs on the command line.",
+                f"FAIRWAY in your settings: {name!r} belongs on the command line.",
                 "`fairway --help` lists all options.",
             )
         ]

@@ -288,7 +288,8 @@ class TestSettings:
             "FAIRWAY = {'port': 0, 'server_name': 'named', 'root_path': '/app', "
             "'log_fmt': '%(levelname)s: %(message)s'}",
         )
-        async with launched("--server-name", "typed", "asgi:application", directory=here) as server:
+        typed = ("--server-name", "typed", "--no-raise-open-files", "asgi:application")
+        async with launched(*typed, directory=here) as server:
             url = await server.address()
             async with connected(url) as client:
                 response = await client.fetch("/a")

@@ -47,13 +47,14 @@ def check_server_options(**kwargs: Any) -> list[CheckMessage]:
                 id="fairway.E012",
             )
         ]
-    if "workers" in options:
-        return [_wrong_options("'workers' belongs on the command line.")]
     # Not at the top: every process of a project would import them with this app, for 25 ms.
-    from fairway.server.config import Config, ConfigError  # noqa: PLC0415
+    from fairway.server.config import EARLY, Config, ConfigError  # noqa: PLC0415
     from fairway.server.listening.conflicts import conflicts  # noqa: PLC0415
     from fairway.server.listening.proxy import TrustedNetworks  # noqa: PLC0415
 
+    early = sorted(EARLY & options.keys())
+    if early:
+        return [_wrong_options(f"{name!r} belongs on the command line.") for name in early]
     try:
         config = Config.from_mapping(options)
         TrustedNetworks(config.trusted_proxies)

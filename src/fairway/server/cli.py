@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn, TextIO
 
 import fairway
 from fairway._types import ASGIApplication
-from fairway.server import collector
+from fairway.server import collector, descriptors
 from fairway.server.application.lifespan import LifespanFailed
 from fairway.server.application.loading import (
     ApplicationNotFound,
@@ -23,7 +23,7 @@ from fairway.server.application.loading import (
     lonely_layers,
     project_options,
 )
-from fairway.server.config import Config, ConfigError, Option, options
+from fairway.server.config import EARLY, Config, ConfigError, Option, options
 from fairway.server.early import prepare_process
 from fairway.server.listening.listener import adopt_listeners
 from fairway.server.observing.access import AccessLogStream
@@ -106,8 +106,9 @@ def run(argv: Sequence[str]) -> int:
         typed = Config.from_mapping(arguments)
         _check_environment()
         configure_logging(typed)
+        raised = descriptors.prepare(typed)
         if typed.workers and assignment is None:
-            return supervise(argv, typed, notify)
+            return supervise(argv, typed, notify, raised)
         application = load_application(path)
         for name in _LOGGERS:
             # A project's LOGGING disables, unless it says otherwise, every logger that it does not
@@ -116,11 +117,13 @@ def run(argv: Sequence[str]) -> int:
         config = _merge(project_options(), arguments, supervised=assignment is not None)
         if any(getattr(config, name) != getattr(typed, name) for name in _OF_LOGS):
             configure_logging(config)
+        if assignment is None or assignment.place == 0:
+            descriptors.advise(config)
         if assignment is not None and assignment.place == 0:
             _warn_of_lonely_layers(config)
     except (ApplicationNotFound, ConfigError) as error:
         return _complain(str(error))
-    return _complain_if(lambda: serve(application, config, assignment, notify))
+    return _complain_if(lambda: serve(application, config, assignment, notify, raised))
 
 
 def _warn_of_lonely_layers(config: Config) -> None:
@@ -148,14 +151,14 @@ def _check_environment() -> None:
             raise ConfigError(f"The environment variable {name} is {text!r}, which is no number.")
 
 
-def supervise(argv: Sequence[str], config: Config, notify: Notify) -> int:
+def supervise(argv: Sequence[str], config: Config, notify: Notify, news: str = "") -> int:
     """Keep workers serving that are given the same command line; returns the exit code."""
     if not hasattr(signal, "SIGHUP"):  # Windows, where no process inherits a socket by its number
         return _complain("This system cannot run workers on one port (-w); start without.")
     # Not at the top: a server without workers starts without what keeps them.
     from fairway.server.workers.supervisor import Supervisor  # noqa: PLC0415
 
-    supervisor = Supervisor(argv, config, config.workers, notify)
+    supervisor = Supervisor(argv, config, config.workers, notify, news)
     return _complain_if(supervisor.run)
 
 
@@ -177,7 +180,7 @@ def _complain(text: str) -> int:
 
 
 def _merge(settings: Mapping[str, Any], typed: Mapping[str, Any], *, supervised: bool) -> Config:
-    early = {"workers"} | (_SUPERVISED if supervised else set())
+    early = EARLY | (_SUPERVISED if supervised else set())
     for name in settings.keys() & early:
         raise ConfigError(
             f"In the setting FAIRWAY: {name!r} is needed before the project is loaded. "
@@ -195,6 +198,7 @@ def serve(
     config: Config,
     assignment: Assignment | None = None,
     notify: Notify | None = None,
+    news: str = "",
 ) -> None:
     """Run the server in the foreground until a signal ends it.
 
@@ -203,6 +207,7 @@ def serve(
         config: How.
         assignment: What the supervisor has told this process, if it is a worker.
         notify: The service manager that is told how the server is.
+        news: What the log says when the server serves, beside where.
 
     Raises:
         OSError: A socket cannot be bound.
@@ -224,7 +229,7 @@ def serve(
             stack.callback(lambda: _report(server, line))
         else:
             server = Server(application, config, access_log=log, notify=notify)
-            server.ready = _settled(server, lambda: announce(server.addresses))
+            server.ready = _settled(server, lambda: announce(server.addresses, news))
         server.run()
 
 
@@ -258,8 +263,10 @@ def _report(server: Server, line: Line) -> None:
     line.report(to_json(server.figures()))
 
 
-def announce(addresses: Sequence[str]) -> None:
-    """Log where the server can be reached."""
+def announce(addresses: Sequence[str], news: str = "") -> None:
+    """Log where the server can be reached, and what else there is to know."""
+    if news:
+        logger.info("%s", news)
     for address in addresses:
         logger.info("Fairway %s serves %s", fairway.__version__, address)
 

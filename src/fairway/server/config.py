@@ -16,7 +16,7 @@ from fairway.server.listening.endpoints import EndpointError, parse_endpoint
 from fairway.server.options import ConfigError, Option, check, check_header, describe, option
 from fairway.wire.frames import RETRY_WINDOW
 
-__all__ = ["Config", "ConfigError", "Option", "metrics_config", "options"]
+__all__ = ["EARLY", "Config", "ConfigError", "Option", "metrics_config", "options"]
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -37,6 +37,8 @@ def _default_workers() -> int:
     return int(text) if text.isdecimal() else 0
 
 
+#: Options that are needed before the project is loaded: they are none for the setting ``FAIRWAY``.
+EARLY: Final = frozenset({"workers", "raise_open_files"})
 #: Options that stand in headers, or name one.
 _HEADERS: Final = (
     "server_name",
@@ -507,6 +509,11 @@ class Config:
         10, "--worker-jitter", group=_PROCESS, unit="percent", minimum=0, maximum=100,
         help="By how much of itself worker_max_requests and worker_max_age are raised at most, "
         "for each worker another part, so that they are not all replaced at once.",
+    )  # fmt: skip
+    raise_open_files: bool = option(
+        True, "--raise-open-files", group=_PROCESS,
+        help="Raise the limit of open files (ulimit -n) to what the system allows, for the server "
+        "and what it starts, as each connection takes one. For the command line.",
     )  # fmt: skip
     write_buffer_size: int = option(
         64 * KIB, "--write-buffer-size", group=_PROCESS, unit="bytes", minimum=1,

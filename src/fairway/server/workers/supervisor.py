@@ -72,10 +72,16 @@ class Supervisor:
             only the workers know.)
         count: How many workers.
         notify: Who is told of it.
+        news: What the log says when all of them serve, beside where.
     """
 
     def __init__(
-        self, arguments: Sequence[str], config: Config, count: int, notify: Notify | None = None
+        self,
+        arguments: Sequence[str],
+        config: Config,
+        count: int,
+        notify: Notify | None = None,
+        news: str = "",
     ) -> None:
         self._command = [
             sys.executable,
@@ -87,6 +93,7 @@ class Supervisor:
         self._config = config
         self._count = count
         self._notify = notify or Notify()
+        self._news = news
         self._places: list[_Place] = []
         self._figures = WorkerFigures()
         self._orphans = Orphans()
@@ -159,6 +166,8 @@ class Supervisor:
     def _begin(self) -> None:
         """All workers serve for the first time."""
         self._serving = True
+        if self._news:
+            logger.info("%s", self._news)
         for listener in self._places[0].listeners:
             logger.info(
                 "Fairway %s serves %s with %d workers",
