@@ -7,8 +7,8 @@ import pytest
 from fairway.server import descriptors
 from fairway.server.config import Config
 from fairway.server.descriptors import BESIDE, NEEDED, advise, limit
-from tests.server.conftest import Logs
 from tests.server.process import Ended, connected, launched, with_application
+from tests.server.running import Logs
 
 resource = pytest.importorskip("resource")
 

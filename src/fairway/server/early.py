@@ -7,16 +7,22 @@ import signal
 from types import FrameType
 from typing import Final
 
+from fairway.server.observing.pipes import let_nobody_wait
+
 #: The number of the process that the system starts first, in a container: the server itself, often.
 FIRST: Final = 1
 
 
 def prepare_process() -> None:
-    """Let the process be one that can be ended, and whose descriptors are what they seem."""
+    """Let the process be one that can be ended, and whose descriptors are what they seem.
+
+    What it says holds it up no longer than a moment.
+    """
     fill_standard_descriptors()
     # A crash, and SIGABRT, with which hung processes are ended, show where each thread was.
     with contextlib.suppress(OSError, ValueError, RuntimeError):  # without a standard error
         faulthandler.enable()
+    let_nobody_wait()
     if os.getpid() == FIRST:
         # The system keeps signals that would end it from this process unless it handles them; until
         # the server does, a slow start could not be called off.
