@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import difflib
+import functools
 import logging
 import os
 import random
@@ -57,7 +58,7 @@ _EPILOG: Final = """\
 examples:
   fairway mysite.asgi:application
   fairway -b 0.0.0.0 -p 8001 mysite.asgi:application
-  fairway -w 4 -p 8001 mysite.asgi:application
+  fairway -w auto -p 8001 mysite.asgi:application
   fairway -u /run/mysite.sock --proxy-headers mysite.asgi:application
 
 Durations are seconds, sizes are bytes. A duration of 0 or less and a size of 0
@@ -145,9 +146,9 @@ def _check_environment() -> None:
     Raises:
         ConfigError: One is not.
     """
-    for name in ("WEB_CONCURRENCY", "ASGI_THREADS"):
+    for name, word in (("WEB_CONCURRENCY", "auto"), ("ASGI_THREADS", "")):
         text = os.environ.get(name, "")
-        if text and not text.isdecimal():
+        if text != word and text and not text.isdecimal():
             raise ConfigError(f"The environment variable {name} is {text!r}, which is no number.")
 
 
@@ -375,6 +376,8 @@ def _add_option(group: "argparse._ArgumentGroup", option: Option) -> None:
         shown = (f"{default:g}" if option.type is float else str(default)).replace("%", "%%")
         text += f" [{shown}{' ' + option.unit if option.unit else ''}]"
     kind: Any = option.type if option.type is not tuple else _split
+    if option.parse is not None:
+        kind = functools.partial(_parse, option.parse)
     group.add_argument(
         *option.flags,
         dest=option.name,
@@ -397,6 +400,14 @@ class _Collect(argparse.Action):
     ) -> None:
         """Take one."""
         setattr(namespace, self.dest, (*(getattr(namespace, self.dest, ())), values))
+
+
+def _parse(parse: Callable[[str], Any], text: str) -> Any:
+    """What an option's own function makes of a text; what is wrong with it is said as it says."""
+    try:
+        return parse(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _split(text: str) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from fairway.server.listening.endpoints import EndpointError, parse_endpoint
 from fairway.server.options import ConfigError, Option, check, check_header, describe, option
+from fairway.server.workers.processors import processors, worker_count
 from fairway.wire.frames import RETRY_WINDOW
 
 __all__ = ["EARLY", "Config", "ConfigError", "Option", "metrics_config", "options"]
@@ -34,6 +35,8 @@ def _default_threads() -> int:
 def _default_workers() -> int:
     """``WEB_CONCURRENCY`` is what hosting platforms set, and other servers honour."""
     text = os.environ.get("WEB_CONCURRENCY", "")
+    if text == "auto":
+        return processors()
     return int(text) if text.isdecimal() else 0
 
 
@@ -460,9 +463,11 @@ class Config:
 
     workers: int = option(
         _default_workers(), "-w", "--workers", group=_PROCESS, unit="processes", minimum=0,
-        help="Processes that serve, started and replaced by one that does not; 0 serves in this "
-        "one. SIGHUP replaces them, one after the other. For the command line, or the environment "
-        "variable WEB_CONCURRENCY.",
+        parse=worker_count,
+        help="Processes that serve, started and replaced by one that does not; auto for one for "
+        "each processor that this process may use, a container's quota considered; 0 serves in "
+        "this one. SIGHUP replaces them, one after the other. For the command line, or the "
+        "environment variable WEB_CONCURRENCY.",
     )  # fmt: skip
     threads: int = option(
         _default_threads(), "--threads", group=_PROCESS, unit="threads", minimum=1,

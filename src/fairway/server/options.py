@@ -5,6 +5,7 @@ import math
 import re
 import types
 import typing
+from collections.abc import Callable
 from typing import Any, Final
 
 #: What may be the name of a header (RFC 9110, section 5.1), or empty.
@@ -35,6 +36,7 @@ class Option:
         repeated: Whether its flag is given once for each text, instead of one list with commas.
         answer: What is answered beyond it, such as ``"413"`` or ``"close 1009"``; empty for an
             option that is no limit. (What it refused is counted under its name.)
+        parse: Makes its value of what was typed, where its type alone does not; else None.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Option:
     maximum: float | None
     repeated: bool
     answer: str
+    parse: Callable[[str], Any] | None
 
 
 def option(
@@ -65,6 +68,7 @@ def option(
     maximum: float | None = None,
     repeated: bool = False,
     answer: str = "",
+    parse: Callable[[str], Any] | None = None,
 ) -> Any:
     """A field of a class of options; arguments as in :class:`Option`."""
     metadata = {
@@ -78,6 +82,7 @@ def option(
         "maximum": maximum,
         "repeated": repeated,
         "answer": answer,
+        "parse": parse,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
