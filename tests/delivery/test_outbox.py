@@ -59,12 +59,12 @@ async def test_not_ready() -> None:
 async def test_without_an_event() -> None:
     """Who has a message in hand writes it as it is: what would be an event does the same."""
     outbox, written, _ = open_outbox()
-    assert outbox.write_text("hi") is True
-    assert outbox.write_bytes(b"\0") is True
+    assert outbox.write_now("hi", None) is True
+    assert outbox.write_now(None, b"\0") is True
     assert written == [b"\x81\x02hi", b"\x82\x01\0"]
     assert outbox.sent == 7
     with pytest.raises(UnicodeEncodeError):
-        outbox.write_text("\ud800")
+        outbox.write_now("\ud800", None)
     assert len(written) == 2
 
 
@@ -72,12 +72,13 @@ async def test_without_an_event() -> None:
 async def test_without_an_event_in_vain(message: object) -> None:
     """Nothing but text is written as text, nothing but bytes as bytes, and neither too early."""
     outbox, written, _ = open_outbox()
-    assert outbox.write_text(message) is isinstance(message, str)
-    assert outbox.write_bytes(message) is (message == b"" and isinstance(message, bytes))
+    assert outbox.write_now(message, None) is isinstance(message, str)
+    assert outbox.write_now(None, message) is (message == b"" and isinstance(message, bytes))
+    assert outbox.write_now("both", b"of them") is False
     written.clear()
     outbox.ready = False
-    assert outbox.write_text(message) is False
-    assert outbox.write_bytes(message) is False
+    assert outbox.write_now(message, None) is False
+    assert outbox.write_now(None, message) is False
     assert written == []
 
 
@@ -151,9 +152,9 @@ async def test_turns(size: int) -> None:
 async def test_no_turn_without_an_event() -> None:
     """Who has a message in hand is sent to the long way for that, which then takes the short."""
     outbox, written, handled = open_outbox()
-    assert all(outbox.write_text("x") for _ in range(IN_A_ROW))
-    assert not outbox.write_text("y")
-    assert not outbox.write_bytes(b"y")
+    assert all(outbox.write_now("x", None) for _ in range(IN_A_ROW))
+    assert not outbox.write_now("y", None)
+    assert not outbox.write_now(None, b"y")
     await outbox({"type": "websocket.send", "text": "y"})
     assert written[-1] == b"\x81\x01y"
     assert handled == []
@@ -181,6 +182,21 @@ async def test_late(*, compresses: bool) -> None:
     outbox.write_late(b"x" * 100)
     outbox.full = False
     outbox.write_late("lost")
+    assert [frame[0] for frame in written] == ([0xC1, 0xC2] if compresses else [0x81, 0x82])
+    assert outbox.sent == sum(map(len, written))
+    assert outbox.tally.messages_sent == 2
+    assert handled == []
+
+
+@pytest.mark.parametrize("compresses", [False, True])
+async def test_by_the_server(*, compresses: bool) -> None:
+    """What the server itself has found good is framed, written and counted as the rest is."""
+    outbox, written, handled = open_outbox()
+    outbox.ready = False
+    outbox.tally = Counters()
+    outbox.deflater = Deflater(15, CompressionOptions(threshold=1)) if compresses else None
+    outbox.write_message("x" * 100)
+    outbox.write_message(b"x" * 100)
     assert [frame[0] for frame in written] == ([0xC1, 0xC2] if compresses else [0x81, 0x82])
     assert outbox.sent == sum(map(len, written))
     assert outbox.tally.messages_sent == 2

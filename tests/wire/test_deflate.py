@@ -20,6 +20,7 @@ from fairway.wire.deflate import (
 )
 from fairway.wire.extensions import parse_extensions
 from fairway.wire.frames import Opcode, encode_frame
+from fairway.wire.messages import encode_message
 from tests.wire.streams import FUZZ
 
 SERVER, CLIENT = "server_no_context_takeover", "client_no_context_takeover"
@@ -450,52 +451,47 @@ class TestDeflating:
     def test_threshold(self) -> None:
         """A short message goes as it is."""
         deflater = Deflater(15, CompressionOptions(threshold=200))
-        assert deflater.encode_text("x" * 199) == encode_frame(Opcode.TEXT, b"x" * 199)
-        assert deflater.encode_text("x" * 200)[0] == 0xC1
-        assert deflater.encode_binary(b"x" * 199) == encode_frame(Opcode.BINARY, b"x" * 199)
-        assert deflater.encode_binary(b"x" * 200)[0] == 0xC2
-        assert deflater.encode_text("é" * 100)[0] == 0xC1, "bytes count, not characters"
+        assert encode_message("x" * 199, deflater) == encode_frame(Opcode.TEXT, b"x" * 199)
+        assert encode_message("x" * 200, deflater)[0] == 0xC1
+        assert encode_message(b"x" * 199, deflater) == encode_frame(Opcode.BINARY, b"x" * 199)
+        assert encode_message(b"x" * 200, deflater)[0] == 0xC2
+        assert encode_message("é" * 100, deflater)[0] == 0xC1, "bytes count, not characters"
 
     def test_empty(self) -> None:
         """An empty one does, too, whatever the threshold."""
         deflater = Deflater(15, CompressionOptions(threshold=0))
-        assert deflater.encode_text("") == b"\x81\x00"
-        assert deflater.encode_binary(b"") == b"\x82\x00"
+        assert encode_message("", deflater) == b"\x81\x00"
+        assert encode_message(b"", deflater) == b"\x82\x00"
 
     def test_not_worth_it(self) -> None:
         """One that becomes longer goes as it is, but for takeover: the next may refer to it."""
         noise = random.Random(4).randbytes(5000)
         options = CompressionOptions(threshold=0)
-        assert Deflater(15, options).encode_binary(noise) == encode_frame(Opcode.BINARY, noise)
-        assert Deflater(15, options, takeover=True).encode_binary(noise)[0] == 0xC2
+        assert encode_message(noise, Deflater(15, options)) == encode_frame(Opcode.BINARY, noise)
+        assert encode_message(noise, Deflater(15, options, takeover=True))[0] == 0xC2
 
     def test_again(self) -> None:
         """What is sent once more at once, to another client say, is not compressed once more."""
         deflater = Deflater(15, CompressionOptions(threshold=10))
-        first = deflater.encode_text("x" * 200)
-        assert deflater.encode_text("x" * 200) is first
-        assert deflater.encode_binary(b"x" * 200) == b"\xc2" + first[1:]
-        assert deflater.encode_text("y" * 200) != first
-        again = deflater.encode_text("x" * 200)
+        first = encode_message("x" * 200, deflater)
+        assert encode_message("x" * 200, deflater) is first
+        assert encode_message(b"x" * 200, deflater) == b"\xc2" + first[1:]
+        assert encode_message("y" * 200, deflater) != first
+        again = encode_message("x" * 200, deflater)
         assert (again, again is first) == (first, False), "only the last one is remembered"
 
     def test_again_with_takeover(self) -> None:
         """With takeover it is: what it becomes depends on what was before."""
         deflater = Deflater(15, CompressionOptions(threshold=10), takeover=True)
         message = random.Random(3).randbytes(200).hex()
-        assert len(deflater.encode_text(message)) > len(deflater.encode_text(message))
+        assert len(encode_message(message, deflater)) > len(encode_message(message, deflater))
 
     def test_again_but_long(self) -> None:
         """So is one that would cost much memory."""
         deflater = Deflater(15, CompressionOptions(threshold=10))
         kept, long = "x" * 65536, "x" * 65537
-        assert deflater.encode_text(kept) is deflater.encode_text(kept)
-        assert deflater.encode_text(long) is not deflater.encode_text(long)
-
-    def test_surrogate(self) -> None:
-        """A lone surrogate is refused as ever."""
-        with pytest.raises(UnicodeEncodeError):
-            Deflater(15, CompressionOptions()).encode_text("\ud800")
+        assert encode_message(kept, deflater) is encode_message(kept, deflater)
+        assert encode_message(long, deflater) is not encode_message(long, deflater)
 
 
 @FUZZ

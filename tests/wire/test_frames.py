@@ -1,47 +1,19 @@
 """How a server writes frames: RFC 6455 §5.2, §5.5, §5.7, §7.4."""
 
-from collections.abc import Generator
-from typing import Final
-
 import pytest
-import websockets.frames
 
 from fairway.wire.frames import (
     Opcode,
     cut_utf8,
-    encode_binary,
     encode_close,
     encode_frame,
     encode_header,
-    encode_text,
     is_close,
     is_sendable,
     with_retry,
 )
+from fairway.wire.messages import encode_message
 from tests.wire import client
-
-#: Lengths on either side of each border between two forms.
-LENGTHS: Final = (0, 1, 124, 125, 126, 127, 255, 256, 65535, 65536, 65537)
-
-
-def read(data: bytes) -> websockets.frames.Frame:
-    """What another implementation, as a client, reads in ``data``: one frame and nothing behind."""
-    position = 0
-
-    def read_exact(count: int) -> Generator[None, None, bytes]:
-        nonlocal position
-        yield from ()
-        position += count
-        assert position <= len(data)
-        return data[position - count : position]
-
-    parser = websockets.frames.Frame.parse(read_exact, mask=False)
-    with pytest.raises(StopIteration) as stop:
-        next(parser)
-    assert position == len(data)
-    frame = stop.value.value
-    assert isinstance(frame, websockets.frames.Frame)
-    return frame
 
 
 class TestExamples:
@@ -49,7 +21,7 @@ class TestExamples:
 
     def test_text(self) -> None:
         """A single-frame unmasked text message contains "Hello"."""
-        assert encode_text("Hello") == bytes.fromhex("81 05 48 65 6c 6c 6f")
+        assert encode_message("Hello") == bytes.fromhex("81 05 48 65 6c 6c 6f")
 
     def test_fragments(self) -> None:
         """A fragmented unmasked text message contains "Hel" and "lo"."""
@@ -63,12 +35,12 @@ class TestExamples:
     def test_256_bytes(self) -> None:
         """256 bytes of binary data have a length of 16 bits."""
         payload = bytes(range(256))
-        assert encode_binary(payload) == bytes.fromhex("82 7e 01 00") + payload
+        assert encode_message(payload) == bytes.fromhex("82 7e 01 00") + payload
 
     def test_64_kib(self) -> None:
         """64 KiB of binary data have a length of 64 bits."""
         payload = bytes(65536)
-        assert encode_binary(payload) == bytes.fromhex("82 7f 00 00 00 00 00 01 00 00") + payload
+        assert encode_message(payload) == bytes.fromhex("82 7f 00 00 00 00 00 01 00 00") + payload
 
 
 class TestHeader:
@@ -107,32 +79,6 @@ class TestHeader:
             "PING": 9,
             "PONG": 10,
         }
-
-
-class TestMessages:
-    """§5.6: whole messages in one frame, as another implementation reads them."""
-
-    @pytest.mark.parametrize("length", LENGTHS)
-    def test_text(self, length: int) -> None:
-        """Text goes out as UTF-8."""
-        payload = ("x" * (length % 2) + "é" * (length // 2)).encode()
-        assert read(encode_text(payload.decode())) == websockets.frames.Frame(
-            websockets.frames.Opcode.TEXT, payload
-        )
-
-    @pytest.mark.parametrize("length", LENGTHS)
-    def test_binary(self, length: int) -> None:
-        """Bytes go out as they are."""
-        payload = bytes(index % 256 for index in range(length))
-        assert read(encode_binary(payload)) == websockets.frames.Frame(
-            websockets.frames.Opcode.BINARY, payload
-        )
-
-    @pytest.mark.parametrize("text", ["\ud83d", "a\udc00b", "x" * 200 + "\udfff"], ids=ascii)
-    def test_surrogate(self, text: str) -> None:
-        """A lone surrogate is no character, so UTF-8 has no bytes for it."""
-        with pytest.raises(UnicodeEncodeError, match="surrogates not allowed"):
-            encode_text(text)
 
 
 class TestClose:

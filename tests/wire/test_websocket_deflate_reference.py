@@ -16,6 +16,7 @@ from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
 from fairway.wire.deflate import CompressionOptions, Deflater, Inflater
+from fairway.wire.messages import encode_message
 from fairway.wire.websocket import Closed, WebSocketConnection
 from tests.wire.client import BINARY, CONTINUATION, TEXT, frame
 from tests.wire.streams import FUZZ
@@ -133,10 +134,7 @@ def test_said(conversation: list[str | bytes], bits: int, takeover: bool, thresh
     protocol = ClientProtocol(parse_uri("ws://example.org/"), state=OPEN, max_size=None)
     protocol.extensions = [PerMessageDeflate(not takeover, not takeover, bits, 15)]
     for message in conversation:
-        if isinstance(message, str):
-            protocol.receive_data(deflater.encode_text(message))
-        else:
-            protocol.receive_data(deflater.encode_binary(message))
+        protocol.receive_data(encode_message(message, deflater))
         (event,) = protocol.events_received()
         assert isinstance(event, Frame)
         heard = bytes(event.data)

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from fairway._types import Event, Send
 from fairway.wire.deflate import Deflater
-from fairway.wire.frames import encode_binary, encode_text
+from fairway.wire.messages import encode_message
 
 #: What a sender may say before others have a turn of the event loop: 1 for each message, and for
 #: each KiB of it. That is a millisecond. To a client that reads fast, or that has gone, which is
@@ -82,38 +82,35 @@ class Outbox:
             if self._left <= 0:
                 self._left = IN_A_ROW
                 await asyncio.sleep(0)
-            text, data = event.get("text"), event.get("bytes")
-            if self.write_text(text) if data is None else text is None and self.write_bytes(data):
+            if self.write_now(event.get("text"), event.get("bytes")):
                 return
             self._left -= 1  # nor does who sends to a connection that has ended ever wait
         await self._handle(event)
 
-    def write_text(self, text: object) -> bool:
-        """Write a text message, if it is one and that can be done at once.
+    def write_now(self, text: object, data: object) -> bool:
+        """Write a message, if it is one and that can be done at once.
 
         After :data:`IN_A_ROW` it cannot: a call of this object gives others a turn and goes on.
+
+        Args:
+            text: What a ``websocket.send`` has under ``text``.
+            data: What it has under ``bytes``; one of the two is None.
 
         Raises:
             UnicodeEncodeError: It holds a lone surrogate, which UTF-8 cannot carry.
         """
-        if self.ready and self._left > 0 and type(text) is str:
-            deflater = self.deflater
-            frame = encode_text(text) if deflater is None else deflater.encode_text(text)
+        if self.ready and self._left > 0:
+            if data is None and type(text) is str:
+                frame = encode_message(text, self.deflater)
+            elif text is None and type(data) is bytes:
+                frame = encode_message(data, self.deflater)
+            else:
+                return False
+            # As write_message() goes on; to call it would take 350 instructions more.
             self.write(frame)
-            self.sent += len(frame)
-            self._left -= 1 + (len(frame) >> 10)
-            self.tally.messages_sent += 1
-            return True
-        return False
-
-    def write_bytes(self, data: object) -> bool:
-        """Write a binary message, if it is one and that can be done at once."""
-        if self.ready and self._left > 0 and type(data) is bytes:
-            deflater = self.deflater
-            frame = encode_binary(data) if deflater is None else deflater.encode_binary(data)
-            self.write(frame)
-            self.sent += len(frame)
-            self._left -= 1 + (len(frame) >> 10)
+            size = len(frame)
+            self.sent += size
+            self._left -= 1 + (size >> 10)
             self.tally.messages_sent += 1
             return True
         return False
@@ -128,13 +125,17 @@ class Outbox:
             message: Text that UTF-8 can carry, or bytes.
         """
         if self.ready or self.full:
-            deflater = self.deflater
-            if isinstance(message, str):
-                frame = encode_text(message) if deflater is None else deflater.encode_text(message)
-            elif deflater is None:
-                frame = encode_binary(message)
-            else:
-                frame = deflater.encode_binary(message)
-            self.write(frame)
-            self.sent += len(frame)
-            self.tally.messages_sent += 1
+            self.write_message(message)
+
+    def write_message(self, message: str | bytes) -> None:
+        """Write a message whatever becomes of it, and count it: for who knows that it may go out.
+
+        Raises:
+            UnicodeEncodeError: It holds a lone surrogate, which UTF-8 cannot carry.
+        """
+        frame = encode_message(message, self.deflater)
+        self.write(frame)
+        size = len(frame)
+        self.sent += size
+        self._left -= 1 + (size >> 10)
+        self.tally.messages_sent += 1

@@ -77,13 +77,6 @@ def _send_event(text_data: str | None, bytes_data: bytes | None) -> Event:
     raise ValueError("You must pass one of bytes_data or text_data")
 
 
-def _write(outbox: Outbox, text_data: str | None, bytes_data: bytes | None) -> bool:
-    """Send a message without an event for it, where that is possible: 0.4 µs less."""
-    if text_data is not None:
-        return outbox.write_text(text_data)
-    return outbox.write_bytes(bytes_data)
-
-
 def _close_event(code: int | bool | None, reason: str | None) -> Event:
     event: Event = {"type": "websocket.close"}
     if code is not None and code is not True:
@@ -332,7 +325,12 @@ class AsyncWebsocketConsumer(Groups, AsyncConsumer):
             ValueError: There is neither text nor bytes.
         """
         send = self._fw_send
-        if self._fw_closing or type(send) is not Outbox or not _write(send, text_data, bytes_data):
+        # Without an event for it, where that is possible: 0.4 µs less.
+        if (
+            self._fw_closing
+            or type(send) is not Outbox
+            or not send.write_now(text_data, bytes_data)
+        ):
             event = _send_event(text_data, bytes_data)
             if self._fw_closing:
                 await asyncio.sleep(0)  # whoever goes on and on is not to keep others from theirs

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from fairway.wire.extensions import Extension
-from fairway.wire.frames import Opcode, encode_frame, encode_header
+from fairway.wire.frames import encode_frame, encode_header
 
 __all__ = [
     "Agreement",
@@ -208,20 +208,8 @@ class Deflater:
         # be compressed, one after the other. To compare costs 0.2 µs, to compress 7 and more.
         self._last: tuple[int, bytes, bytes] = (0, b"", b"")
 
-    def encode_text(self, text: str) -> bytes:
-        """A text message in one frame, compressed if that is worth it.
-
-        Raises:
-            UnicodeEncodeError: The text holds a lone surrogate, which UTF-8 cannot carry.
-        """
-        return self.encode(Opcode.TEXT, text.encode())
-
-    def encode_binary(self, payload: bytes) -> bytes:
-        """A binary message in one frame, compressed if that is worth it."""
-        return self.encode(Opcode.BINARY, payload)
-
     def encode(self, opcode: int, payload: bytes) -> bytes:
-        """A message in one frame.
+        """A message in one frame, compressed if that is worth it.
 
         Args:
             opcode: TEXT or BINARY.

@@ -1,7 +1,7 @@
 """A message that goes to many WebSockets."""
 
 from fairway.wire.deflate import Deflater
-from fairway.wire.frames import Opcode, encode_binary, encode_text
+from fairway.wire.messages import encode_message
 
 
 class PreparedMessage:
@@ -25,7 +25,7 @@ class PreparedMessage:
 
     def __init__(self, data: str | bytes) -> None:
         self.data = data
-        self.plain = encode_text(data) if isinstance(data, str) else encode_binary(data)
+        self.plain = encode_message(data)
         self._compressed: dict[int, bytes] | None = None
 
     def frame_for(self, deflater: Deflater | None) -> bytes:
@@ -42,16 +42,11 @@ class PreparedMessage:
         if len(self.plain) <= deflater.threshold:
             return self.plain
         if deflater.takeover:
-            return self._encode(deflater)
+            return encode_message(self.data, deflater)
         known = self._compressed
         if known is None:
             known = self._compressed = {}
         frame = known.get(deflater.window_bits)
         if frame is None:
-            frame = known[deflater.window_bits] = self._encode(deflater)
+            frame = known[deflater.window_bits] = encode_message(self.data, deflater)
         return frame
-
-    def _encode(self, deflater: Deflater) -> bytes:
-        if isinstance(self.data, str):
-            return deflater.encode(Opcode.TEXT, self.data.encode())
-        return deflater.encode(Opcode.BINARY, self.data)

@@ -41,11 +41,10 @@ from fairway.wire.frames import (
     MAX_CONTROL_PAYLOAD,
     CloseCode,
     Opcode,
-    encode_binary,
     encode_close,
     encode_frame,
-    encode_text,
 )
+from fairway.wire.messages import encode_message
 from fairway.wire.violations import Violation, parse_close
 from fairway.wire.websocket_events import Closed, Event, Ping, Pong
 from fairway.wire.websocket_reader import FRAME_COST, NOT_UTF_8, FrameReader, State
@@ -176,7 +175,7 @@ class WebSocketConnection(FrameReader):
             UnicodeEncodeError: The text holds a lone surrogate.
         """
         self._require_open("a text message")
-        return encode_text(text) if self.deflater is None else self.deflater.encode_text(text)
+        return encode_message(text, self.deflater)
 
     def send_binary(self, data: bytes) -> bytes:
         """A binary message, in one frame.
@@ -185,7 +184,7 @@ class WebSocketConnection(FrameReader):
             WrongState: The connection is no longer open.
         """
         self._require_open("a binary message")
-        return encode_binary(data) if self.deflater is None else self.deflater.encode_binary(data)
+        return encode_message(data, self.deflater)
 
     def send_ping(self, payload: bytes = b"") -> bytes:
         """A Ping (§5.5.2).

@@ -5,8 +5,6 @@ from typing import NoReturn
 
 from fairway._types import Event
 from fairway.exceptions import ClientDisconnected, WrongState
-from fairway.wire.deflate import Deflater
-from fairway.wire.frames import encode_binary, encode_text
 
 
 class Phase(enum.Enum):
@@ -51,15 +49,11 @@ def refuse_event(kind: str, phase: Phase) -> NoReturn:
     raise WrongState(f"Cannot send {kind!r}: the WebSocket is {phase.words} and takes {takes}.")
 
 
-def encode_message(event: Event, deflater: Deflater | None = None) -> bytes:
-    """The frame for a ``websocket.send`` event.
-
-    Args:
-        event: What the application sends.
-        deflater: What compresses for this client, if it wants that.
+def message_of(event: Event) -> str | bytes:
+    """What a ``websocket.send`` event says.
 
     Raises:
-        ValueError: It has neither ``text`` nor ``bytes``, or both, or text that UTF-8 cannot carry.
+        ValueError: It has neither ``text`` nor ``bytes``, or both.
         TypeError: One of them has another type.
     """
     text, data = event.get("text"), event.get("bytes")
@@ -68,8 +62,7 @@ def encode_message(event: Event, deflater: Deflater | None = None) -> bytes:
     if text is not None:
         if not isinstance(text, str):
             raise TypeError(f"'text' in websocket.send must be str, not {type(text).__name__}.")
-        return encode_text(text) if deflater is None else deflater.encode_text(text)
+        return text
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise TypeError(f"'bytes' in websocket.send must be bytes, not {type(data).__name__}.")
-    data = bytes(data)
-    return encode_binary(data) if deflater is None else deflater.encode_binary(data)
+    return bytes(data)

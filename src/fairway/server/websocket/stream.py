@@ -28,7 +28,7 @@ from fairway.server.websocket.phase import (
     OVER,
     UNDECIDED,
     Phase,
-    encode_message,
+    message_of,
     refuse_event,
 )
 from fairway.wire.frames import CloseCode, is_close
@@ -259,10 +259,7 @@ class WebSocketStream(Intake):
         if kind not in phase.takes:
             refuse_event(kind, phase)
         if kind == "websocket.send":
-            frame = encode_message(event, self._outbox.deflater)
-            self._transport.write(frame)
-            self._outbox.sent += len(frame)
-            self._context.counters.messages_sent += 1
+            self._outbox.write_message(message_of(event))
         elif kind == "websocket.accept":
             self._accept(event)
         elif kind == "websocket.close" and phase is _OPEN:
