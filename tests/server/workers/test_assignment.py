@@ -20,7 +20,9 @@ from tests.server.running import DEADLINE, Logs
 def test_assignment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker is told once what it is; the processes that it starts are none."""
     assignment = Assignment(1, 7, ((3, 0), (4, 1)))
-    monkeypatch.setenv(VARIABLE, assignment.environment()[VARIABLE])
+    environment = assignment.environment({"HOME": "/"})
+    assert environment.keys() == {"HOME", VARIABLE}
+    monkeypatch.setenv(VARIABLE, environment[VARIABLE])
     assert Assignment.of_this_process() == assignment
     assert Assignment.of_this_process() is None
 
@@ -79,10 +81,14 @@ def supervisor() -> Iterator[Supervisor]:
 class TestLine:
     """What is said on it."""
 
-    def test_ready(self, supervisor: Supervisor, logs: Logs) -> None:
+    def test_ready(
+        self, supervisor: Supervisor, logs: Logs, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """A worker that serves says what its settings are; when nobody is there, it ends."""
+        monkeypatch.setenv("TZ", "Asia/Tokyo")
         supervisor.line.ready(Config(graceful_timeout=5, worker_timeout=-1))
-        assert supervisor.heard() == {"say": "ready", "patience": 15.0, "timeout": 0.0}
+        told = {"say": "ready", "patience": 15.0, "timeout": 0.0, "zone": "Asia/Tokyo"}
+        assert supervisor.heard() == told
         supervisor.close()
         assert supervisor.stopped.wait(DEADLINE)
         assert logs.take() == ["ERROR The supervisor is gone: this worker ends, too"]

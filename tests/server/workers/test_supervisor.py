@@ -5,7 +5,9 @@ import os
 import re
 import signal
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from websockets.asyncio.client import connect
@@ -440,6 +442,42 @@ async def test_settings_come_too_late(here: Path, name: str) -> None:
         f"In the setting FAIRWAY: {name!r} is needed before the project is loaded. "
         "Say it on the command line."
     ) in ended.stderr
+
+
+#: A project whose site is elsewhere than the machine; it answers with where the process began.
+FAR_AWAY = """
+import os
+zone_at_start = os.environ["TZ"]
+from django.conf import settings
+os.environ["DJANGO_SETTINGS_MODULE"] = "far_settings"
+settings.USE_TZ
+
+async def zone(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": zone_at_start.encode()})
+"""
+
+
+async def test_time_zone(here: Path) -> None:
+    """The supervisor says what time it is as Django does, and new workers begin where it began."""
+    (here / "far_settings.py").write_text("SECRET_KEY = 'a key'\nTIME_ZONE = 'Asia/Tokyo'\n")
+    (here / "asgi.py").write_text(FAR_AWAY)
+    async with launched(
+        *("-w", "1", "-p", "0", "--log-fmt", "%(asctime)s|%(message)s", "asgi:zone"),
+        directory=here,
+        environment={"TZ": "Etc/GMT+12"},
+    ) as process:
+        address = await process.address()
+        process.signal(signal.SIGHUP)
+        await said(process, "Replaced 1 workers")
+        async with connected(address) as client:
+            assert (await client.fetch("/")).body == b"Etc/GMT+12"
+        ended = await process.stop()
+    there = datetime.now(ZoneInfo("Asia/Tokyo")).replace(tzinfo=None)
+    lines = [line.partition("|") for line in ended.stderr.splitlines()]
+    assert {text for _, _, text in lines} >= {"Replacing 1 workers", "Stopping 1 workers"}
+    for when, _, text in lines:
+        assert abs(there - datetime.fromisoformat(when)) < timedelta(hours=12), text
 
 
 async def test_number_of_workers_from_the_environment(here: Path) -> None:

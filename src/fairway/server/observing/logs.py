@@ -3,7 +3,9 @@
 import datetime
 import json
 import logging
+import os
 import re
+import time
 from typing import Any, Final
 
 #: What every record has by itself; whatever else it has was given to it as ``extra``.
@@ -49,6 +51,26 @@ def timestamp(when: float) -> str:
     """
     moment = datetime.datetime.fromtimestamp(when, datetime.UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def time_zone() -> str | None:
+    """The one in which this process says what time it is, as TZ has it; None for the machine's."""
+    return os.environ.get("TZ")
+
+
+def use_time_zone(zone: str | None) -> None:
+    """Say what time it is as another process does, such as a worker whose Django has a TIME_ZONE.
+
+    Args:
+        zone: What :func:`time_zone` says there.
+    """
+    if zone == time_zone() or not hasattr(time, "tzset"):  # Windows has no such function
+        return
+    if zone is None:
+        del os.environ["TZ"]
+    else:
+        os.environ["TZ"] = zone
+    time.tzset()
 
 
 def to_line(found: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from fairway.server.config import Config
+from fairway.server.observing.logs import time_zone
 from fairway.server.workers.process import QUESTION, RELIEF
 from fairway.server.workers.recycling import Recycling
 
@@ -56,9 +57,13 @@ class Assignment:
         told = json.loads(text)
         return cls(told["place"], told["line"], tuple(map(tuple, told["sockets"])))
 
-    def environment(self) -> Mapping[str, str]:
-        """The environment of the worker."""
-        return {**os.environ, VARIABLE: json.dumps(dataclasses.asdict(self))}
+    def environment(self, base: Mapping[str, str]) -> Mapping[str, str]:
+        """The environment of the worker.
+
+        Args:
+            base: What else is in it.
+        """
+        return {**base, VARIABLE: json.dumps(dataclasses.asdict(self))}
 
 
 class Line:
@@ -91,8 +96,14 @@ class Line:
 
         The supervisor does not know what the project's settings say: it is told what it has to.
         """
-        timeout = max(config.worker_timeout, 0.0)
-        self._tell({"say": "ready", "patience": patience(config), "timeout": timeout})
+        self._tell(
+            {
+                "say": "ready",
+                "patience": patience(config),
+                "timeout": max(config.worker_timeout, 0.0),
+                "zone": time_zone(),
+            }
+        )
         threading.Thread(target=self._watch, name="fairway-supervisor", daemon=True).start()
 
     def beat(self) -> None:

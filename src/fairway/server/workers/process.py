@@ -9,6 +9,8 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final
 
+from fairway.server.observing.logs import time_zone, use_time_zone
+
 logger = logging.getLogger("fairway.server")
 
 #: What a worker is asked for its figures with.
@@ -176,6 +178,8 @@ class WorkerProcess:
             case "ready":
                 self.patience = message["patience"]
                 self._timeout = message["timeout"]
+                # One log, one time zone. (Code of another version does not say it.)
+                use_time_zone(message.get("zone", time_zone()))
                 self._serves.set()
             case "replace":
                 self._on_request(self, message["why"])

@@ -9,6 +9,7 @@ place finds what waits to be accepted, until all of them are to end.
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import subprocess
@@ -90,6 +91,8 @@ class Supervisor:
             "fairway",
             *arguments,
         ]
+        # Of the supervisor's own, the time zone changes: it is the workers'.
+        self._environment = dict(os.environ)
         self._config = config
         self._count = count
         self._notify = notify or Notify()
@@ -234,7 +237,7 @@ class Supervisor:
             try:
                 process = await asyncio.create_subprocess_exec(
                     *self._command,
-                    env=assignment.environment(),
+                    env=assignment.environment(self._environment),
                     pass_fds=(*(number for number, _ in sockets), theirs.fileno()),
                     process_group=0,  # a terminal's Ctrl-C is the supervisor's to pass on
                 )
