@@ -111,6 +111,45 @@ class TestAliases:
             assert type(pickle.loads(pickle.dumps(cls("x")))) is cls
         """)
 
+    def test_watched_imports(self) -> None:
+        """A tracer that waits for an alias finds our module's contents under the alias's name.
+
+        It wraps the loader, as wrapt does for Datadog's and New Relic's, and is handed the module
+        that was loaded. What it replaces, in a class or in the module, is replaced in ours.
+        """
+        run("""
+            import importlib.util, sys
+            seen = []
+
+            class Watch:
+                busy = False
+
+                def find_spec(self, name, path, target=None):
+                    if self.busy or name not in {"channels.utils", "channels.routing"}:
+                        return None
+                    self.busy = True
+                    spec = importlib.util.find_spec(name)
+                    self.busy = False
+                    load = spec.loader.exec_module
+                    def exec_module(module):
+                        load(module)
+                        module.__loader__ = self
+                        seen.append(module)
+                    spec.loader.exec_module = exec_module
+                    return spec
+
+            sys.meta_path.insert(0, Watch())
+            import channels.routing, channels.utils, fairway.routing, fairway.utils
+            routing, utils = seen
+            assert (routing.__name__, utils.__name__) == ("channels.routing", "channels.utils")
+            assert routing.URLRouter is fairway.routing.URLRouter
+            assert not hasattr(routing, "absent")
+            utils.name_that_thing = repr
+            assert channels.utils.name_that_thing is fairway.utils.name_that_thing is repr
+            assert channels.routing is fairway.routing is not routing
+            assert type(fairway.routing.__loader__) is not Watch
+        """)
+
     def test_reload(self) -> None:
         """An alias can be reloaded; it stays our module."""
         run("""

@@ -133,9 +133,32 @@ class _AliasLoader(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         """Put our module into ``sys.modules``, from where the import system takes the result."""
-        sys.modules[module.__name__] = importlib.import_module(self._target)
+        ours = importlib.import_module(self._target)
+        sys.modules[module.__name__] = ours
         if more := _BEHIND.get(module.__name__):
             importlib.import_module(more)
+        vars(module)["_fw_ours"] = ours
+        module.__class__ = _Understudy
+
+
+class _Understudy(ModuleType):
+    """What tools that watch imports see of an alias: its name, and in it all that ours has.
+
+    Tracers such as Datadog's and New Relic's wait for ``channels.routing`` or ``daphne.server``, to
+    wrap what they find there. They are handed what ``exec_module`` was called with, look up by its
+    name what to do, and never see what stands in ``sys.modules``.
+    """
+
+    _fw_ours: ModuleType
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._fw_ours, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name.startswith("__"):  # what the import system writes, such as __loader__
+            super().__setattr__(name, value)
+        else:
+            setattr(self._fw_ours, name, value)
 
 
 _finder = _AliasFinder()
