@@ -73,27 +73,24 @@ def feed(
     parts: Iterable[bytes],
     limits: HTTP1Limits | None = None,
     *,
-    decline: bool = False,
     budget: int = 0,
 ) -> list[Described]:
-    """What a new connection says to these parts; each upgrade is declined at once if asked for."""
+    """What a new connection says to these parts."""
     connection = HTTP1Connection(limits or HTTP1Limits(), budget=budget)
     events: list[Event] = []
     for part in parts:
-        events += said_to(part, connection, decline=decline)
+        events += said_to(part, connection)
     return describe(events)
 
 
-def receive(
-    data: bytes, limits: HTTP1Limits | None = None, *, decline: bool = False
-) -> list[Described]:
+def receive(data: bytes, limits: HTTP1Limits | None = None) -> list[Described]:
     """What a new connection says to ``data``, the same however it is cut, at once or in turns."""
-    events = feed([data], limits, decline=decline)
-    assert feed([data], limits, decline=decline, budget=1) == events
-    assert feed(pieces(data, *range(len(data))), limits, decline=decline) == events
+    events = feed([data], limits)
+    assert feed([data], limits, budget=1) == events
+    assert feed(pieces(data, *range(len(data))), limits) == events
     if len(data) <= SHORT:
         for cut in range(1, len(data)):
-            assert feed(pieces(data, cut), limits, decline=decline) == events
+            assert feed(pieces(data, cut), limits) == events
     return events
 
 

@@ -6,12 +6,10 @@ from hypothesis import strategies as st
 
 from fairway.wire import http1
 from fairway.wire.http1 import (
-    END_OF_MESSAGE,
     MAX_UPGRADED_DATA,
     Event,
     HTTP1Connection,
     HTTP1Limits,
-    LocalProtocolError,
     Refusal,
     Request,
     State,
@@ -118,16 +116,6 @@ class TestStates:
             connection = HTTP1Connection()
             connection.receive_data(before)
             assert connection.receive_eof() == events
-
-    @pytest.mark.parametrize("state", [State.HEAD, State.BODY, State.CHUNKED])
-    def test_nothing_to_decline(self, state: State) -> None:
-        """To decline an upgrade that nobody asked for is a mistake of the server."""
-        with pytest.raises(LocalProtocolError, match=r"^There is no upgrade to decline\.$"):
-            connection_in(state).decline_upgrade()
-
-    def test_decline_after_the_end(self) -> None:
-        """A connection that was closed meanwhile has nothing more to say."""
-        assert connection_in(State.CLOSED).decline_upgrade() == []
 
 
 class TestPipelining:
@@ -248,23 +236,6 @@ class TestUpgrade:
         assert connection.upgraded_data == b"\x81\x00" + GET
         assert not connection.started
 
-    @pytest.mark.parametrize("split", [0, 1, len(GET)])
-    def test_declined(self, split: int) -> None:
-        """Declined, the request is an ordinary one, and the connection goes on behind it."""
-        connection = HTTP1Connection()
-        (event,) = connection.receive_data(WEBSOCKET + GET[:split])
-        events = connection.decline_upgrade() + connection.receive_data(GET[split:])
-        assert describe(events) == [END, request(), END]
-        assert connection.upgraded_data == b""
-        assert receive(WEBSOCKET + GET, decline=True) == [*describe([event]), END, request(), END]
-
-    def test_declined_at_the_end_of_the_connection(self) -> None:
-        """``Connection: close`` holds for an upgrade that was declined too."""
-        connection = HTTP1Connection()
-        connection.receive_data(WEBSOCKET.replace(b"Upgrade\r", b"Upgrade, close\r") + GET)
-        assert connection.decline_upgrade() == [END_OF_MESSAGE]
-        assert connection.state is State.CLOSED
-
     def test_bounded(self) -> None:
         """What is kept aside has a limit."""
         connection = HTTP1Connection()
@@ -273,7 +244,6 @@ class TestUpgrade:
         detail = "Too much was sent before the upgrade was answered."
         assert connection.receive_data(b"x") == [Refusal(400, detail)]
         assert connection.upgraded_data == b""
-        assert connection.decline_upgrade() == []
 
 
 class TestLimits:
@@ -395,16 +365,13 @@ class TestFuzz:
         | st.lists(st.sampled_from(TOKENS)).map(b"".join),
         limits_for_fuzzing,
         st.lists(st.integers(0, 200), max_size=4),
-        st.booleans(),
     )
-    def test_any_input(
-        self, data: bytes, limits: HTTP1Limits, cuts: list[int], decline: bool
-    ) -> None:
+    def test_any_input(self, data: bytes, limits: HTTP1Limits, cuts: list[int]) -> None:
         """At once, byte by byte and in any other pieces: the same events."""
-        events = feed([data], limits, decline=decline)
+        events = feed([data], limits)
         cut = [place for place in cuts if place < len(data)]
-        assert feed(pieces(data, *cut), limits, decline=decline) == events
-        assert feed(pieces(data, *range(len(data))), limits, decline=decline) == events
+        assert feed(pieces(data, *cut), limits) == events
+        assert feed(pieces(data, *range(len(data))), limits) == events
         for position, event in enumerate(events):
             if isinstance(event, Refusal):
                 assert position == len(events) - 1

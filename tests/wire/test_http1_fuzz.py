@@ -38,18 +38,16 @@ class TestAnything:
     """Bytes lead to requests or to one Refusal, and never to an exception."""
 
     @FUZZ
-    @given(st.lists(loose_requests(), min_size=1, max_size=3), limits, st.booleans())
-    def test_requests(
-        self, requests: list[LooseRequest], limits: HTTP1Limits, decline: bool
-    ) -> None:
+    @given(st.lists(loose_requests(), min_size=1, max_size=3), limits)
+    def test_requests(self, requests: list[LooseRequest], limits: HTTP1Limits) -> None:
         """Pipelined requests with a fault here and there."""
-        check_http1(b"".join(request.data for request in requests), limits, decline=decline)
+        check_http1(b"".join(request.data for request in requests), limits)
 
     @FUZZ
-    @given(mutated() | st.binary(max_size=200), limits, st.booleans())
-    def test_noise(self, data: bytes, limits: HTTP1Limits, decline: bool) -> None:
+    @given(mutated() | st.binary(max_size=200), limits)
+    def test_noise(self, data: bytes, limits: HTTP1Limits) -> None:
         """Requests that were written over, and bytes that never were one."""
-        check_http1(data, limits, decline=decline)
+        check_http1(data, limits)
 
     @FUZZ
     @given(
@@ -60,9 +58,9 @@ class TestAnything:
     )
     def test_pieces(self, data: bytes, places: list[int]) -> None:
         """Where the network cuts makes no difference."""
-        whole = conversation([data], HTTP1Limits(), decline=True)
+        whole = conversation([data], HTTP1Limits())
         cut = pieces(data, *(place for place in places if place < len(data)))
-        assert conversation(cut, HTTP1Limits(), decline=True) == whole
+        assert conversation(cut, HTTP1Limits()) == whole
 
 
 #: Bytes that never end, and each time more of them: nothing of it may be kept beyond its limit.
@@ -182,4 +180,3 @@ def test_events_after_the_end() -> None:
             assert isinstance(events[-1], Refusal)
         assert connection.receive_data(data) == []
         assert connection.receive_eof() == []
-        assert connection.decline_upgrade() == []

@@ -43,8 +43,13 @@ def ours(data: bytes) -> Verdict:
     """Our verdict."""
     connection = HTTP1Connection()
     events = connection.receive_data(data)
-    while events and isinstance(events[-1], Request) and events[-1].upgrade:
-        events += connection.decline_upgrade()
+    # What follows an upgrade is read as if there had been none, as the reference does.
+    while isinstance(last := events[-1] if events else None, Request) and last.upgrade:
+        events.append(END_OF_MESSAGE)
+        if not last.keep_alive:
+            break
+        connection, data = HTTP1Connection(), connection.upgraded_data
+        events += connection.receive_data(data)
     messages: list[Message] = []
     for event in events:
         if isinstance(event, Request):

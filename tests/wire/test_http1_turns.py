@@ -2,7 +2,7 @@
 
 import pytest
 
-from fairway.wire.http1 import Event, HTTP1Connection, HTTP1Limits, Refusal, Request, State
+from fairway.wire.http1 import HTTP1Connection, HTTP1Limits, Refusal, Request, State
 from tests.wire.http1_input import END, Described, describe, request
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -128,15 +128,6 @@ class TestPending:
         assert event.upgrade == b"websocket"
         assert not connection.pending
         assert connection.upgraded_data == b"\x81\x00" + GET
-
-    def test_declined_upgrade(self) -> None:
-        """What was kept aside for an upgrade that is declined is parsed in turns, too."""
-        connection = HTTP1Connection(budget=1)
-        connection.receive_data(WEBSOCKET + GET * 3)
-        events: list[Event] = connection.decline_upgrade()
-        assert describe(events) == [END, request(), END]
-        assert connection.pending
-        assert in_turns(connection, b"") == [[request(), END]] * 2
 
     def test_end_of_input(self) -> None:
         """Once all was parsed, it is known whether the end of the input cuts a request short."""

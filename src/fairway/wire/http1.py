@@ -23,9 +23,9 @@ violation      Refusal → CLOSED    Refusal → CLOSED    Refusal → CLOSED   
 end of input   nothing, or in a    Refusal → CLOSED    nothing             nothing
                head Refusal
                → CLOSED
-decline        LocalProtocolError  LocalProtocolError  END_OF_MESSAGE      nothing
-                                                       → HEAD or CLOSED
 =============  ==================  ==================  ==================  =================
+
+An upgrade is taken or refused, and either ends what is read here: no request follows one.
 
 After a request that does not keep the connection alive comes CLOSED: "MUST NOT process any further
 requests received on that connection" (RFC 9112 §9.6).
@@ -210,24 +210,6 @@ class HTTP1Connection:
         if complete or self._state is _CLOSED:
             return []
         return [self._refuse(_CUT_SHORT)]
-
-    def decline_upgrade(self) -> list[Event]:
-        """Go on without the upgrade: its request is an ordinary one (RFC 9110 §7.8).
-
-        Returns:
-            END_OF_MESSAGE, and what the bytes hold that were kept aside.
-
-        Raises:
-            LocalProtocolError: No request with ``upgrade`` is waiting for a decision.
-        """
-        if self._state is _CLOSED:
-            return []
-        if self._state is not _UPGRADE:
-            raise LocalProtocolError("There is no upgrade to decline.")
-        events: list[Event] = []
-        self._end_message(events)
-        data, self.upgraded_data = self.upgraded_data, b""
-        return events + self.receive_data(data)
 
     def _receive(self, data: bytes) -> list[Event]:
         events: list[Event] = []

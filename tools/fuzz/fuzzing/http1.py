@@ -44,29 +44,18 @@ _WEBSOCKET: Final = (
 )
 
 
-def said_to(piece: bytes, connection: HTTP1Connection, *, decline: bool) -> list[Event]:
-    """What a connection says to a piece, in as many turns as it takes.
-
-    Args:
-        piece: What arrives.
-        connection: Where.
-        decline: Whether each upgrade is declined at once.
-    """
+def said_to(piece: bytes, connection: HTTP1Connection) -> list[Event]:
+    """What a connection says to a piece, in as many turns as it takes."""
     events = connection.receive_data(piece)
-    while True:
-        if connection.pending:
-            events += connection.receive_data(b"")
-        elif decline and events and isinstance(events[-1], Request) and events[-1].upgrade:
-            events += connection.decline_upgrade()
-        else:
-            return events
+    while connection.pending:
+        events += connection.receive_data(b"")
+    return events
 
 
 def conversation(
     pieces: Iterable[bytes],
     limits: HTTP1Limits,
     *,
-    decline: bool,
     weigh: bool = True,
     budget: int = 0,
 ) -> tuple[list[Described], list[Described]]:
@@ -75,14 +64,13 @@ def conversation(
     Args:
         pieces: What arrives; neighbouring parts of a body are joined in what is said to it.
         limits: Those of the connection.
-        decline: Whether each upgrade is declined at once.
         weigh: Whether to look after each piece at what the connection holds, which takes time.
         budget: That of the connection.
     """
     connection = HTTP1Connection(limits, budget=budget)
     events: list[Event] = []
     for piece in pieces:
-        events += said_to(piece, connection, decline=decline)
+        events += said_to(piece, connection)
         if weigh:
             _check_memory(connection, limits)
     ended = events and isinstance(events[-1], Refusal)
@@ -167,20 +155,20 @@ def _check_request(request: dict[str, object], limits: HTTP1Limits) -> None:
         assert request["http_version"] == "1.1"
 
 
-def check_http1(data: bytes, limits: HTTP1Limits, *, decline: bool) -> None:
+def check_http1(data: bytes, limits: HTTP1Limits) -> None:
     """In one piece, in turns, byte by byte, in others: the same events, and in a lawful order."""
-    events, ending = conversation([data], limits, decline=decline)
+    events, ending = conversation([data], limits)
     _check_order(events, ending, limits)
-    assert (events, ending) == conversation(octets(data), limits, decline=decline, weigh=False)
-    assert (events, ending) == conversation(in_pieces(data), limits, decline=decline)
+    assert (events, ending) == conversation(octets(data), limits, weigh=False)
+    assert (events, ending) == conversation(in_pieces(data), limits)
     for budget in BUDGETS:
-        assert (events, ending) == conversation([data], limits, decline=decline, budget=budget)
+        assert (events, ending) == conversation([data], limits, budget=budget)
 
 
 def check(data: bytes) -> None:
-    """The first byte chooses limits and whether upgrades are declined, the rest is input."""
+    """The first byte chooses limits, the rest is input."""
     if data:
-        check_http1(data[1:], LIMITS[data[0] & 3], decline=bool(data[0] & 4))
+        check_http1(data[1:], LIMITS[data[0] & 3])
 
 
 TARGET = Target(
@@ -188,7 +176,7 @@ TARGET = Target(
     check=check,
     seeds=tuple(
         bytes((options,)) + data
-        for options in (0, 1, 4)
+        for options in (0, 1)
         for data in (
             _GET * 2,
             _POST + _GET,
