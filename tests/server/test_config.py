@@ -150,6 +150,12 @@ class TestValues:
             ({"port": True}, "port must be a whole number, not True."),
             ({"port": -1}, "port must be at least 0, not -1."),
             ({"port": 65536}, "port must be at most 65535, not 65536."),
+            (
+                {"file_descriptor": 2**31},
+                "file_descriptor must be at most 2147483647, not 2147483648.",
+            ),
+            ({"backlog": 10**20}, f"backlog must be at most 2147483647, not {10**20}."),
+            ({"workers": 1001}, "workers must be at most 1000, not 1001."),
             ({"host": 1}, "host must be text, not 1."),
             ({"host": b"::"}, "host must be text, not b'::'."),
             ({"backlog": 0}, "backlog must be at least 1, not 0."),
@@ -157,6 +163,10 @@ class TestValues:
             ({"threads": 0}, "threads must be at least 1, not 0."),
             ({"write_buffer_size": 0}, "write_buffer_size must be at least 1, not 0."),
             ({"max_body_size": -1}, "max_body_size must be at least 0, not -1."),
+            (
+                {"websocket_max_handshakes": math.inf},
+                "websocket_max_handshakes must be a number, not inf.",
+            ),
             ({"ping_interval": "1"}, "ping_interval must be a number of seconds, not '1'."),
             ({"ping_interval": False}, "ping_interval must be a number of seconds, not False."),
             ({"ping_interval": math.inf}, "ping_interval must be a number of seconds, not inf."),

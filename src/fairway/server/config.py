@@ -40,6 +40,8 @@ def _default_workers() -> int:
     return int(text) if text.isdecimal() else 0
 
 
+#: More workers than this are a slip of the keyboard, and would take the machine with them.
+MOST_WORKERS: Final = 1000
 #: Options that are needed before the project is loaded: they are none for the setting ``FAIRWAY``.
 EARLY: Final = frozenset({"workers", "raise_open_files"})
 #: Options that stand in headers, or name one.
@@ -98,7 +100,7 @@ class Config:
         help="Its group, a name or a number, such as that of the proxy in front.",
     )  # fmt: skip
     file_descriptor: int | None = option(
-        None, "--fd", group=_BIND, metavar="N", minimum=0,
+        None, "--fd", group=_BIND, metavar="N", minimum=0, maximum=2**31 - 1,
         help="Listen on a socket that was inherited as this file descriptor.",
     )  # fmt: skip
     endpoints: tuple[str, ...] = option(
@@ -137,7 +139,7 @@ class Config:
         help="Whether clients show a certificate; one that tls_client_ca did not sign is refused.",
     )  # fmt: skip
     backlog: int = option(
-        2048, "--backlog", group=_BIND, unit="connections", minimum=1,
+        2048, "--backlog", group=_BIND, unit="connections", minimum=1, maximum=2**31 - 1,
         help="Connections that may wait to be accepted.",
     )  # fmt: skip
 
@@ -463,7 +465,7 @@ class Config:
 
     workers: int = option(
         _default_workers(), "-w", "--workers", group=_PROCESS, unit="processes", minimum=0,
-        parse=worker_count,
+        maximum=MOST_WORKERS, parse=worker_count,
         help="Processes that serve, started and replaced by one that does not; auto for one for "
         "each processor that this process may use, a container's quota considered; 0 serves in "
         "this one. SIGHUP replaces them, one after the other. For the command line, or the "

@@ -113,7 +113,8 @@ def check(option: Option, value: object) -> None:
     if value is None and option.optional:
         return
     if not _has_type(option.type, value):
-        wanted = {"str": "text", "int": "a whole number", "float": "a number of seconds",
+        number = "a number of seconds" if option.unit == "seconds" else "a number"
+        wanted = {"str": "text", "int": "a whole number", "float": number,
                   "bool": "True or False", "tuple": "a list of texts"}  # fmt: skip
         raise ConfigError(f"{option.name} must be {wanted[option.type.__name__]}, not {value!r}.")
     if option.choices and value not in option.choices:
@@ -122,9 +123,13 @@ def check(option: Option, value: object) -> None:
         )
     if isinstance(value, (int, float)):
         if option.minimum is not None and value < option.minimum:
-            raise ConfigError(f"{option.name} must be at least {option.minimum:g}, not {value!r}.")
+            raise ConfigError(
+                f"{option.name} must be at least {option.minimum:.15g}, not {value!r}."
+            )
         if option.maximum is not None and value > option.maximum:
-            raise ConfigError(f"{option.name} must be at most {option.maximum:g}, not {value!r}.")
+            raise ConfigError(
+                f"{option.name} must be at most {option.maximum:.15g}, not {value!r}."
+            )
 
 
 def _has_type(kind: type, value: object) -> bool:
