@@ -313,6 +313,7 @@ def test_memory_full(full: Client) -> None:
     """Nothing can be added; everything can be taken, leased and given back."""
     with pytest.raises(hiredis.ReplyError, match="OOM"):
         full.push(3, "c")
+    assert full.push(3, "c", capacity=2) == [0, 0]
     assert full.take(4) == ["a", 1, 0]
     assert full.take(5, lease=60_000) == ["b", 1, 0]
     assert full.take(6)[0] is None

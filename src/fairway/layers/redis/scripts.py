@@ -188,28 +188,25 @@ if others > 0 and call('EXISTS', later, leases) > 0 then
   {_SETTLE}
   delayed = call('ZCARD', later)
 end
-local due = now + delay
-local entry = struct.pack('>dH', due + expiry, 1) .. ARGV[4]
--- It is there before it is known whether there is room, which saves a question.
-local length = delay > 0 and call('LLEN', ready) or call('RPUSH', ready, entry) - 1
-local expired = 0
+local length, expired = call('LLEN', ready), 0
 if length + delayed >= capacity then
   while expired < length and struct.unpack('>d', call('LINDEX', ready, '0')) <= now do
     call('LPOP', ready)
     expired = expired + 1
   end
   length = length - expired
-  if length + delayed >= capacity then
-    if delay <= 0 then call('RPOP', ready) end
-    return expired * 2
-  end
+  -- Nothing of it was added: replicas are not told of what is refused.
+  if length + delayed >= capacity then return expired * 2 end
 end
+local due = now + delay
+local entry = struct.pack('>dH', due + expiry, 1) .. ARGV[4]
 if delay > 0 then
   {_KEEP}
   call('ZADD', later, due, struct.pack('>c16d', string.sub(from, -16), number) .. entry)
   keep(later, delay + expiry + 1000)
-elseif length == 0 or call('PTTL', ready) < expiry + 1000 then
-  call('PEXPIRE', ready, ARGV[1])
+else
+  call('RPUSH', ready, entry)
+  if length == 0 or call('PTTL', ready) < expiry + 1000 then call('PEXPIRE', ready, ARGV[1]) end
 end
 {_DONE}
 if others > 0 then
