@@ -68,7 +68,8 @@ class AsyncConsumer(Parallel):
         except MalformedType:
             raise
         except NoHandler:
-            return self._fw_handlers.find_in(self, message, from_layer=from_layer)
+            pass  # not in here: an exception below would tell of this one, too
+        return self._fw_handlers.find_in(self, message, from_layer=from_layer)
 
     def _fw_get_channel_layer(self) -> Any:
         # Under either name tests may have put something in its place.
@@ -84,6 +85,15 @@ class AsyncConsumer(Parallel):
         """
         handler = self._fw_find_handler(message)  # by this name, advise_on_error() finds it
         await handler(message)
+
+    async def _fw_decide(self, error: Exception, event: Event) -> None:
+        place = error.__traceback__
+        try:
+            await self._fw_on_error(error, event)
+        except Exception as raised:
+            if raised is error:  # frames of on_error() would only be noise
+                error.__traceback__ = place
+            raise
 
     async def _fw_on_error(self, exception: Exception, event: Event) -> None:
         await self.on_error(exception, event)

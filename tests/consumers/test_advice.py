@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from fairway._types import Event, Scope
 from fairway.consumer import AsyncConsumer, handles
 from fairway.consuming.advice import advise_on_message
-from fairway.generic.websocket import AsyncWebsocketConsumer
+from fairway.generic.websocket import AsyncWebsocketConsumer, WebsocketConsumer
 from fairway.layers import InMemoryChannelLayer
 from tests.consumers.connections import Connect
 
@@ -25,10 +25,16 @@ class Greeter(AsyncWebsocketConsumer):
 
 
 async def notes_of(
-    connect: Connect, consumer: AsyncConsumer, *events: Event, scope: Scope = WEBSOCKET
+    connect: Connect,
+    consumer: AsyncConsumer,
+    *events: Event,
+    scope: Scope = WEBSOCKET,
+    accepted: bool = True,
 ) -> list[str]:
     """What is added to the exception that ends a consumer, behind its name and path."""
-    async with connect(consumer, scope) as client:
+    async with connect(consumer, scope, accepted=accepted) as client:
+        if not accepted:
+            client.put({"type": "websocket.connect"})
         for event in events:
             client.put(event)
         with pytest.raises(Exception, match=r".") as caught:
@@ -202,6 +208,138 @@ class TestAwaiting:
                 await nothing
 
         assert await notes_of(connect, Own()) == []
+
+
+class TestArguments:
+    """A method with other parameters than it is called with: no line of it is in the traceback."""
+
+    async def test_overridden(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """It is written out as it is called."""
+
+        class Eager(AsyncWebsocketConsumer):
+            async def connect(self, event: Event) -> None:  # type: ignore[override]  # the mistake
+                ...
+
+        assert await notes_of(connect, Eager(), accepted=False) == [
+            "Write async def connect(self): so it is called."
+        ]
+
+        class Reader(WebsocketConsumer):
+            def receive(self, text: str) -> None:  # type: ignore[override]  # the mistake
+                ...
+
+        text: Event = {"type": "websocket.receive", "text": "Ahoy"}
+        assert await notes_of(connect, Reader(), text) == [
+            "Write def receive(self, text_data=None, bytes_data=None): so it is called."
+        ]
+
+    async def test_handler(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """So is a handler of the project's own."""
+
+        class Deaf(AsyncWebsocketConsumer):
+            async def connect(self) -> None:
+                await self.accept()
+                await self.channel_layer.send(self.channel_name, {"type": "chat.message"})
+
+            async def chat_message(self) -> None: ...
+
+        assert await notes_of(connect, Deaf()) == [
+            "Write async def chat_message(self, event): so it is called."
+        ]
+
+    async def test_own_call(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """What the consumer itself calls wrongly stands in its traceback."""
+
+        class Own(Greeter):
+            async def connect(self) -> None:
+                await self.accept()
+                call: Any = self.disconnect
+                await call()
+
+        assert await notes_of(connect, Own()) == []
+
+
+class TestAttributes:
+    """What is looked for in the wrong place."""
+
+    @pytest.mark.parametrize(
+        ("name", "note"),
+        [
+            (
+                "request",
+                (
+                    "A consumer has no request. What a view finds there is in self.scope, such as "
+                    'self.scope["user"], self.scope["headers"] and self.scope["query_string"].'
+                ),
+            ),
+            (
+                "send_json",
+                (
+                    "JsonWebsocketConsumer and AsyncJsonWebsocketConsumer have send_json(); other "
+                    "consumers send text."
+                ),
+            ),
+        ],
+    )
+    async def test_elsewhere(
+        self, connect: Connect, layer: InMemoryChannelLayer, name: str, note: str
+    ) -> None:
+        """It is told where it is."""
+
+        class Seeker(Greeter):
+            async def connect(self) -> None:
+                await self.accept()
+                getattr(self, name)
+
+        assert await notes_of(connect, Seeker()) == [note]
+
+    async def test_of_something_else(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """An attribute that another object lacks has nothing to do with it."""
+
+        class Seeker(Greeter):
+            async def connect(self) -> None:
+                await self.accept()
+                other: Any = object()
+                other.request()
+
+        assert await notes_of(connect, Seeker()) == []
+
+
+class TestMaking:
+    """A constructor that wants what only a connection has."""
+
+    NOTE = (
+        "A consumer is made before it has a connection: __init__() gets no scope, and self.scope, "
+        "self.channel_layer and self.channel_name are there from connect() on."
+    )
+
+    async def test_scope(self) -> None:
+        """Where the scope will be is told."""
+
+        class Early(AsyncWebsocketConsumer):
+            def __init__(self) -> None:
+                super().__init__()
+                self.user = self.scope["user"]
+
+        class Asking(AsyncWebsocketConsumer):
+            def __init__(self, scope: Scope) -> None:
+                super().__init__()
+
+        for consumer_class in (Early, Asking):
+            with pytest.raises((AttributeError, TypeError)) as caught:
+                await consumer_class.as_asgi()(WEBSOCKET, None, None)
+            assert caught.value.__notes__ == [self.NOTE]
+
+    async def test_anything_else(self) -> None:
+        """Other exceptions of a constructor have their own words."""
+
+        class Broken(AsyncWebsocketConsumer):
+            def __init__(self, room: str) -> None:
+                super().__init__()
+
+        with pytest.raises(TypeError, match="'room'") as caught:
+            await Broken.as_asgi()(WEBSOCKET, None, None)
+        assert not hasattr(caught.value, "__notes__")
 
 
 class Marked(AsyncWebsocketConsumer):

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -48,6 +49,26 @@ class Recorder(AsyncWebsocketConsumer):
 
     async def disconnect(self, code: int) -> None:
         self.log.append(("disconnect", code, sorted(self.channel_layer.groups)))
+
+
+class RawEcho(AsyncConsumer):
+    """Sends back what it gets, and has no handler for the end."""
+
+    async def websocket_connect(self, event: Event) -> None:
+        await self.send({"type": "websocket.accept"})
+
+    async def websocket_receive(self, event: Event) -> None:
+        await self.send({"type": "websocket.send", "text": event["text"]})
+
+
+class RawSyncEcho(SyncConsumer):
+    """The same, sync."""
+
+    def websocket_connect(self, event: Event) -> None:
+        self.send({"type": "websocket.accept"})
+
+    def websocket_receive(self, event: Event) -> None:
+        self.send({"type": "websocket.send", "text": event["text"]})
 
 
 class TestEvents:
@@ -113,6 +134,63 @@ class TestEvents:
             client.put({"type": "something.else"})
             with pytest.raises(ValueError, match=r"No handler for message type something\.else"):
                 await client.task
+
+
+@pytest.mark.parametrize("consumer_class", [RawEcho, RawSyncEcho])
+async def test_nobody_has_to_hear_of_the_end(
+    connect: Connect, layer: InMemoryChannelLayer, consumer_class: type[AsyncConsumer]
+) -> None:
+    """A consumer without a handler for the disconnect ends without an error."""
+    async with connect(consumer_class()) as client:
+        client.text("hi")
+        assert await client.sent() == {"type": "websocket.send", "text": "hi"}
+        client.disconnect()
+        await client.task
+
+
+async def test_nobody_has_to_hear_of_the_end_of_a_request(
+    connect: Connect, layer: InMemoryChannelLayer
+) -> None:
+    """So does one that answers a request."""
+
+    class Hello(AsyncConsumer):
+        async def http_request(self, event: Event) -> None:
+            await self.send({"type": "http.response.start", "status": 204})
+            await self.send({"type": "http.response.body"})
+
+    async with connect(Hello(), WEBSOCKET | {"type": "http"}, accepted=False) as client:
+        client.put({"type": "http.request"})
+        assert await client.sent() == {"type": "http.response.start", "status": 204}
+        assert await client.sent() == {"type": "http.response.body"}
+        client.put({"type": "http.disconnect"})
+        await client.task
+
+
+async def test_a_test_hears_of_the_end(connect: Connect, layer: InMemoryChannelLayer) -> None:
+    """Where no server called us but a test, it is an error, as in Channels; of one exception."""
+    scope: Scope = {key: value for key, value in WEBSOCKET.items() if key != "asgi"}
+    async with connect(RawEcho(), scope) as client:
+        client.disconnect()
+        with pytest.raises(ValueError, match=r"type websocket\.disconnect") as caught:
+            await client.task
+    assert caught.value.__context__ is None
+
+
+async def test_traceback(connect: Connect, layer: InMemoryChannelLayer) -> None:
+    """What on_error() raises again has no frames of on_error()."""
+
+    class Failing(WebsocketConsumer):
+        def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+            raise LookupError(text_data)
+
+    async with connect(Failing()) as client:
+        client.text("hi")
+        with pytest.raises(LookupError) as caught:
+            await client.task
+    names = [place.name for place in traceback.extract_tb(caught.value.__traceback__)]
+    assert names[-1] == "receive"
+    assert "on_error" not in names
+    assert "_fw_on_error" not in names
 
 
 async def test_foreign_servers_may_cut(layer: InMemoryChannelLayer) -> None:

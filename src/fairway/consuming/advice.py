@@ -22,6 +22,15 @@ _GIVEN_BY: Final = {
 _LAYER_METHODS: Final = frozenset(
     {"group_add", "group_discard", "group_send", "new_channel", "receive", "send", "sync"}
 )
+#: What is looked for on a consumer, and where it is.
+_ELSEWHERE: Final = {
+    "request": "A consumer has no request. What a view finds there is in self.scope, such as "
+    'self.scope["user"], self.scope["headers"] and self.scope["query_string"].',
+    "send_json": "JsonWebsocketConsumer and AsyncJsonWebsocketConsumer have send_json(); other "
+    "consumers send text.",
+}
+#: What a consumer has only when it serves a connection.
+_OF_CONNECTION: Final = frozenset({"scope", "channel_layer", "channel_name"})
 
 
 def advise_on_error(consumer: object, scope: Scope, error: Exception) -> str | None:
@@ -36,13 +45,32 @@ def advise_on_error(consumer: object, scope: Scope, error: Exception) -> str | N
         return _advise_on_scope(scope, error)
     if isinstance(error, TypeError) and "await" in str(error):
         return _advise_on_awaiting(type(consumer), error)
+    if isinstance(error, TypeError) and "argument" in str(error):
+        return _advise_on_arguments(type(consumer), error)
     if isinstance(error, AttributeError):
+        if error.obj is consumer and error.name in _ELSEWHERE:
+            return _ELSEWHERE[error.name]
         return _advise_on_layer(consumer, error)
     if isinstance(error, SynchronousOnlyOperation):
         return (
             "In async code the ORM's methods begin with an a, such as aget() and acount(), and "
             '"async for" goes through a queryset. Everything else stands in a function of its own, '
             "with @database_sync_to_async from fairway.db."
+        )
+    return None
+
+
+def advise_on_making(error: Exception) -> str | None:
+    """What may mend an exception of a consumer's constructor; None if its own words are enough.
+
+    Args:
+        error: What it raised.
+    """
+    missing = error.name if isinstance(error, AttributeError) else None
+    if missing in _OF_CONNECTION or (isinstance(error, TypeError) and "'scope'" in str(error)):
+        return (
+            "A consumer is made before it has a connection: __init__() gets no scope, and "
+            "self.scope, self.channel_layer and self.channel_name are there from connect() on."
         )
     return None
 
@@ -94,13 +122,39 @@ def _advise_on_layer(consumer: object, error: AttributeError) -> str | None:
     )
 
 
+def _advise_on_arguments(consumer_class: type, error: TypeError) -> str | None:
+    """Write out how a method is called that takes something else.
+
+    It has not begun to run, so no line of it is in the traceback.
+    """
+    if _last_frame_of_ours(error) is None:
+        return None
+    name = str(error).partition("()")[0].rpartition(".")[2]
+    theirs = inspect.getattr_static(consumer_class, name, None)
+    if not inspect.isfunction(theirs) or is_ours(theirs):
+        return None
+    ours = [vars(base)[name] for base in consumer_class.__mro__ if name in vars(base)][1:]
+    given = "self, event"  # a handler of the project's own
+    if version := next(filter(inspect.isfunction, filter(is_ours, ours)), None):
+        parameters = inspect.signature(version).parameters.values()
+        given = ", ".join(str(each.replace(annotation=each.empty)) for each in parameters)
+    kind = "async def" if inspect.iscoroutinefunction(theirs) else "def"
+    return f"Write {kind} {name}({given}): so it is called."
+
+
+def _last_frame_of_ours(error: Exception) -> FrameType | None:
+    """Where the exception was raised, if that is in this package."""
+    *_, (last, _) = traceback.walk_tb(error.__traceback__)
+    return last if str(last.f_globals.get("__name__")).startswith("fairway.") else None
+
+
 def _advise_on_awaiting(consumer_class: type, error: TypeError) -> str | None:
     """Name the methods that are ``def`` where they should be ``async def``.
 
     Such a one has run already when its result is awaited, so no line of it is in the traceback.
     """
-    *_, (last, _) = traceback.walk_tb(error.__traceback__)
-    if not str(last.f_globals.get("__name__")).startswith("fairway."):
+    last = _last_frame_of_ours(error)
+    if last is None:
         return None
     names = [name for name in dir(consumer_class) if _should_be_async(consumer_class, name)]
     names = names or _plain_handler(last)

@@ -5,6 +5,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from fairway._types import Finished, Receive, Scope, Send
+from fairway.consuming.advice import advise_on_making
 from fairway.utils import name_that_thing
 
 
@@ -41,6 +42,11 @@ class ConsumerApplication:
 
     def _fw_begin(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         """Hand the consumer's coroutine on instead of awaiting it, for what awaits it anyway."""
-        consumer = self.consumer_class(**self.consumer_initkwargs)
+        try:
+            consumer = self.consumer_class(**self.consumer_initkwargs)
+        except Exception as error:
+            if advice := advise_on_making(error):
+                error.add_note(advice)
+            raise
         serving: Coroutine[Any, Any, None] = consumer(scope, receive, send)
         return serving

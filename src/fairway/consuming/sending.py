@@ -1,13 +1,19 @@
-"""What a sync consumer sends: from its thread, which does not wait for what can be sent at once."""
+"""What a sync consumer sends: from its thread, which does not wait for what can be sent at once.
+
+And what any consumer says last, quietly.
+"""
 
 import asyncio
+import logging
 from typing import Final
 
 from asgiref.sync import SyncToAsync, async_to_sync
 
-from fairway._types import Event
+from fairway._types import Event, Send
 from fairway.delivery import Outbox
 from fairway.server.application.threads import LentThread
+
+logger = logging.getLogger("fairway.consumer")
 
 #: Messages that a connection's threads may leave before they wait for the event loop, and the
 #: length of one: together they are as much as may wait in the buffer of a client that reads slowly.
@@ -77,3 +83,11 @@ class ThreadSend:
 
     def _write(self) -> None:
         self._outbox.write_late(self._left.pop(0))
+
+
+async def send_quietly(send: Send, event: Event) -> None:
+    """Send what nobody needs to get any more."""
+    try:
+        await send(event)
+    except (OSError, RuntimeError):
+        logger.debug("The connection was closing already")

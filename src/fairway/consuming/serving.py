@@ -14,9 +14,9 @@ from fairway._types import Event, Receive, Scope, Send
 from fairway.consuming.advice import advise_on_error, advise_on_message
 from fairway.consuming.budget import Budget
 from fairway.consuming.grace import Grace, Job, describe
-from fairway.consuming.handlers import HandlerTable, MalformedType, NoHandler
+from fairway.consuming.handlers import LAST_EVENTS, HandlerTable, MalformedType, NoHandler
 from fairway.consuming.lanes import Lanes
-from fairway.consuming.sending import ThreadSend
+from fairway.consuming.sending import ThreadSend, send_quietly
 from fairway.consuming.threads import current_executor, needs_thread
 from fairway.db import connection_thread, connection_turns
 from fairway.delivery import Mailbox, Outbox, Overflow
@@ -132,7 +132,7 @@ class Serving:
         """
         raise NotImplementedError
 
-    async def _fw_on_error(self, exception: Exception, event: Event) -> None:
+    async def _fw_decide(self, error: Exception, event: Event) -> None:
         raise NotImplementedError
 
     @property
@@ -310,10 +310,15 @@ class Serving:
         return bool(self.scope.get("type") == "channel")
 
     async def _fw_failed(self, error: Exception, event: Event, *, from_layer: bool) -> None:
-        if not from_layer or not isinstance(error, NoHandler):
-            await self._fw_on_error(error, event)
-        elif isinstance(error, MalformedType) and "asgi" not in self.scope:
-            raise error  # no server called us but a test, which wants to see it
+        served = "asgi" in self.scope  # by a server; a test sees what Channels says
+        if not isinstance(error, NoHandler):
+            await self._fw_decide(error, event)
+        elif not from_layer:
+            if served and event.get("type") in LAST_EVENTS:
+                raise StopConsumer
+            await self._fw_decide(error, event)
+        elif isinstance(error, MalformedType) and not served:
+            raise error
         else:
             # One mistyped group_send must not close every member.
             advice = advise_on_message(type(self), event, marked=self._fw_handlers.marked)
@@ -374,7 +379,7 @@ class Serving:
         if not self._fw_closing:
             self._fw_closing = True
             code = int(CloseCode.INTERNAL_ERROR)
-            await _send_quietly(send, {"type": "websocket.close", "code": code})
+            await send_quietly(send, {"type": "websocket.close", "code": code})
 
     def _fw_overflowed(self) -> None:
         """Too many layer messages wait: end the connection, whatever its handler is doing."""
@@ -388,12 +393,5 @@ class Serving:
         event = {"type": "websocket.close", "code": code, "reason": reason}
         assert self._fw_mailbox is not None
         # Later: a layer is in the middle of handing out messages.
-        closing = create_task_later(self._fw_mailbox.loop, _send_quietly(send, event))
+        closing = create_task_later(self._fw_mailbox.loop, send_quietly(send, event))
         self._fw_closing_task = closing  # the loop itself keeps only a weak reference
-
-
-async def _send_quietly(send: Send, event: Event) -> None:
-    try:
-        await send(event)
-    except (OSError, RuntimeError):
-        logger.debug("The connection was closing already")
