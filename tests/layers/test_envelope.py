@@ -28,8 +28,17 @@ def test_channel() -> None:
 @pytest.mark.parametrize("size", range(17))
 def test_cut_short(size: int) -> None:
     """What is cut short is no message for another channel."""
-    with pytest.raises(Exception, match=r"ends within|unpack_from requires"):
+    with pytest.raises(ValueError, match=f"^An envelope of {size} bytes ends within its channel"):
         read_channel(memoryview(for_channel("specific.abc!def", b"message"))[1 : 1 + size])
+
+
+@pytest.mark.parametrize("size", range(8))
+def test_request_cut_short(size: int) -> None:
+    """Nor is it a request."""
+    with pytest.raises(
+        ValueError, match=rf"^An envelope of {size} bytes ends within its number\.$"
+    ):
+        read_request(memoryview(for_request(Kind.JOIN, 7, "abc"))[1 : 1 + size])
 
 
 def test_request() -> None:

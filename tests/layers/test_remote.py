@@ -6,12 +6,12 @@ import logging
 import ormsgpack
 import pytest
 
-from fairway.delivery import Mailbox
+from fairway.delivery import Hub, Mailbox
 from fairway.exceptions import ChannelLayerUnavailable
 from fairway.layers import remote
 from fairway.layers.base import ChannelLayer, Reached
 from fairway.layers.bus import Published
-from fairway.layers.envelope import Kind, for_channel
+from fairway.layers.envelope import Kind, for_channel, for_request
 from tests.layers.network import Network, messages
 
 
@@ -108,6 +108,49 @@ class TestMessages:
         assert list(messages(mailbox)) == [{"type": "x"}]
         assert (there.stats()["unreadable"], there.stats()["received"]) == (1, 1)
         assert len(caplog.records) == 1
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            b"",
+            bytes((Kind.JOIN,)),
+            bytes((Kind.DONE, 1)),
+            for_request(Kind.LEAVE, 1, "abc"),
+            for_request(Kind.JOIN, 1, "abc", "é", "room"),
+        ],
+    )
+    async def test_what_asks_for_nothing(
+        self, network: Network, data: bytes, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """What is empty, or a request that is cut short, is counted as well."""
+        there = network.layer()
+        network.buses[0].deliver("room", data)
+        assert there.stats()["unreadable"] == 1
+        assert [record.exc_info for record in caplog.records] == [None]
+        assert caplog.records[0].message.startswith("A message to room could not be read (")
+
+    async def test_what_cannot_be_delivered(
+        self,
+        network: Network,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """A mistake of this process's own is told as one, whatever it is; what follows arrives."""
+        here, there = network.layer(), network.layer()
+        name, mailbox = bind(there)
+
+        def fail(*args: object) -> None:
+            monkeypatch.undo()
+            raise ValueError("not the message's fault")
+
+        monkeypatch.setattr(Hub, "put", fail)
+        await here.send(name, {"type": "x"})
+        await here.send(name, {"type": "y"})
+        assert list(messages(mailbox)) == [{"type": "y"}]
+        topic = remote.topic_of(there.process)
+        line = f"What another process sent to {topic!r} could not be delivered"
+        assert caplog.record_tuples == [("fairway.layers", logging.ERROR, line)]
+        assert there.stats()["unreadable"] == 0
 
     async def test_what_is_no_job(self, network: Network) -> None:
         """What lies in a named channel and is no message is dropped, and does not come back."""

@@ -48,8 +48,8 @@ def read_channel(body: memoryview) -> tuple[str, bytes]:
     Raises:
         ValueError: It is cut short.
     """
-    (size,) = _LENGTH.unpack_from(body)
     start = _LENGTH.size
+    size = _LENGTH.unpack_from(body)[0] if body else 0
     if len(body) <= start + size:
         raise ValueError(f"An envelope of {len(body)} bytes ends within its channel's name.")
     return str(body[start : start + size], "ascii"), bytes(body[start + size :])
@@ -61,6 +61,12 @@ def for_request(kind: Kind, number: int, *names: str) -> bytes:
 
 
 def read_request(body: memoryview) -> tuple[int, list[str]]:
-    """The number and the names in the body of such an envelope."""
+    """The number and the names in the body of such an envelope.
+
+    Raises:
+        ValueError: It is cut short.
+    """
+    if len(body) < _NUMBER.size:
+        raise ValueError(f"An envelope of {len(body)} bytes ends within its number.")
     (number,) = _NUMBER.unpack_from(body)
     return number, str(body[_NUMBER.size :], "ascii").split("\n")

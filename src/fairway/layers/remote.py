@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import functools
 import itertools
 import logging
 import os
@@ -24,6 +25,7 @@ from fairway.layers.envelope import (
 from fairway.layers.prepared import prepare
 from fairway.layers.queues import Queues
 from fairway.layers.unreadable import Unreadable
+from fairway.wire.prepared import PreparedMessage
 
 logger = logging.getLogger("fairway.layers")
 
@@ -177,40 +179,61 @@ class Remote:
     def deliver(self, topic: str, data: bytes) -> None:
         """Take what another process published; for the bus to call, on whatever thread."""
         try:
-            self._deliver(topic, data)
+            do = self._read(topic, data)
         except ValueError as error:
             self._unreadable.drop(f"to {topic}", error)
+            return
+        try:
+            do()
         except Exception:
             # What is wrong with one envelope must not end the connection that brings them all.
-            logger.exception("What another process sent to %r could not be understood", topic)
+            logger.exception("What another process sent to %r could not be delivered", topic)
 
-    def _deliver(self, topic: str, data: bytes) -> None:
+    def _read(self, topic: str, data: bytes) -> Callable[[], None]:
+        """What an envelope asks for.
+
+        Raises:
+            ValueError: It is none, or what it holds is no message.
+        """
+        if not data:
+            raise ValueError("it is empty")
         kind, body = data[0], memoryview(data)[1:]
         if kind in (Kind.GROUP, Kind.WEBSOCKET_SEND):
             payload = data[1:]
             # Here, before anybody has it; what is read once is read again for less.
             message = decode(payload)
-            self.received += 1
             prepared = prepare(message) if kind == Kind.WEBSOCKET_SEND else None
-            self._hub.post(topic, payload, prepared)
-        elif kind == Kind.CHANNEL:
+            return functools.partial(self._post, topic, payload, prepared)
+        if kind == Kind.CHANNEL:
             channel, payload = read_channel(body)
             decode(payload)
-            self.received += 1
-            self.put(channel, payload)
-        elif kind == Kind.DONE:
+            return functools.partial(self._take, channel, payload)
+        if kind == Kind.DONE:
             number, _ = read_request(body)
-            done = self._waiting.pop(number, None)
-            if done is not None and not done.done():
-                done.set_result(None)
-        elif kind in (Kind.JOIN, Kind.LEAVE):
-            self._do(Kind(kind), body)
-        else:
-            self._unreadable.drop(f"to {topic}", f"it is of kind {kind}")
+            return functools.partial(self._done, number)
+        if kind in (Kind.JOIN, Kind.LEAVE):
+            number, (asker, channel, group) = read_request(body)
+            return functools.partial(self._do, Kind(kind), number, asker, channel, group)
+        raise ValueError(f"it is of kind {kind}")
 
-    def _do(self, kind: Kind, body: memoryview) -> None:
+    def _post(self, group: str, payload: bytes, prepared: PreparedMessage | None) -> None:
+        """Hand a message to the members of a group here."""
+        self.received += 1
+        self._hub.post(group, payload, prepared)
+
+    def _take(self, channel: str, payload: bytes) -> None:
+        """Hand a message to a channel of this process."""
+        self.received += 1
+        self.put(channel, payload)
+
+    def _done(self, number: int) -> None:
+        """Let whoever asked for something go on."""
+        done = self._waiting.pop(number, None)
+        if done is not None and not done.done():
+            done.set_result(None)
+
+    def _do(self, kind: Kind, number: int, asker: str, channel: str, group: str) -> None:
         """Do what another process asks for, and tell it when it is certain."""
-        number, (asker, channel, group) = read_request(body)
         confirmed: Confirmation = None
         if kind == Kind.LEAVE:
             self._leave(group, channel)
