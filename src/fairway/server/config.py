@@ -681,6 +681,11 @@ def metrics_config(address: str) -> Config:
             return common.replace(host=host.strip("[]"), port=int(port))
         except ConfigError as error:
             raise ConfigError(f"metrics: {error}") from None
+    if ":" not in address:
+        raise ConfigError(
+            f"metrics: {address!r} has no port, as 127.0.0.1:9100 has, and is no endpoint, such as "
+            "unix:/run/metrics.sock."
+        )
     try:
         return common.replace(endpoints=(address,))
     except ConfigError as error:

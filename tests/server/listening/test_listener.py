@@ -149,6 +149,20 @@ class TestTCP:
         """An address that the machine does not have, or that is none, is named."""
         assert refusal(Config(host=host, port=1)) == f"Cannot listen on {host}:1: {reason}."
 
+    @pytest.mark.parametrize(
+        ("host", "advice"),
+        [
+            ("127.0.0.1:8001", "the port has an option of its own; write -b 127.0.0.1 -p 8001"),
+            ("[::1]:8001", "the port has an option of its own; write -b [::1] -p 8001"),
+            ("http://localhost:80/", "the port has an option of its own; write -b localhost -p 80"),
+            ("http://localhost/", "that is no address; write -b localhost"),
+            ("unix:/run/site.sock", "that is an endpoint; write -e unix:/run/site.sock"),
+        ],
+    )
+    def test_spelt_as_elsewhere(self, host: str, advice: str) -> None:
+        """Who writes an address as other servers take it is told how it is written here."""
+        assert refusal(Config(host=host, port=1)) == f"Cannot listen on {host!r}: {advice}."
+
     def test_unknown_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A name that stands for nothing is named."""
 

@@ -19,6 +19,7 @@ from fairway.server.listening.sockets import (
     bind_unix,
     close_all,
     inherit,
+    listen,
 )
 from tests.server.running import DEADLINE
 
@@ -122,6 +123,17 @@ class TestReasons:
         monkeypatch.setattr(socket.socket, "bind", fail)
         text = refusal(lambda: bind_tcp(host, port))
         assert text == f"Cannot listen on {host}:{port}: {reason}."
+
+
+def test_somebody_listens(opened: list[socket.socket]) -> None:
+    """Two may have bound a port that nobody listens on; whoever comes second is told where."""
+    first, *_ = bind_tcp("127.0.0.1", 0)
+    port = first.getsockname()[1]
+    second, *_ = bind_tcp("127.0.0.1", port)
+    opened += [first, second]
+    listen(first, 1)
+    text = refusal(lambda: listen(second, 1))
+    assert text.startswith(f"Cannot listen on 127.0.0.1:{port}: another program listens there")
 
 
 class TestUnixSockets:

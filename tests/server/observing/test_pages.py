@@ -1,5 +1,7 @@
 """What the server answers by itself."""
 
+import re
+
 import pytest
 
 from fairway.server import Config, ConfigError
@@ -108,6 +110,15 @@ class TestConfig:
         """What is neither is said to be wrong under the option's name."""
         with pytest.raises(ConfigError, match=r"^metrics: "):
             metrics_config(address)
+
+    def test_no_port(self) -> None:
+        """What lacks a port is told so."""
+        message = (
+            "metrics: 'localhost' has no port, as 127.0.0.1:9100 has, and is no endpoint, such as "
+            "unix:/run/metrics.sock."
+        )
+        with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+            metrics_config("localhost")
 
     def test_in_config(self) -> None:
         """That is found out before anything is started."""

@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple
 from fairway.server.context import Context
 from fairway.server.listening.admission import RETRY_AFTER, Admission, Rejection
 from fairway.server.listening.listener import Listener
+from fairway.server.listening.sockets import listen
 from fairway.wire.http1 import error_response
 
 if sys.platform != "win32":
@@ -134,8 +135,9 @@ class Acceptor:
 
         Raises:
             NotImplementedError: The event loop cannot wait for sockets (Windows' proactor).
+            OSError: Somebody else listens there; the message says where and who, in one line.
         """
-        self._listener.sock.listen(self._backlog)
+        listen(self._listener.sock, self._backlog)
         self._listener.sock.setblocking(False)
         self._open_spare()
         self._context.loop.add_reader(self._listener.sock, self._accept)

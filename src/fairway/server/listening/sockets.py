@@ -88,6 +88,22 @@ def bind_again(sock: socket.socket) -> socket.socket:
     return _bind(sock.family, sock.getsockname(), shared=True, v6_only=v6_only)
 
 
+def listen(sock: socket.socket, backlog: int) -> None:
+    """Let clients connect to a bound socket.
+
+    Several may have bound one port as long as none of them listens there.
+
+    Raises:
+        OSError: Somebody else listens; the message says where and who, in one line.
+    """
+    try:
+        sock.listen(backlog)
+    except OSError as error:
+        name = sock.getsockname()
+        why = _why_not_path(name, error) if is_unix(sock) else _why_not_port(*name[:2], error)
+        raise OSError(error.errno, why) from None
+
+
 def _addresses(host: str, port: int) -> list[tuple[int, SocketAddress]]:
     try:
         found = socket.getaddrinfo(
@@ -261,6 +277,8 @@ def passed_by_systemd(endpoint: SystemdEndpoint) -> list[int]:
 # ---------------------------------------------------------------------- reasons
 
 
+#: How endpoints begin that people know from other servers' options for addresses.
+_ENDPOINTS: Final = ("fd:", "ssl:", "systemd:", "tcp6:", "tcp:", "unix:")
 _DESCRIPTOR_REASONS: Final = {
     errno.ENOTSOCK: "it is not a socket",
     errno.EBADF: "it is not open",
@@ -289,9 +307,22 @@ def _why_not_port(host: str, port: int, error: OSError) -> str:
             reason = "this machine has no IPv6; 0.0.0.0 is every address of IPv4"
         case errno.EADDRNOTAVAIL | errno.EAFNOSUPPORT:
             reason = "this machine has no such address"
+        case _ if isinstance(error, socket.gaierror) and (advice := _misplaced(host)):
+            return f"Cannot listen on {host!r}: {advice}."
         case _:
             reason = _text(error)
     return f"Cannot listen on {host}:{port}: {reason}."
+
+
+def _misplaced(host: str) -> str:
+    """What to write for an address as other servers take it; empty for what looks like a name."""
+    if host.startswith(_ENDPOINTS):
+        return f"that is an endpoint; write -e {host}"
+    bare = host.rpartition("://")[2].rstrip("/")
+    name, colon, port = bare.rpartition(":")
+    if colon and port.isdecimal():
+        return f"the port has an option of its own; write -b {name} -p {port}"
+    return f"that is no address; write -b {bare}" if bare != host else ""
 
 
 def _why_not_path(path: str, error: OSError) -> str:
