@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+from typing import Any
 
 import pytest
 
@@ -324,3 +325,27 @@ async def test_joining_after_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
         for _ in range(2):
             await layer.group_add("room", await layer.new_channel())
     joining.cancel()
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"capacity": "1500"}, "capacity must be a number, not '1500' of type str."),
+        ({"expiry": "60"}, "expiry must be a number, not '60' of type str."),
+        ({"group_expiry": None}, "group_expiry must be a number, not None of type NoneType."),
+        ({"capacity": True}, "capacity must be a number, not True of type bool."),
+    ],
+)
+def test_numbers(options: dict[str, Any], text: str) -> None:
+    """What came from the environment as text is refused at once, and not by the first message."""
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  the whole text follows
+        InMemoryChannelLayer(**options)
+    assert str(caught.value) == text
+
+
+def test_numbers_of_channels() -> None:
+    """So are those for channels of their own."""
+    with pytest.raises(
+        ValueError, match=r"channel_capacity\[.*\] must be a number, not '5' of type"
+    ):
+        InMemoryChannelLayer(channel_capacity={"jobs*": "5"})  # type: ignore[dict-item]  # the mistake

@@ -20,7 +20,7 @@ from fairway.layers.contract import BaseChannelLayer, Reached
 from fairway.layers.envelope import for_group
 from fairway.layers.io import io
 from fairway.layers.job import Job
-from fairway.layers.names import ChannelPattern
+from fairway.layers.names import ChannelPattern, require_numbers
 from fairway.layers.prepared import prepare
 from fairway.layers.queues import Queues
 from fairway.layers.remote import QUEUE_MARK, Remote, is_connection, process_of
@@ -77,7 +77,10 @@ class ChannelLayer(BaseChannelLayer):
         channel_capacity: Mapping[ChannelPattern, int] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        require_numbers(expiry=expiry, group_expiry=group_expiry, capacity=capacity)
         super().__init__(expiry=expiry, capacity=capacity, channel_capacity=channel_capacity)
+        for pattern, number in self.channel_capacity:
+            require_numbers(**{f"channel_capacity[{pattern.pattern!r}]": number})
         self.group_expiry = group_expiry
         self._bus = bus
         self._hub = hub

@@ -141,3 +141,18 @@ class ChannelNames:
             stacklevel=2,
         )
         return self.require_valid_group_name(name)
+
+
+def require_numbers(**options: object) -> None:
+    """Refuse options that came as text, from the environment say, before they are first counted.
+
+    Args:
+        options: Values by the names under which a project wrote them.
+
+    Raises:
+        ValueError: One of them is no number.
+    """
+    for name, value in options.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            kind = type(value).__name__
+            raise ValueError(f"{name} must be a number, not {value!r} of type {kind}.")

@@ -154,6 +154,36 @@ def test_cluster() -> None:
             [{"address": ("a", 1)}],
             "hosts[0]: 'address' must be a URL, not ('a', 1); a pair is 'host' and 'port'.",
         ),
+        (
+            ("localhost", 6379),
+            (
+                "hosts must be a list of Redis hosts, and is one pair of host and port: write "
+                '[("localhost", 6379)], with brackets around it.'
+            ),
+        ),
+        (
+            ["localhost:6379"],
+            (
+                'hosts[0] must be a URL such as "redis://localhost:6379", or a pair such as '
+                '("localhost", 6379).'
+            ),
+        ),
+        (
+            [("redis://localhost", 6379)],
+            "hosts[0]: a URL has its port in it, and stands without a pair around it.",
+        ),
+        (
+            [("localhost", None)],
+            "hosts[0]: the port of a pair must be a number, not None.",
+        ),
+        (
+            ["redis://:half#secret@localhost:6379"],
+            (
+                "hosts[0]: what should be the port of this URL is no number. Is there a character "
+                "such as # or / in its password? Then write "
+                'urllib.parse.quote(password, safe="") there.'
+            ),
+        ),
         ([7], "hosts[0] must be a URL, a pair of host and port, or a dictionary, not int."),
         (
             [("a", 1), ("b", 2, 3)],

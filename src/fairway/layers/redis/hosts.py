@@ -91,6 +91,11 @@ def parse_hosts(hosts: object) -> Hosts:
     if isinstance(hosts, Mapping) or not isinstance(hosts or (), Sequence):
         # Never the value itself: there may be a password in it.
         raise ValueError(f"hosts must be a list of Redis hosts, not {type(hosts).__name__}.")
+    if isinstance(hosts, Sequence) and len(hosts) == 2 and isinstance(hosts[1], int):
+        raise ValueError(
+            "hosts must be a list of Redis hosts, and is one pair of host and port: write "
+            '[("localhost", 6379)], with brackets around it.'
+        )
     entries: Sequence[object] = hosts or DEFAULT_HOSTS  # type: ignore[assignment]  # narrowed above
     parsed = [_parse_host(f"hosts[{number}]", entry) for number, entry in enumerate(entries)]
     clusters = {cluster for _, cluster in parsed}
@@ -115,15 +120,28 @@ def arguments_of(where: str, entry: object) -> dict[str, Any]:
     if isinstance(entry, bytes):
         entry = entry.decode()
     if isinstance(entry, str):
+        if "://" not in entry:
+            raise ValueError(
+                f'{where} must be a URL such as "redis://localhost:6379", or a pair such as '
+                '("localhost", 6379).'
+            )
         return {"address": entry}
     if isinstance(entry, Mapping):
         return dict(entry)
     if isinstance(entry, (list, tuple)) and len(entry) == 2:
+        _check_pair(where, *entry)
         return {"host": entry[0], "port": entry[1]}
     raise ValueError(
         f"{where} must be a URL, a pair of host and port, or a dictionary, not "
         f"{type(entry).__name__}."
     )
+
+
+def _check_pair(where: str, host: object, port: object) -> None:
+    if "://" in str(host):
+        raise ValueError(f"{where}: a URL has its port in it, and stands without a pair around it.")
+    if not str(port).isdecimal():
+        raise ValueError(f"{where}: the port of a pair must be a number, not {port!r}.")
 
 
 def _parse_host(where: str, entry: object) -> tuple[Server, bool]:
@@ -133,6 +151,11 @@ def _parse_host(where: str, entry: object) -> tuple[Server, bool]:
         server = _server_of(options)
     except (TypeError, ValueError, KeyError) as error:
         text = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+        if "Port could not be cast" in text:  # and what follows is half of a password
+            text = (
+                "what should be the port of this URL is no number. Is there a character such as # "
+                'or / in its password? Then write urllib.parse.quote(password, safe="") there.'
+            )
         raise ValueError(f"{where}: {text}") from error
     if cluster and (server.sentinels or server.path is not None or server.db):
         raise ValueError(

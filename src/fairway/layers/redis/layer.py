@@ -8,7 +8,7 @@ from fairway.delivery import Hub
 from fairway.layers.base import ChannelLayer
 from fairway.layers.codec import encode
 from fairway.layers.contract import Reached
-from fairway.layers.names import ChannelPattern
+from fairway.layers.names import ChannelPattern, require_numbers
 from fairway.layers.redis.bus import RedisBus
 from fairway.layers.redis.clients import Clients
 from fairway.layers.redis.hosts import parse_hosts
@@ -66,6 +66,7 @@ class RedisChannelLayer(ChannelLayer):
         on_reconnect: Notice = None,
     ) -> None:
         assert isinstance(prefix, str), "Prefix must be unicode"
+        require_numbers(send_timeout=send_timeout)
         found = parse_hosts(hosts)
         if found.cluster and ("{" in prefix or "}" in prefix):
             raise ValueError(f"prefix must not contain braces in a cluster: {prefix!r}")
