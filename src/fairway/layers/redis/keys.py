@@ -14,7 +14,7 @@ class Keys:
 
     Args:
         prefix: What they begin with; layers with another one share nothing.
-        process: The name of this process among those of the layer.
+        process: The name of this process among those of the layer: sixteen characters.
     """
 
     def __init__(self, prefix: str, process: str) -> None:

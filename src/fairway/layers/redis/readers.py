@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import functools
 import logging
 import time
 from collections import deque
@@ -29,6 +30,8 @@ ASK_AGAIN: Final = IN_LINE / 3
 LINGER: Final = 10.0
 #: Seconds before a reader asks again when the server answered with an error.
 AFTER_ERROR: Final = 0.5
+#: Terms for which the call that takes is not put together anew each time.
+_KEPT: Final = 100
 
 
 class Taken(NamedTuple):
@@ -86,15 +89,17 @@ class Reader:
         self._keys = keys
         self._expiry = expiry
         self._idle = idle
-        # The last call that took something, and on which terms: mostly the next one is the same.
-        self._take_call: Call | None = None
-        self._terms = (0, expiry, 0, False)
+        # Mostly somebody has asked on the same terms before.
+        self._taking = functools.lru_cache(_KEPT)(self._call)
         # Held wherever it changes who waits, whether somebody asks, and when it is looked after.
         self._lock = native.Lock()
         self._waiters: deque[Waiter] = deque()
         self._asked: Command | None = None
+        self._lease = 0  # for which it was asked last
         self._ended = False
         self._called = False
+        # As far as is known here: a call that comes late may have been for an earlier place. Who
+        # is in line for nothing is called in vain, once, and passes the call on.
         self._in_line = False
         self._expiring = False
         self._used = 0.0
@@ -174,22 +179,21 @@ class Reader:
         waiter = self._first()
         if waiter is None or self._asked is not None or self._ended:
             return None
-        terms = (waiter.lease, self._expiry, waiter.limit, self._in_line)
-        if self._take_call is None or terms != self._terms:
-            self._take_call, self._terms = self._call(terms), terms
         self._called = False
+        self._lease = waiter.lease
+        call = self._taking(waiter.lease, waiter.limit, self._in_line)
         self._asked = command = CallCommand(
-            self.queue, self._take_call, None, self._answered, home=waiter.get_loop()
+            self.queue, call, None, self._answered, home=waiter.get_loop()
         )
         return command
 
-    def _call(self, terms: tuple[int, int, int, bool]) -> Call:
+    def _call(self, lease: int, limit: int, in_line: bool) -> Call:
         names = (*self._keys.queue(self.queue), self._keys.taken(self.queue))
-        return Call(TAKE, names, TAKE_TERMS.pack(*terms))
+        return Call(TAKE, names, TAKE_TERMS.pack(lease, self._expiry, limit, in_line))
 
     def _answered(self, reply: Reply, error: Exception | None) -> None:
         """The server has answered; on the event loop that reads replies."""
-        command, lease = self._asked, self._terms[0]
+        command, lease = self._asked, self._lease
         assert command is not None
         command.finished = True  # what is interrupted from here on is not heard twice
         due, entries = ASK_AGAIN, []

@@ -10,20 +10,21 @@ A queue is these keys, with its name as their hash tag:
 ``…:from:P``     number of the last command with which process P changed it
 ``…:taken:P``    number of the last command with which P took from it, and the entries that it got
 
-The last two know themselves when they will be forgotten, so that most commands need not prolong
-them.
+P is sixteen characters, by which scripts find it at the end of a key. The last two know themselves
+when they will be forgotten, so that most commands need not prolong them.
 
 An entry is its expiry (milliseconds of Redis's clock, a double), which attempt it is for (two
 bytes), and the payload. A process that is woken is told by a channel of its own, and it takes the
 entry itself: an entry is nowhere but in the queue until a script hands it over.
 
-Each script begins with a write that Redis allows when its memory is full, unless it adds something:
-so whoever takes can take then, whoever adds is refused, and no script stops half-way. The same
-write is what a replica refuses.
+The first write of each script is one that Redis allows when its memory is full, unless the script
+adds something: so whoever takes can take then, whoever adds is refused, and no script stops
+half-way. The same write is what a replica refuses.
 
-Numbers that a script calculates with come packed into one argument, its terms, with the number of
-the command as the last of them: each argument takes a third of what a call takes, and to make a
-number of it as much again. Text is what goes on to Redis as it is.
+What the two scripts that each job needs, PUSH and TAKE, calculate with comes packed into one
+argument, their terms, with the number of the command as the last of them: an argument takes a third
+of what a call of Redis takes, and to make a number of it as much again. What goes on to Redis as it
+is comes as text.
 """
 
 import dataclasses
