@@ -3,6 +3,10 @@
 import asyncio
 import contextvars
 import gc
+import os
+import subprocess
+import sys
+import textwrap
 import threading
 import weakref
 from collections.abc import Callable
@@ -300,3 +304,40 @@ class TestLanding:
         other = asyncio.new_event_loop()
         assert LentThread(pool).landing(other) is not landing
         other.close()
+
+
+def test_watched_steps() -> None:
+    """A tracer that has put itself around asgiref's steps sees each call, as New Relic's has to."""
+    program = """
+        import asyncio
+        from asgiref.sync import SyncToAsync
+
+        class Watched:
+            __class__ = type(lambda: None)  # as wrapt's wrappers say of themselves
+            def __init__(self, step):
+                self.step = step
+            def __get__(self, instance, owner):
+                seen.append(self.step.__name__)
+                return self.step.__get__(instance, owner)
+
+        seen = []
+        SyncToAsync.thread_handler = Watched(SyncToAsync.thread_handler)
+        from fairway.db import in_thread
+        from fairway.server.application.loans import ThreadLoan
+        from fairway.server.application.threads import LentThread, ThreadPool
+
+        async def main():
+            with ThreadLoan(LentThread(ThreadPool(1))):
+                return await in_thread(divmod, 7, 2)
+
+        assert asyncio.run(main()) == (3, 1)
+        assert seen == ["thread_handler"], seen
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"},
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -12,6 +12,7 @@ import os
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
+from types import FunctionType
 from typing import Any, Final, Generic, TypeVar, TypeVarTuple, cast
 
 from asgiref import sync
@@ -20,9 +21,18 @@ from asgiref.sync import SyncToAsync
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
+#: Whether asgiref's steps are not its own. New Relic's agent puts itself around them, to know in
+#: the thread whose request it is: so every call has to take them. (What it puts there tells
+#: isinstance that it is a function.)
+_WATCHED: Final = any(
+    type(vars(SyncToAsync).get(step)) is not FunctionType for step in ("__call__", "thread_handler")
+)
+
 #: asgiref's own way to take the values of its ``Local`` from one thread to another; None if it has
-#: become another one, so that there is no short way.
-restore_context: Final[Callable[[Context], None] | None] = getattr(sync, "_restore_context", None)
+#: become another one, or is watched, so that there is no short way.
+restore_context: Final[Callable[[Context], None] | None] = (
+    None if _WATCHED else getattr(sync, "_restore_context", None)
+)
 
 
 class Landing:
