@@ -2,7 +2,7 @@
 
 import pytest
 
-from fairway.layers.redis.advice import ADVICE, advice_on
+from fairway.layers.redis.advice import ADVICE, advice_on, code_of
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,19 @@ def test_others() -> None:
     assert advice_on("ERR", "ERR unknown command") == ADVICE["ERR"]
     assert advice_on("READONLY", "READONLY it is a replica") == ADVICE["READONLY"]
     assert advice_on("CROSSSLOT", "CROSSSLOT Keys do not hash to the same slot") == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("WRONGPASS invalid username-password pair or user is disabled.", "WRONGPASS"),
+        ("LOADING", "LOADING"),
+        ("Connection refused", ""),
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed", ""),
+        ("no answer within 5 s", ""),
+        ("", ""),
+    ],
+)
+def test_code(text: str, code: str) -> None:
+    """What a server answers begins with one; what the network or Python says does not."""
+    assert code_of(text) == code

@@ -9,7 +9,8 @@ import pytest
 from fairway._types import Event
 from fairway.exceptions import ChannelLayerUnavailable
 from fairway.layers.job import Job
-from fairway.layers.redis.commands import code_of, text_of
+from fairway.layers.redis.advice import code_of
+from fairway.layers.redis.commands import text_of
 from tests.layers.redis.conftest import MakeLayer
 from tests.layers.redis.servers import Proxy, RedisServer, eventually, within
 from tests.layers.redis.sockets import Socket
@@ -33,12 +34,12 @@ def message(number: int = 0) -> Event:
             "OOM",
         ),
         ("ERR Error running script (call to f_1): @user_script:1: nonsense", "ERR"),
-        ("something else", "ERR"),
+        ("something else", ""),
     ],
 )
 def test_code_of(text: str, code: str) -> None:
     """The kind of an error, also of one within a script of Redis 6."""
-    assert code_of(hiredis.ReplyError(text)) == code
+    assert code_of(text_of(hiredis.ReplyError(text))) == code
 
 
 def test_text_of() -> None:

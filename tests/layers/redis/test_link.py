@@ -35,8 +35,8 @@ def test_reporter(caplog: pytest.LogCaptureFixture) -> None:
         for _ in range(3):
             reporter.lost("commands", "it is gone")
             reporter.lost("subscriptions", "it is gone")
-        reporter.lost("commands", "WRONGPASS no", "WRONGPASS")
-        reporter.lost("commands", "WRONGPASS no", "WRONGPASS")
+        reporter.lost("commands", "WRONGPASS no")
+        reporter.lost("commands", "WRONGPASS no")
         reporter.back("commands")
         reporter.back("commands")
         assert len(caplog.records) == 2

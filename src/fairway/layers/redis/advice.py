@@ -1,5 +1,6 @@
 """What to do about answers of a server that will not change by waiting."""
 
+import re
 from typing import Final
 
 #: By the first word of an error.
@@ -20,6 +21,18 @@ _BY_TEXT: Final = (
     ("ACL failure in script", ADVICE["NOPERM"]),  # since then
     ("invalid bulk length", "Send less at once, or raise its `proto-max-bulk-len`."),
 )
+
+_CODE: Final = re.compile(r"[A-Z]+\b")
+
+
+def code_of(text: str) -> str:
+    """The first word of what a server answered, such as ``WRONGPASS``.
+
+    Args:
+        text: An answer; of any other reason, such as ``Connection refused``, there is none.
+    """
+    found = _CODE.match(text)
+    return found[0] if found else ""
 
 
 def advice_on(code: str, text: str) -> str:

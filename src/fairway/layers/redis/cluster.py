@@ -251,7 +251,7 @@ class Cluster:
                 owners = await self._ask_anybody()
             except OSError as error:
                 self._trouble = str(error)
-                self._reporter.lost("owners", str(error), getattr(error, "code", ""))
+                self._reporter.lost("owners", str(error))
                 continue
             self._reporter.back("owners")
             self._apply(owners)

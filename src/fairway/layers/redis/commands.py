@@ -13,7 +13,7 @@ import hiredis
 from fairway import native
 from fairway.exceptions import ChannelLayerUnavailable
 from fairway.layers.io import io
-from fairway.layers.redis.advice import advice_on
+from fairway.layers.redis.advice import advice_on, code_of
 from fairway.layers.redis.command import Command, ignore
 from fairway.layers.redis.connection import Connection, Reply, ServerError
 from fairway.layers.redis.hosts import Server
@@ -29,18 +29,11 @@ RETRY_AFTER: Final = 0.1
 
 #: Redis 6 puts what a script ran into behind words of its own.
 _IN_SCRIPT: Final = re.compile(r"ERR Error running script.*? -(?=[A-Z])")
-_CODE: Final = re.compile(r"[A-Z]+\b")
 
 
 def text_of(error: hiredis.ReplyError) -> str:
     """What an error says; of one within a script, what the script ran into."""
     return _IN_SCRIPT.sub("", str(error), count=1).rstrip(".")
-
-
-def code_of(error: hiredis.ReplyError) -> str:
-    """The first word of that, such as ``OOM``."""
-    found = _CODE.match(text_of(error))
-    return found[0] if found else "ERR"
 
 
 class CommandLink(Link):
@@ -171,7 +164,8 @@ class CommandLink(Link):
 
     def _refuse(self, command: Command, error: hiredis.ReplyError) -> None:
         """An error means that the command was not executed."""
-        code, text = code_of(error), text_of(error)
+        text = text_of(error)
+        code = code_of(text) or "ERR"
         if command.finished or command.lossy:
             return
         command.number = 0

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from fairway.later import create_task_later
-from fairway.layers.redis.advice import ADVICE
+from fairway.layers.redis.advice import advice_on, code_of
 from fairway.layers.redis.connection import Connection, ServerError, connect
 from fairway.layers.redis.hosts import Server
 from fairway.layers.redis.version import OLDEST, require_version
@@ -57,17 +57,18 @@ class Reporter:
         self._said: set[str] = set()
         self._since = 0.0
 
-    def lost(self, role: str, reason: str, code: str = "") -> None:
+    def lost(self, role: str, reason: str) -> None:
         """A connection was lost, or could not be made."""
         if not self._down:
             self._since = time.monotonic()
         self._down.add(role)
-        kind = code or "connection"
-        if kind in self._said:
+        code = code_of(reason)
+        if code in self._said:
             return
-        self._said.add(kind)
-        level = logging.ERROR if code in ADVICE else logging.WARNING
-        advice = ADVICE.get(code, "Connections stay open, and it is tried again until it is back.")
+        self._said.add(code)
+        advice = advice_on(code, reason)
+        level = logging.ERROR if advice else logging.WARNING
+        advice = advice or "Connections stay open, and it is tried again until it is back."
         logger.log(level, "Redis at %s is not available: %s. %s", self._server, reason, advice)
 
     def back(self, role: str) -> None:
@@ -159,7 +160,7 @@ class Link(abc.ABC):
                 connection = await self._open()
             # A provider of credentials may raise anything; the next attempt may work.
             except Exception as error:  # noqa: BLE001
-                self._fail(str(error) or type(error).__name__, getattr(error, "code", ""))
+                self._fail(str(error) or type(error).__name__)
             else:
                 begun = time.monotonic()
                 self._begin(connection)
@@ -168,8 +169,7 @@ class Link(abc.ABC):
                 if time.monotonic() - begun >= STABLE:
                     attempt = 0
                 self._closed()
-                code = reason.partition(" ")[0]
-                self._fail(reason, code if code in ADVICE else "")
+                self._fail(reason)
             await asyncio.sleep(back_off(attempt))
             attempt += 1
 
@@ -215,10 +215,10 @@ class Link(abc.ABC):
         """Whether a server that lets somebody in is back; if not, the subclass says when."""
         return True
 
-    def _fail(self, reason: str, code: str = "") -> None:
+    def _fail(self, reason: str) -> None:
         self.failing = True
         self.trouble = reason = reason.rstrip(".")
-        self._reporter.lost(self.role, reason, code)
+        self._reporter.lost(self.role, reason)
         self._failed()
 
     def _watch(self, connection: Connection) -> None:
