@@ -18,7 +18,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from fairway.server.cli import make_parser
+from fairway.server.arguments import read
 from fairway.server.config import Config
 from fairway.server.workers.assignment import patience
 from tests.commands import PATIENCE, environment, printed
@@ -121,9 +121,8 @@ def test_options_of_units(unit: str) -> None:
     service = section(unit, "Service")
     program, *arguments = shlex.split(service["ExecStart"])
     assert program.endswith("/fairway")
-    options = vars(make_parser().parse_args(arguments))
-    assert options.pop("application") == "mysite.asgi:application"
-    options.pop("no_server_name")
+    path, options = read(arguments)
+    assert path == "mysite.asgi:application"
     config = Config.from_mapping(options)
     assert patience(config) < float(service["TimeoutStopSec"])
     assert service["Type"] == "notify"

@@ -17,7 +17,14 @@ from tests.server.running import DEADLINE, Client
 MODULE = ("-P", "-m", "fairway")
 
 #: What would change what the processes do. A terminal's width and colours change ``--help``.
-_UNSET = ("ASGI_THREADS", "WEB_CONCURRENCY", "DJANGO_SETTINGS_MODULE", "PYTHONPATH", "FORCE_COLOR")
+_UNSET = (
+    "ASGI_THREADS",
+    "FAIRWAY_OPTIONS",
+    "WEB_CONCURRENCY",
+    "DJANGO_SETTINGS_MODULE",
+    "PYTHONPATH",
+    "FORCE_COLOR",
+)
 _SET = {"COLUMNS": "500", "NO_COLOR": "1", "PYTHONWARNINGS": "error"}
 
 #: A module of applications.

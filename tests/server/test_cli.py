@@ -19,37 +19,11 @@ from fairway.server.application.lifespan import LifespanFailed
 from fairway.server.cli import (
     configure_logging,
     main,
-    make_parser,
     open_access_log,
     run,
     serve,
 )
-from fairway.server.config import ConfigError, Option, options
-
-
-def parse(*arguments: str) -> dict[str, Any]:
-    """What was typed, without the application, which is ``app:path``."""
-    found = vars(make_parser().parse_args([*arguments, "app:path"]))
-    assert found.pop("application") == "app:path"
-    return found
-
-
-def example(option: Option) -> tuple[str, object]:
-    """A value of an option as it is typed, and as it is configured."""
-    if option.choices:
-        return option.choices[-1], option.choices[-1]
-    if option.name == "endpoints":
-        return "unix:a", ("unix:a",)
-    if option.name == "unix_socket_mode":
-        return "660", "660"
-    if option.name == "metrics":
-        return "unix:a", "unix:a"
-    if option.name == "health_path":
-        return "/-", "/-"
-    if option.type is int and option.minimum is not None and option.minimum > 3:
-        return f"{option.minimum:g}", option.minimum
-    values = {"int": ("3", 3), "float": ("1.5", 1.5), "str": ("a", "a"), "tuple": ("a", ("a",))}
-    return values[option.type.__name__]
+from fairway.server.config import ConfigError
 
 
 @contextmanager
@@ -64,62 +38,6 @@ def bare_root() -> Iterator[logging.Logger]:
         root.handlers = before[0]
         root.setLevel(before[1])
         asyncio_logger.setLevel(before[2])
-
-
-class TestParser:
-    """The parser that is made from the options."""
-
-    def test_nothing_typed(self) -> None:
-        """Only what was typed is there, so that settings can fill in the rest."""
-        assert parse() == {"no_server_name": False}
-
-    @pytest.mark.parametrize(
-        ("flag", "option"),
-        [
-            (flag, option)
-            for option in options()
-            if option.type is not bool
-            for flag in option.flags
-        ],
-    )
-    def test_each_option(self, flag: str, option: Option) -> None:
-        """Each spelling of each option gives a value that the configuration takes."""
-        typed, value = example(option)
-        found = parse(flag, typed)
-        assert found.pop("no_server_name") is False
-        assert found == {option.name: value}
-        assert getattr(Config.from_mapping(found), option.name) == value
-
-    @pytest.mark.row("2.1 --endpoint")
-    def test_repeated(self) -> None:
-        """Endpoints are named one by one, as a colon or a comma may be part of them."""
-        found = parse("-e", "tcp:80", "--endpoint", "unix:a,b")
-        assert found["endpoints"] == ("tcp:80", "unix:a,b")
-
-    def test_daphne_spellings(self) -> None:
-        """Daphne's two flags with underscores are taken."""
-        found = parse("--websocket_timeout", "5", "--websocket_connect_timeout", "6")
-        assert (found["websocket_timeout"], found["websocket_connect_timeout"]) == (5.0, 6.0)
-
-    def test_switch(self) -> None:
-        """A switch can be put either way: what is typed must win over a setting that is on."""
-        assert parse("--proxy-headers")["proxy_headers"] is True
-        assert parse("--no-proxy-headers")["proxy_headers"] is False
-
-    @pytest.mark.parametrize(
-        ("typed", "networks"),
-        [("10.0.0.0/8, ::1", ("10.0.0.0/8", "::1")), ("*", ("*",)), ("", ()), (",", ())],
-    )
-    def test_list(self, typed: str, networks: tuple[str, ...]) -> None:
-        """A list is separated by commas, and may be empty."""
-        assert parse("--trusted-proxies", typed)["trusted_proxies"] == networks
-
-    def test_choices(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """A value that is no choice is refused with the choices."""
-        with pytest.raises(SystemExit, match=r"^2$"):
-            parse("--lifespan", "never")
-        message = capsys.readouterr().err
-        assert "argument --lifespan: invalid choice: 'never' (choose from" in message
 
 
 class TestConfigureLogging:

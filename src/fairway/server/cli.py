@@ -1,9 +1,6 @@
 """The command line: ``fairway [options] module:application``."""
 
-import argparse
 import contextlib
-import difflib
-import functools
 import logging
 import os
 import random
@@ -24,7 +21,8 @@ from fairway.server.application.loading import (
     lonely_layers,
     project_options,
 )
-from fairway.server.config import EARLY, Config, ConfigError, Option, options
+from fairway.server.arguments import read
+from fairway.server.config import EARLY, Config, ConfigError
 from fairway.server.early import prepare_process
 from fairway.server.listening.listener import adopt_listeners
 from fairway.server.observing.access import AccessLogStream
@@ -54,20 +52,6 @@ _SUPERVISED: Final = {
     *("unix_socket", "unix_socket_mode", "unix_socket_user", "unix_socket_group"),
 }
 
-_EPILOG: Final = """\
-examples:
-  fairway mysite.asgi:application
-  fairway -b 0.0.0.0 -p 8001 mysite.asgi:application
-  fairway -w auto -p 8001 mysite.asgi:application
-  fairway -u /run/mysite.sock --proxy-headers mysite.asgi:application
-
-Durations are seconds, sizes are bytes. A duration of 0 or less and a size of 0
-mean that there is no limit.
-
-Every option is also a key of the Django setting FAIRWAY, such as
-FAIRWAY = {"ping_interval": 25}; what the command line says wins.
-"""
-
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Serve what the command line names, until a signal ends it; then end the process.
@@ -94,15 +78,11 @@ def _exit_late(code: int) -> None:
 
 def run(argv: Sequence[str]) -> int:
     """What :func:`main` does, returning the exit code."""
-    parser = make_parser()
-    arguments = vars(parser.parse_args(argv))
-    path = arguments.pop("application")
-    if arguments.pop("no_server_name"):
-        arguments["server_name"] = ""
     sys.path.insert(0, ".")
     assignment = Assignment.of_this_process()
     notify = Notify.of_this_process()
     try:
+        path, arguments = read(argv)
         # What was typed is complained about at once; the project's settings are not known yet.
         typed = Config.from_mapping(arguments)
         _check_environment()
@@ -308,107 +288,3 @@ def open_access_log(config: Config) -> TextIO | None:
         raise ConfigError(
             f"Cannot write the access log {config.access_log}: {error.strerror}."
         ) from None
-
-
-# ---------------------------------------------------------------------- the parser
-
-
-class _Parser(argparse.ArgumentParser):
-    """Finds the option that was misspelled; else the application behind it is wrong, too."""
-
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        parsed, unknown = self.parse_known_args(args, namespace)
-        flag = next((word.partition("=")[0] for word in unknown if word.startswith("-")), None)
-        if flag is not None:
-            near = difflib.get_close_matches(flag, self._option_string_actions, n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
-            self.error(f"There is no option {flag}.{hint}")
-        if unknown:
-            self.error(f"unrecognized arguments: {' '.join(unknown)}")
-        return parsed
-
-
-def make_parser() -> argparse.ArgumentParser:
-    """The parser of the command line, made from :func:`fairway.server.config.options`.
-
-    Only what was typed appears in its result, so that settings can fill in the rest.
-    """
-    parser = _Parser(
-        prog="fairway",
-        # All flags in brackets would hide what is wrong under twenty lines.
-        usage="%(prog)s [options] module:application  (--help lists the options)",
-        description="Serve an ASGI application over HTTP and WebSocket.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        argument_default=argparse.SUPPRESS,
-    )
-    parser.add_argument(
-        "application",
-        metavar="module:application",
-        help="what to serve, such as mysite.asgi:application",
-    )
-    parser.add_argument("--version", action="version", version=f"fairway {fairway.__version__}")
-    groups: dict[str, argparse._ArgumentGroup] = {}
-    for option in options():
-        if option.group not in groups:
-            groups[option.group] = parser.add_argument_group(option.group)
-        _add_option(groups[option.group], option)
-    groups["HTTP"].add_argument(
-        "--no-server-name", action="store_true", default=False, help="Send no Server header."
-    )
-    return parser
-
-
-def _add_option(group: "argparse._ArgumentGroup", option: Option) -> None:
-    text = option.help.replace("%", "%%")
-    if option.type is bool:
-        # Also --no-…, for what the settings have switched on.
-        action = argparse.BooleanOptionalAction
-        group.add_argument(*option.flags, dest=option.name, action=action, help=text)
-        return
-    if option.repeated:
-        group.add_argument(
-            *option.flags, dest=option.name, action=_Collect, metavar=option.metavar, help=text
-        )
-        return
-    default = ",".join(option.default) if option.type is tuple else option.default
-    if default not in (None, ""):
-        shown = (f"{default:g}" if option.type is float else str(default)).replace("%", "%%")
-        text += f" [{shown}{' ' + option.unit if option.unit else ''}]"
-    kind: Any = option.type if option.type is not tuple else _split
-    if option.parse is not None:
-        kind = functools.partial(_parse, option.parse)
-    group.add_argument(
-        *option.flags,
-        dest=option.name,
-        type=kind,
-        choices=option.choices or None,
-        metavar=option.metavar or option.unit.upper() or None,
-        help=text,
-    )
-
-
-class _Collect(argparse.Action):
-    """Collects what a flag is given in all its places."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: object,
-        option_string: str | None = None,
-    ) -> None:
-        """Take one."""
-        setattr(namespace, self.dest, (*(getattr(namespace, self.dest, ())), values))
-
-
-def _parse(parse: Callable[[str], Any], text: str) -> Any:
-    """What an option's own function makes of a text; what is wrong with it is said as it says."""
-    try:
-        return parse(text)
-    except ConfigError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _split(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -480,11 +480,15 @@ async def test_time_zone(here: Path) -> None:
         assert abs(there - datetime.fromisoformat(when)) < timedelta(hours=12), text
 
 
-async def test_number_of_workers_from_the_environment(here: Path) -> None:
-    """Hosting platforms say it in WEB_CONCURRENCY."""
-    async with launched(
-        "-p", "0", "app:app", directory=here, environment={"WEB_CONCURRENCY": "2"}
-    ) as process:
+@pytest.mark.parametrize(
+    "environment",
+    [{"WEB_CONCURRENCY": "2"}, {"FAIRWAY_OPTIONS": "--workers 2", "WEB_CONCURRENCY": "3"}],
+)
+async def test_number_of_workers_from_the_environment(
+    here: Path, environment: dict[str, str]
+) -> None:
+    """Hosting platforms say it in WEB_CONCURRENCY; every option may stand in FAIRWAY_OPTIONS."""
+    async with launched("-p", "0", "app:app", directory=here, environment=environment) as process:
         await process.address()
         assert "with 2 workers" in (await process.stop()).stderr
 
