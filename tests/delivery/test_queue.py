@@ -168,10 +168,13 @@ async def test_clear() -> None:
 
 
 def test_reading() -> None:
-    """A queue that somebody is about to read is not idle."""
+    """A queue that somebody is about to read is not idle, until the last one has read."""
     queue = new_queue()
-    with queue.reading():
-        assert not queue.idle
+    queue.begin_reading()
+    queue.begin_reading()
+    queue.end_reading()
+    assert not queue.idle
+    queue.end_reading()
     assert queue.idle
 
 

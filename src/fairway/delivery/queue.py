@@ -5,8 +5,7 @@ import heapq
 import itertools
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from fairway import native
@@ -106,16 +105,15 @@ class ChannelQueue:
         """Whether nothing waits in it, nobody reads it and nobody works on what was in it."""
         return not (self._items or self._later or self._leases or self._readers or self._waiters)
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
+    def begin_reading(self) -> None:
         """Somebody reads it: it is not idle, also while the reader is between two waits."""
         with self._lock:
             self._readers += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._readers -= 1
+
+    def end_reading(self) -> None:
+        """One who has begun to read it reads it no more."""
+        with self._lock:
+            self._readers -= 1
 
     @property
     def waiting(self) -> tuple[int, int]:

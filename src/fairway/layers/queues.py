@@ -1,7 +1,6 @@
 """The queues of one process: channels that are read with ``layer.receive()``, not by a consumer."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from typing import Final
 
 from fairway.delivery import ChannelQueue, Hub
@@ -70,27 +69,33 @@ class Queues:
 
     async def get(self, channel: str, limit: int) -> list[bytes]:
         """Take the next messages, at most ``limit``, waiting for the first if need be."""
-        with self._reading(channel) as queue:
+        queue = self._open(channel)
+        try:
             return await queue.get(limit)
+        finally:
+            self._close(channel, queue)
 
     async def lease(self, channel: str, seconds: float) -> Lease:
         """Take the next message for ``seconds``."""
-        with self._reading(channel) as queue:
+        queue = self._open(channel)
+        try:
             return await queue.lease(seconds)
+        finally:
+            self._close(channel, queue)
 
-    @contextmanager
-    def _reading(self, channel: str) -> Iterator[ChannelQueue]:
-        """The queue of that name, which nobody forgets as idle meanwhile."""
+    # No context manager: that takes as long as all the rest of what is done for a message.
+    def _open(self, channel: str) -> ChannelQueue:
+        """The queue of that name, which nobody forgets as idle until it is closed."""
         self.sweep()
         self._unread.pop(channel, None)
-        try:
-            with ExitStack() as stack:
-                with self._hub.lock:
-                    queue = self.queue(channel)
-                    stack.enter_context(queue.reading())
-                yield queue
-        finally:
-            self._drop_if_idle(channel)
+        with self._hub.lock:
+            queue = self.queue(channel)
+            queue.begin_reading()
+            return queue
+
+    def _close(self, channel: str, queue: ChannelQueue) -> None:
+        queue.end_reading()
+        self._drop_if_idle(channel)
 
     def queue(self, channel: str) -> ChannelQueue:
         """The queue of that name, made if need be."""
