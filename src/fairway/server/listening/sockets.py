@@ -100,8 +100,9 @@ def listen(sock: socket.socket, backlog: int) -> None:
         sock.listen(backlog)
     except OSError as error:
         name = sock.getsockname()
-        why = _why_not_path(name, error) if is_unix(sock) else _why_not_port(*name[:2], error)
-        raise OSError(error.errno, why) from None
+        if is_unix(sock):
+            raise OSError(error.errno, _why_not_path(name, error)) from None
+        raise OSError(error.errno, _why_not_port(name[0], name[1], error)) from None
 
 
 def _addresses(host: str, port: int) -> list[tuple[int, SocketAddress]]:
