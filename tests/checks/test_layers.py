@@ -128,6 +128,15 @@ class TestChannelLayers:
                 ),
             ),
             (
+                {"default": {"BACKEND": "fairway.layers.RedisChannelLayer"}},
+                "E008",
+                (
+                    "CHANNEL_LAYERS['default'] has the BACKEND 'fairway.layers.RedisChannelLayer', "
+                    "but module 'fairway.layers' has no 'RedisChannelLayer'."
+                ),
+                'Write "fairway.layers.redis.RedisChannelLayer".',
+            ),
+            (
                 {"default": {"BACKEND": InMemoryChannelLayer}},
                 "E008",
                 (

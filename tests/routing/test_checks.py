@@ -15,7 +15,9 @@ from django.urls.converters import register_converter
 from django.utils.translation import gettext_lazy
 from pytest_django import Settings
 
+from fairway.auth import AuthMiddlewareStack
 from fairway.generic.websocket import AsyncWebsocketConsumer
+from fairway.http import get_asgi_application
 from fairway.middleware import BaseMiddleware
 from fairway.routing import ProtocolTypeRouter, URLRouter
 from fairway.routing.checks import check_import, check_routes
@@ -169,6 +171,37 @@ class TestRoutes:
                     "receive and send."
                 ),
                 "Write as_asgi() behind the name of a consumer. Views belong into the URLconf.",
+            )
+        ]
+
+    def test_one_consumer(self, check: Any) -> None:
+        """One consumer that was made for all connections would mix them up."""
+        one: Any = AsyncWebsocketConsumer()
+        assert told(check(path("a/", one))) == [
+            (
+                "fairway.E019",
+                "The route 'a/' leads to one AsyncWebsocketConsumer for all connections.",
+                "Write AsyncWebsocketConsumer.as_asgi(), which makes one for each.",
+            )
+        ]
+
+    @pytest.mark.parametrize(
+        "application", [get_asgi_application, AuthMiddlewareStack, AsyncWebsocketConsumer, []]
+    )
+    def test_protocols(self, module: ModuleType, application: Any) -> None:
+        """What was not called, and what is a list of routes, is no application for a protocol."""
+        vars(module)["application"] = ProtocolTypeRouter({"http": application, "x": CONSUMER})
+        assert told(check_routes()) == [
+            (
+                "fairway.E019",
+                (
+                    f"The 'http' of a ProtocolTypeRouter is {application!r}, which cannot be "
+                    "called with scope, receive and send."
+                ),
+                (
+                    "Call what makes the application: get_asgi_application(), as_asgi(), "
+                    "AuthMiddlewareStack(…), URLRouter([…])."
+                ),
             )
         ]
 

@@ -187,3 +187,22 @@ class TestMistakes:
             "URLRouter: <URLPattern 'a/'> leads to a Django view. Views belong into the URLconf, "
             "which fairway.http.get_asgi_application() serves; a URLRouter takes ASGI applications."
         )
+
+    def test_no_route(self) -> None:
+        """A list of routes in the list, or a pair, is none."""
+        for wrong, kind in ([], "list"), (("a/", None), "tuple"), ("a/", "str"):
+            with pytest.raises(ImproperlyConfigured) as caught:
+                URLRouter([cast("Any", wrong)])
+            assert str(caught.value) == (
+                f"URLRouter takes a list of path() and re_path(), and in it is {wrong!r}, of type "
+                f"{kind}."
+            )
+
+    def test_no_list(self) -> None:
+        """One route is no list."""
+        route = path("a/", Endpoint())
+        with pytest.raises(ImproperlyConfigured) as caught:
+            URLRouter(cast("Any", route))
+        assert str(caught.value) == (
+            "URLRouter takes a list of routes, not <URLPattern 'a/'> alone: put it into brackets."
+        )

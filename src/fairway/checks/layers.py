@@ -52,7 +52,7 @@ def _check_layer(alias: object, entry: object) -> list[CheckMessage]:
             *messages,
             checks.Error(
                 f"{where} has the BACKEND {path!r}, but {found.reason}.",
-                hint=found.hint or _backend_hint(path),
+                hint=_backend_hint(path, found),
                 id="fairway.E008",
             ),
         ]
@@ -72,11 +72,18 @@ def _check_layer(alias: object, entry: object) -> list[CheckMessage]:
     return messages
 
 
-def _backend_hint(path: object) -> str:
-    if isinstance(path, str) and path.startswith("channels."):
-        ours = f"fairway.{path.removeprefix('channels.')}"
-        return f'Write "{ours}", or call fairway.compat.install() in the first lines of settings.'
-    if isinstance(path, str) and path.startswith("channels_redis."):
+def _backend_hint(path: object, found: Unresolved) -> str:
+    package, _, name = path.partition(".") if isinstance(path, str) else ("", "", "")
+    if found.kind == "name" and "Redis" in name:  # where Channels 1 had it, say
+        return 'Write "fairway.layers.redis.RedisChannelLayer".'
+    if found.hint:
+        return found.hint
+    if package == "channels":
+        return (
+            f'Write "fairway.{name}", or call fairway.compat.install() in the first lines of '
+            "settings."
+        )
+    if package in {"channels_redis", "asgi_redis"}:
         return (
             'Write "fairway.layers.redis.RedisChannelLayer", which takes the same CONFIG, or start '
             "with FAIRWAY_COMPAT=1 in the environment."

@@ -15,7 +15,7 @@ from django.core.checks import CheckMessage
 from django.urls import URLResolver
 from django.urls.resolvers import RoutePattern
 
-from fairway.routing.routers import get_default_application
+from fairway.routing.routers import ProtocolTypeRouter, get_default_application
 from fairway.routing.search import find_routers
 from fairway.routing.targets import Route, Target
 from fairway.routing.urls import URLRouter
@@ -45,6 +45,8 @@ def check_routes(**kwargs: Any) -> list[CheckMessage]:
     except (Exception, SystemExit):  # noqa: BLE001  whatever importing raises: E001 to E005
         return []
     messages: list[CheckMessage] = []
+    if isinstance(application, ProtocolTypeRouter):
+        messages += _check_protocols(application)
     names: dict[tuple[object, ...], str] = {}
     for router in all_routers(application):
         try:
@@ -98,10 +100,29 @@ def _not_loaded(error: Exception) -> CheckMessage:
 # ---------------------------------------------------------------------- one router
 
 
+def _check_protocols(router: ProtocolTypeRouter) -> Iterator[CheckMessage]:
+    for kind, application in router.application_mapping.items():
+        if isinstance(application, type) or not _is_asgi(application):
+            yield checks.Error(
+                f"The {kind!r} of a ProtocolTypeRouter is {application!r}, which cannot be called "
+                "with scope, receive and send.",
+                hint="Call what makes the application: get_asgi_application(), as_asgi(), "
+                "AuthMiddlewareStack(…), URLRouter([…]).",
+                id="fairway.E019",
+            )
+
+
 def _check_targets(router: URLRouter) -> Iterator[CheckMessage]:
     endpoints: list[Target] = []
     for target in router.targets:
-        if not _is_asgi(target.application):
+        if hasattr(type(target.application), "as_asgi"):
+            name = type(target.application).__name__
+            yield checks.Error(
+                f"The route {str(target)!r} leads to one {name} for all connections.",
+                hint=f"Write {name}.as_asgi(), which makes one for each.",
+                id="fairway.E019",
+            )
+        elif not _is_asgi(target.application):
             yield checks.Error(
                 f"The route {str(target)!r} leads to {target.application!r}, which cannot be "
                 "called with scope, receive and send.",

@@ -143,6 +143,11 @@ def flatten(route: Route, outer: tuple[_Step, ...] = ()) -> Iterator[Target]:
         for inner in _included(route):
             yield from flatten(inner, steps)
         return
+    if not hasattr(route, "callback"):
+        raise ImproperlyConfigured(
+            f"URLRouter takes a list of path() and re_path(), and in it is {route!r}, of type "
+            f"{type(route).__name__}."
+        )
     _check_callback(route)
     leads_to_router = any(find_routers(route.callback))
     pattern = _as_prefix(route.pattern) if leads_to_router else route.pattern

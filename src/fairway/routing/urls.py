@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
 from django.urls.exceptions import Resolver404
 
 from fairway._types import ASGIApplication, Finished, Receive, Scope, Send
@@ -48,8 +49,8 @@ class URLRouter:
 
     Raises:
         ImproperlyConfigured: A callback is a Django view, or a consumer class without
-            ``as_asgi()``, or the dotted path leads to no routes. If the path is not imported yet,
-            :meth:`load` raises it.
+            ``as_asgi()``, or an entry is no route, or the dotted path leads to no routes. If the
+            path is not imported yet, :meth:`load` raises it.
         ValueError: A pattern that cannot match the beginning of a path leads to a router.
     """
 
@@ -86,6 +87,11 @@ class URLRouter:
             ImproperlyConfigured: A route leads to no application, or the path to no routes.
             ValueError: A pattern that cannot match the beginning of a path leads to a router.
         """
+        if isinstance(self.routes, Route):
+            raise ImproperlyConfigured(
+                f"URLRouter takes a list of routes, not {self.routes!r} alone: put it into "
+                "brackets."
+            )
         routes = list(self.routes)
         if routes != self._compiled:
             self.targets = [target for route in routes for target in flatten(route)]
