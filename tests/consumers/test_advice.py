@@ -33,7 +33,7 @@ async def notes_of(
 ) -> list[str]:
     """What is added to the exception that ends a consumer, behind its name and path."""
     async with connect(consumer, scope, accepted=accepted) as client:
-        if not accepted:
+        if not accepted and scope["type"] == "websocket":
             client.put({"type": "websocket.connect"})
         for event in events:
             client.put(event)
@@ -107,6 +107,38 @@ class TestScope:
                 kwargs["room_name"]
 
         assert await notes_of(connect, Reader(), scope=WEBSOCKET | {"url_route": routed}) == []
+
+
+class TestEvents:
+    """A server's first event, which nothing handles."""
+
+    async def test_wrong_protocol(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """A consumer for WebSockets that gets requests stands in the wrong place."""
+        request: Event = {"type": "http.request", "body": b""}
+        scope = WEBSOCKET | {"type": "http"}
+        notes = await notes_of(connect, Greeter(), request, scope=scope, accepted=False)
+        assert notes == [
+            'It serves no http: route to it under "websocket" of the ProtocolTypeRouter.'
+        ]
+
+    async def test_no_handler(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """One that has no handler for it is told its name."""
+
+        class Deaf(AsyncConsumer):
+            async def websocket_receive(self, event: Event) -> None: ...
+
+        assert await notes_of(connect, Deaf(), accepted=False) == [
+            "Write websocket_connect(self, event), or derive the consumer from a generic one."
+        ]
+
+    async def test_later_one(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """Of other events nobody knows what they are for."""
+
+        class Open(Greeter):
+            async def connect(self) -> None:
+                await self.accept()
+
+        assert await notes_of(connect, Open(), {"type": "websocket.strange"}) == []
 
 
 class TestLayer:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from django.core.exceptions import SynchronousOnlyOperation
 
 from fairway._types import Event, Scope
-from fairway.consuming.handlers import get_handler_name, is_ours, is_ours_by_name
+from fairway.consuming.handlers import NoHandler, get_handler_name, is_ours, is_ours_by_name
 from fairway.layers import channel_layers
 
 #: What puts a key into the scope that a consumer misses.
@@ -41,6 +41,8 @@ def advise_on_error(consumer: object, scope: Scope, error: Exception) -> str | N
         scope: Of its connection.
         error: What it raised.
     """
+    if isinstance(error, NoHandler):
+        return _advise_on_event(consumer, scope)
     if isinstance(error, KeyError):
         return _advise_on_scope(scope, error)
     if isinstance(error, TypeError) and "await" in str(error):
@@ -94,6 +96,18 @@ def advise_on_message(consumer_class: type, message: Event, *, marked: bool) -> 
     if marked:
         return f"mark its handler with @handles({message['type']!r})"
     return f"its handler would be {name}()"
+
+
+def _advise_on_event(consumer: object, scope: Scope) -> str | None:
+    """Say what a server's first event wants of a consumer; what comes later is rarer."""
+    kind = scope.get("type")
+    others = {"http": "websocket", "websocket": "http"}
+    first = {"http": "http_request", "websocket": "websocket_connect"}
+    if kind not in first or hasattr(consumer, first[kind]):
+        return None
+    if hasattr(consumer, first[others[kind]]):
+        return f'It serves no {kind}: route to it under "{others[kind]}" of the ProtocolTypeRouter.'
+    return f"Write {first[kind]}(self, event), or derive the consumer from a generic one."
 
 
 def _advise_on_scope(scope: Scope, error: KeyError) -> str | None:
