@@ -387,6 +387,18 @@ class ChannelLayerConformance:
         elapse(51)
         assert await within(ours.receive("channel")) == message(1)
 
+    async def test_delay_that_is_over(self, layer: BaseChannelLayer) -> None:
+        """What is sent for a time in the past is sent for now, and refused by a full channel."""
+        ours = _able(layer, "delay")
+        for number in range(self.capacity):
+            await ours.send("channel", message(number), delay=-50)
+        with pytest.raises(ChannelFull):
+            await ours.send("channel", message(-1), delay=-50)
+        found = [await within(ours.receive("channel")) for _ in range(self.capacity)]
+        assert found == [message(number) for number in range(self.capacity)]
+        await ours.send("channel", message(-2))
+        assert await within(ours.receive("channel")) == message(-2)
+
     async def test_waiting(self, layer: BaseChannelLayer) -> None:
         """What waits in a channel can be counted, for later too; what is on lease does not wait."""
         ours = _able(_able(_able(layer, "delay"), "acknowledgement"), "counting")
