@@ -196,7 +196,8 @@ class ChannelLayer(BaseChannelLayer):
         Args:
             channel: Its name.
             message: A dictionary with a ``type``.
-            delay: Seconds before anyone may receive it; for named channels, those without ``!``.
+            delay: Seconds before anyone may receive it, and none if less than 0; for named
+                channels, those without ``!``.
 
         Raises:
             ChannelFull: It holds as many messages as it may.
