@@ -4,6 +4,7 @@ gevent and eventlet themselves are in ``interop/``. Here something stands in for
 themselves, and threads that the standard library starts come to nothing.
 """
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -81,12 +82,13 @@ def test_thread() -> None:
 def test_originals(module: str) -> None:
     """What is imported after the patching finds what was there before it."""
     code = f"""
-import _thread, queue, socket, sys, types
+import _thread, asyncio, queue, socket, sys, types
 names = ("allocate_lock", "get_ident", "start_new_thread", "RLock")
 first = {{"_thread": {{name: getattr(_thread, name) for name in names}},
          "socket": {{"socket": socket.socket}}}}
 _thread.allocate_lock = lambda: first["_thread"]["allocate_lock"]()
-_thread.start_new_thread = _thread.RLock = socket.socket = queue.SimpleQueue = None
+_thread.RLock = lambda: first["_thread"]["RLock"]()
+_thread.start_new_thread = socket.socket = queue.SimpleQueue = None
 module = types.ModuleType("greenlets")
 module.is_module_patched = module.is_monkey_patched = lambda module: True
 module.get_original = lambda module, name: first[module][name]
@@ -188,3 +190,17 @@ def test_cancelled_work() -> None:
     worker.end()
     with pytest.raises(CancelledError):
         future.result(0)
+
+
+async def test_running_loop(gevent: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where greenlets share a thread, the loop of another is not the caller's."""
+    loop = asyncio.get_running_loop()
+    found = loop.create_future()
+    loop.call_soon(lambda: found.set_result(native.running_loop()))  # no task runs meanwhile
+    assert await found is None
+    assert native.running_loop() is loop
+    monkeypatch.undo()
+    found = loop.create_future()
+    loop.call_soon(lambda: found.set_result(native.running_loop()))
+    assert await found is loop
+    assert await asyncio.to_thread(native.running_loop) is None

@@ -6,6 +6,7 @@ to other processes keeps to a thread that is one, and shares with greenlets only
 nothing of them: a greenlet cannot be woken from another thread.
 """
 
+import asyncio
 import concurrent.futures
 import importlib
 import sys
@@ -81,6 +82,17 @@ def start_thread(run: Callable[[], object], name: str) -> threading.Lock:
     else:
         threading.Thread(target=run_to_the_end, name=name, daemon=True).start()
     return ended
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """The event loop that the caller runs in, and would stop if it blocked; None without one.
+
+    A loop in another greenlet of this thread is none of the caller's: it waits while this one runs.
+    """
+    loop = asyncio._get_running_loop()  # noqa: SLF001  without an exception where there is none
+    if loop is not None and replaced_by() and asyncio.current_task(loop) is None:
+        return None
+    return loop
 
 
 class Waitable(Protocol):

@@ -14,7 +14,7 @@ from django.db.models.signals import post_delete
 from django.test import Client
 from pytest_django import Settings
 
-from fairway import layers
+from fairway import layers, native
 from fairway._types import Event
 from fairway.auth import arevoke, revocation, revoke
 from fairway.auth.connections import session_digest
@@ -228,6 +228,22 @@ class TestPublish:
         assert layer.told == []
         await asyncio.gather(*revocation._tasks)
         assert layer.told == [("7", None, True)]
+
+    async def test_beside_an_event_loop(
+        self, layer: Layer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Where greenlets share a thread, nothing is left to the loop of another that may end."""
+        monkeypatch.setattr(native, "replaced_by", lambda: "gevent")
+        told = asyncio.get_running_loop().create_future()
+
+        def in_another_greenlet() -> None:  # no task runs meanwhile
+            publish(user=7)
+            told.set_result(bool(layer.told))
+
+        asyncio.get_running_loop().call_soon(in_another_greenlet)
+        assert await told is isinstance(layer, LayerWithSync)
+        await asyncio.gather(*revocation._tasks)
+        assert layer.told == [("7", None, False)]
 
     async def test_down_in_an_event_loop(self, layer: Layer, logs: Logs) -> None:
         """A layer that is down does no harm there either."""

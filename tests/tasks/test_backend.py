@@ -1,5 +1,6 @@
 """Enqueueing: a task becomes a message; what Django's documentation says of it holds."""
 
+import asyncio
 import datetime
 import functools
 from typing import Any
@@ -12,6 +13,7 @@ from django.tasks.exceptions import InvalidTask, TaskResultDoesNotExist, TaskRes
 from django.test import override_settings
 from django.utils import timezone
 
+from fairway import native
 from fairway.exceptions import ChannelFull
 from fairway.layers import InMemoryChannelLayer, channel_layers
 from fairway.tasks import ChannelLayerBackend
@@ -79,6 +81,23 @@ class TestEnqueue:
             "enqueue() was called in an event loop, which it would stop. "
             "Use: await task.aenqueue(…)"
         )
+
+    async def test_beside_an_event_loop(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where greenlets share a thread, the loop of another is not stopped by it."""
+        monkeypatch.setattr(native, "replaced_by", lambda: "gevent")
+        enqueued = asyncio.get_running_loop().create_future()
+
+        def in_another_greenlet() -> None:  # no task runs meanwhile
+            try:
+                enqueued.set_result(jobs.add.enqueue(1))
+            except RuntimeError as error:
+                enqueued.set_exception(error)
+
+        layer = Recording()
+        with tasks(layer):
+            asyncio.get_running_loop().call_soon(in_another_greenlet)
+            result = await enqueued
+        assert layer.sent[0][1]["id"] == result.id
 
     def test_queues_are_channels(self) -> None:
         """Each queue has one, after the prefix."""

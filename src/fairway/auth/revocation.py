@@ -8,7 +8,6 @@ the transaction around its cause has been committed, so that they find what it h
 import asyncio
 import functools
 import logging
-import threading
 import time
 from importlib import import_module
 from typing import Any, Final
@@ -22,7 +21,7 @@ from django.db.models import Model
 from django.db.models.signals import post_delete, post_save
 from django.utils import timezone
 
-from fairway import layers
+from fairway import layers, native
 from fairway._types import Event
 from fairway.auth.connections import session_digest
 from fairway.auth.listening import GROUP, layer_alias
@@ -38,7 +37,6 @@ SILENCE: Final = 30.0
 _HARMLESS: Final = frozenset({"last_login"})
 
 _silent_until = 0.0
-_silence = threading.Lock()
 _tasks: set["asyncio.Task[None]"] = set()
 
 
@@ -102,9 +100,8 @@ def publish(
 
 
 def _send(message: Event) -> None:
-    with _silence:
-        if time.monotonic() < _silent_until:
-            return
+    if time.monotonic() < _silent_until:
+        return
     try:
         alias = layer_alias()
         layer: Any = layers.get_channel_layer(alias) if alias is not None else None
@@ -116,19 +113,16 @@ def _send(message: Event) -> None:
 
 def _group_send(layer: Any, message: Event) -> None:
     """Send to the group, from whatever kind of code this is."""
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        sync = getattr(layer, "sync", None)
-        if sync is not None:
-            sync.group_send(GROUP, message)
-        else:
-            async_to_sync(layer.group_send)(GROUP, message)
-        return
-    # Later: a signal is being sent, whose sender waits for it.
-    task = create_task_later(loop, _group_send_later(layer, message))
-    _tasks.add(task)  # the loop itself keeps only a weak reference
-    task.add_done_callback(_tasks.discard)
+    sync = getattr(layer, "sync", None)
+    if sync is not None and native.running_loop() is None:
+        sync.group_send(GROUP, message)
+    elif (loop := asyncio._get_running_loop()) is None:  # noqa: SLF001
+        async_to_sync(layer.group_send)(GROUP, message)
+    else:
+        # Later: a signal is being sent, whose sender waits for it.
+        task = create_task_later(loop, _group_send_later(layer, message))
+        _tasks.add(task)  # the loop itself keeps only a weak reference
+        task.add_done_callback(_tasks.discard)
 
 
 async def _group_send_later(layer: Any, message: Event) -> None:
@@ -140,8 +134,7 @@ async def _group_send_later(layer: Any, message: Event) -> None:
 
 def _failed(error: Exception) -> None:
     global _silent_until  # noqa: PLW0603  one layer for the whole process
-    with _silence:
-        _silent_until = time.monotonic() + SILENCE
+    _silent_until = time.monotonic() + SILENCE
     logger.warning(
         "Other processes cannot be told that a user's access may have ended; connections are "
         "checked by their interval only. Nothing is sent for %g s: %s: %s",

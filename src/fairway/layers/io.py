@@ -175,7 +175,7 @@ class InputOutput:
             RuntimeError: An event loop runs in this thread; the message says what to write.
             TimeoutError: As for :meth:`run_sync`.
         """
-        if not _in_event_loop():
+        if native.running_loop() is None:
             return self.run_sync(coroutine, timeout)
         coroutine.close()
         raise RuntimeError(
@@ -251,16 +251,6 @@ class _Running(Generic[T]):
     def result(self) -> T:
         """Once it has ended."""
         return self._task.result()
-
-
-def _in_event_loop() -> bool:
-    """Whether who blocks now would stop an event loop."""
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    # A loop in another greenlet of this thread waits while this one runs.
-    return not native.replaced_by() or asyncio.current_task(loop) is not None
 
 
 async def _part(goodbyes: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:

@@ -73,6 +73,7 @@ class ChannelLayerManager:
 
     def __init__(self) -> None:
         self.backends: dict[str, BaseChannelLayer] = {}
+        # Not a lock of the operating system's: a greenlet may wait in what makes a layer.
         self._making = threading.RLock()
         setting_changed.connect(self._reset_backends)
 

@@ -2,10 +2,9 @@
 
 import atexit
 import contextlib
-import threading
 from typing import Final
 
-from fairway import forks
+from fairway import forks, native
 from fairway.layers.base import ChannelLayer
 from fairway.layers.io import io
 from fairway.presence.tracker import GOODBYE, Tracker
@@ -15,7 +14,7 @@ class Trackers:
     """Makes trackers, each on first use; one that was stopped, with its layer, is made anew."""
 
     def __init__(self) -> None:
-        self._making = threading.Lock()
+        self._making = native.Lock()
         self._found: dict[ChannelLayer, Tracker] = {}
 
     def of(self, layer: ChannelLayer) -> Tracker:
@@ -51,7 +50,7 @@ class Trackers:
 
     def forget_parent(self) -> None:
         """In a forked child nobody is present yet."""
-        self._making = threading.Lock()
+        self._making = native.Lock()
         found, self._found = self._found, {}
         for tracker in found.values():
             tracker.unhook()

@@ -1,6 +1,5 @@
 """The backend: a task that is enqueued becomes a message on its queue's channel."""
 
-import asyncio
 from typing import Any, Final, ParamSpec, TypeVar
 
 from asgiref.sync import async_to_sync
@@ -17,6 +16,7 @@ from django.tasks.signals import task_enqueued
 from django.utils import timezone
 from django.utils.crypto import get_random_string
 
+from fairway import native
 from fairway._types import Event
 from fairway.layers import BaseChannelLayer, InMemoryChannelLayer, channel_layers, get_channel_layer
 from fairway.tasks.options import TaskOptions
@@ -90,11 +90,7 @@ class ChannelLayerBackend(BaseTaskBackend):
             InvalidTask: The task is not valid for this backend, or a worker could not find it.
             RuntimeError: It was called in an event loop.
         """
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            pass
-        else:
+        if native.running_loop() is not None:
             raise RuntimeError(
                 "enqueue() was called in an event loop, which it would stop. "
                 "Use: await task.aenqueue(…)"

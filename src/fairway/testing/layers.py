@@ -1,6 +1,5 @@
 """What was sent to a group or a channel, without a socket; and layers that no test shares."""
 
-import asyncio
 import contextlib
 import sys
 import time
@@ -12,7 +11,7 @@ from unittest import mock
 
 from asgiref.sync import async_to_sync
 
-from fairway import DEFAULT_CHANNEL_LAYER
+from fairway import DEFAULT_CHANNEL_LAYER, native
 from fairway._types import Event
 from fairway.delivery import ChannelQueue, Mailbox
 from fairway.delivery.group import Endpoint
@@ -323,9 +322,7 @@ def _complete(coroutine: Coroutine[Any, Any, object]) -> None:
     async def run() -> None:
         await coroutine
 
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if native.running_loop() is None:
         async_to_sync(run)()
     else:
         _step(coroutine)
