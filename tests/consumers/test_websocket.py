@@ -88,6 +88,42 @@ async def test_what_is_sent(
         assert [await client.sent() for _ in sent] == sent
 
 
+@pytest.mark.parametrize("base", [WebsocketConsumer, AsyncWebsocketConsumer])
+@pytest.mark.parametrize(
+    ("wrong", "found"),
+    [
+        ({}, "type: str"),
+        ({"text": {"a": 1}}, "type: str, text: dict"),
+        ({"bytes": "b"}, "type: str, bytes: str"),
+    ],
+)
+async def test_group_message_with_nothing_to_send(
+    base: Any,
+    wrong: dict[str, Any],
+    found: str,
+    connect: Connect,
+    layer: InMemoryChannelLayer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What one sender has forgotten closes no member: it is logged."""
+
+    class Member(base):  # type: ignore[misc]  # either of two
+        groups = ("room",)
+
+    async with connect(Member()) as client:
+        await client.settle()
+        await layer.group_send("room", {"type": "websocket.send", **wrong})
+        await layer.group_send("room", {"type": "websocket.send", "text": "right"})
+        assert await client.sent() == {"type": "websocket.send", "text": "right"}
+    (line,) = caplog.messages
+    name = f"{Member.__module__}.{Member.__qualname__}"
+    assert line == (
+        f"{name} ignores a channel layer message: websocket.send needs a str as its text, or bytes "
+        f"as its bytes (it has {found}; whoever calls group_send() with it has forgotten one, or "
+        "json.dumps())"
+    )
+
+
 @SCRIPTS
 async def test_nothing_to_send(connect: Connect, layer: InMemoryChannelLayer, script: Any) -> None:
     """Neither text nor bytes is a mistake."""

@@ -77,6 +77,24 @@ def _send_event(text_data: str | None, bytes_data: bytes | None) -> Event:
     raise ValueError("You must pass one of bytes_data or text_data")
 
 
+def _is_sendable(consumer: Serving, message: Event) -> bool:
+    """Whether a group message has what a client can get, which is logged if it does not.
+
+    It is its sender's mistake, and must not close every member.
+    """
+    text, data = message.get("text"), message.get("bytes")
+    if isinstance(text, str) or (text is None and isinstance(data, bytes | bytearray | memoryview)):
+        return True
+    logger.warning(
+        "%s ignores a channel layer message: websocket.send needs a str as its text, or bytes as "
+        "its bytes (it has %s; whoever calls group_send() with it has forgotten one, or "
+        "json.dumps())",
+        name_that_thing(consumer),
+        ", ".join(f"{key}: {type(value).__name__}" for key, value in message.items()),
+    )
+    return False
+
+
 def _close_event(code: int | bool | None, reason: str | None) -> Event:
     event: Event = {"type": "websocket.close"}
     if code is not None and code is not True:
@@ -171,8 +189,9 @@ class WebsocketConsumer(Groups, SyncConsumer):
         return SENT
 
     def websocket_send(self, message: Event) -> None:  # type: ignore[override]  # sync
-        """A group message that is to reach the client as it is."""
-        self.send(text_data=message.get("text"), bytes_data=message.get("bytes"))
+        """A group message that is to reach the client as it is; one without any is ignored."""
+        if _is_sendable(self, message):
+            self.send(text_data=message.get("text"), bytes_data=message.get("bytes"))
 
     def websocket_close(self, message: Event) -> None:  # type: ignore[override]  # sync
         """A group message that ends the connection."""
@@ -354,8 +373,9 @@ class AsyncWebsocketConsumer(Groups, AsyncConsumer):
             await super().send(_close_event(code, reason))
 
     async def websocket_send(self, message: Event) -> None:
-        """A group message that is to reach the client as it is."""
-        await self.send(text_data=message.get("text"), bytes_data=message.get("bytes"))
+        """A group message that is to reach the client as it is; one without any is ignored."""
+        if _is_sendable(self, message):
+            await self.send(text_data=message.get("text"), bytes_data=message.get("bytes"))
 
     async def websocket_close(self, message: Event) -> None:
         """A group message that ends the connection."""
