@@ -45,6 +45,26 @@ def test_forked_by_others() -> None:
     run(CHILD.format(fork="ctypes.PyDLL(None).fork"))
 
 
+def test_one_that_fails() -> None:
+    """One that raises keeps no other from beginning anew, and is heard of."""
+    run("""
+import os
+from fairway import forks
+
+begun = []
+forks.in_child(lambda: begun.append(1))
+forks.in_child(lambda: 1 / 0)
+forks.in_child(lambda: begun.append(2))
+os.getpid = lambda: -1
+try:
+    forks.notice()
+except ZeroDivisionError:
+    begun.append(3)
+forks.notice()
+assert begun == [1, 2, 3], begun
+""")
+
+
 def test_without_a_word_thread() -> None:
     """There, what talks to others has a thread of the child's when it is first used."""
     run("""

@@ -3,6 +3,7 @@
 uWSGI forks its workers from C, and calls none of the functions that Python would call there.
 """
 
+import contextlib
 import os
 from collections.abc import Callable
 
@@ -11,7 +12,10 @@ _pid = os.getpid()
 
 
 def in_child(begin_anew: Callable[[], None]) -> None:
-    """Have a function called in every forked child, after those that were given before it."""
+    """Have a function called in every forked child, after those that were given before it.
+
+    It is called whatever they raise; what it raises itself is raised once all have been called.
+    """
     _beginnings.append(begin_anew)
 
 
@@ -27,8 +31,9 @@ def notice() -> None:
 def _begin_anew() -> None:
     global _pid  # noqa: PLW0603  there is one for each process
     _pid = os.getpid()
-    for begin_anew in _beginnings:
-        begin_anew()
+    with contextlib.ExitStack() as rest:  # each of them, whatever another raises
+        for begin_anew in reversed(_beginnings):
+            rest.callback(begin_anew)
 
 
 if hasattr(os, "register_at_fork"):
