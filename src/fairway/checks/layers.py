@@ -21,26 +21,20 @@ def check_channel_layers(**kwargs: Any) -> list[CheckMessage]:
     """
     layers: Any = channel_layers.configs
     if not isinstance(layers, Mapping):
-        return [
-            checks.Error(
-                f"CHANNEL_LAYERS must be a dictionary of aliases, not {layers!r}.",
-                hint='Write CHANNEL_LAYERS = {"default": {"BACKEND": "…", "CONFIG": {…}}}.',
-                id="fairway.E006",
-            )
-        ]
+        hint = 'Write CHANNEL_LAYERS = {"default": {"BACKEND": "…", "CONFIG": {…}}}.'
+        return [_no_dictionary("CHANNEL_LAYERS", "a dictionary of aliases", layers, hint)]
     return [message for alias, entry in layers.items() for message in _check_layer(alias, entry)]
+
+
+def _no_dictionary(where: str, wanted: str, found: object, hint: str) -> CheckMessage:
+    return checks.Error(f"{where} must be {wanted}, not {found!r}.", hint=hint, id="fairway.E006")
 
 
 def _check_layer(alias: object, entry: object) -> list[CheckMessage]:
     where = f"CHANNEL_LAYERS[{alias!r}]"
     if not isinstance(entry, Mapping):
-        return [
-            checks.Error(
-                f"{where} must be a dictionary, not {entry!r}.",
-                hint='Write {"BACKEND": "…", "CONFIG": {…}}.',
-                id="fairway.E006",
-            )
-        ]
+        hint = 'Write {"BACKEND": "…", "CONFIG": {…}}.'
+        return [_no_dictionary(where, "a dictionary", entry, hint)]
     messages = _check_keys(where, entry)
     if "BACKEND" not in entry:
         hint = 'Add "BACKEND": "fairway.layers.InMemoryChannelLayer", say.'
@@ -120,13 +114,8 @@ def _check_config(where: str, backend: object, config: object) -> list[CheckMess
     if config is None:
         return []
     if not isinstance(config, Mapping):
-        return [
-            checks.Error(
-                f"{where} must be a dictionary of options, not {config!r}.",
-                hint='Write {"capacity": 1000}, say, or leave it out.',
-                id="fairway.E006",
-            )
-        ]
+        hint = 'Write {"capacity": 1000}, say, or leave it out.'
+        return [_no_dictionary(where, "a dictionary of options", config, hint)]
     try:
         signature = inspect.signature(backend)  # type: ignore[arg-type]  # TypeError if it cannot be called
     except (TypeError, ValueError):
