@@ -205,6 +205,33 @@ class TestRoutes:
             )
         ]
 
+    def test_old_middleware(self, check: Any, module: ModuleType) -> None:
+        """Middleware as it was written for Channels 2 is told what became of its form."""
+
+        class OldMiddleware:
+            def __call__(self, scope: object) -> object:
+                return scope
+
+        old: Any = OldMiddleware()
+        hint = (
+            "Since Channels 3 middleware is called once, with all three: async def "
+            "__call__(self, scope, receive, send) does what it has to do and ends with return "
+            "await self.inner(scope, receive, send)."
+        )
+        assert [message.hint for message in check(path("a/", old))] == [hint]
+        vars(module)["application"] = ProtocolTypeRouter({"websocket": old})
+        assert [message.hint for message in check_routes()] == [hint]
+
+    def test_class_as_application(self, module: ModuleType) -> None:
+        """A class may be an application, as Starlette's endpoints are."""
+
+        class Awaited:
+            def __init__(self, scope: object, receive: object, send: object) -> None: ...
+
+        application: Any = Awaited
+        vars(module)["application"] = ProtocolTypeRouter({"http": application})
+        assert told(check_routes()) == []
+
     def test_constructor_of_its_own(self, check: Any) -> None:
         """What a consumer's constructor takes says nothing about its application."""
 

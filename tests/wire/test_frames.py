@@ -1,5 +1,7 @@
 """How a server writes frames: RFC 6455 §5.2, §5.5, §5.7, §7.4."""
 
+from typing import Any
+
 import pytest
 
 from fairway.wire.frames import (
@@ -117,6 +119,14 @@ class TestClose:
 
 class TestIsSendable:
     """§7.4: which codes a Close frame may carry."""
+
+    def test_code_that_is_no_number(self) -> None:
+        """Text in its place is named."""
+        code: Any = "4123"
+        with pytest.raises(
+            TypeError, match=r"^A close code is an int, and '4123' is of type str\.$"
+        ):
+            encode_close(code)
 
     def test_all(self) -> None:
         """Of all numbers of two bytes: the registered ones that are meant to be sent, 3000 on."""

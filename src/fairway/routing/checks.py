@@ -102,11 +102,12 @@ def _not_loaded(error: Exception) -> CheckMessage:
 
 def _check_protocols(router: ProtocolTypeRouter) -> Iterator[CheckMessage]:
     for kind, application in router.application_mapping.items():
-        if isinstance(application, type) or not _is_asgi(application):
+        if hasattr(application, "as_asgi") or not _is_asgi(application):
             yield checks.Error(
                 f"The {kind!r} of a ProtocolTypeRouter is {application!r}, which cannot be called "
                 "with scope, receive and send.",
-                hint="Call what makes the application: get_asgi_application(), as_asgi(), "
+                hint=_hint_for_middleware(application)
+                or "Call what makes the application: get_asgi_application(), as_asgi(), "
                 "AuthMiddlewareStack(…), URLRouter([…]).",
                 id="fairway.E019",
             )
@@ -126,8 +127,8 @@ def _check_targets(router: URLRouter) -> Iterator[CheckMessage]:
             yield checks.Error(
                 f"The route {str(target)!r} leads to {target.application!r}, which cannot be "
                 "called with scope, receive and send.",
-                hint="Write as_asgi() behind the name of a consumer. Views belong into the "
-                "URLconf.",
+                hint=_hint_for_middleware(target.application)
+                or "Write as_asgi() behind the name of a consumer. Views belong into the URLconf.",
                 id="fairway.E019",
             )
         if str(target).removeprefix("^").startswith("/"):
@@ -148,6 +149,18 @@ def _check_targets(router: URLRouter) -> Iterator[CheckMessage]:
                 break
         if not target.leads_to_router:
             endpoints.append(target)
+
+
+def _hint_for_middleware(application: object) -> str:
+    """What to write in middleware that was written for Channels 2; "" if it is something else."""
+    call = getattr(type(application), "__call__", None)  # noqa: B004  to look at, not to call
+    if not inspect.isfunction(call) or list(inspect.signature(call).parameters)[1:] != ["scope"]:
+        return ""
+    return (
+        "Since Channels 3 middleware is called once, with all three: async def __call__(self, "
+        "scope, receive, send) does what it has to do and ends with return await self.inner(scope, "
+        "receive, send)."
+    )
 
 
 def _is_asgi(application: object) -> bool:

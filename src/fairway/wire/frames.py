@@ -117,10 +117,13 @@ def encode_close(code: int | None, reason: str = "") -> bytes:
             UTF-8; a lone surrogate becomes a question mark.
 
     Raises:
+        TypeError: The code is no number.
         ValueError: The code may not be sent.
     """
     if code is None:
         return encode_frame(Opcode.CLOSE, b"")
+    if not isinstance(code, int):
+        raise TypeError(f"A close code is an int, and {code!r} is of type {type(code).__name__}.")
     if not is_sendable(code):
         raise ValueError(
             f"{code} cannot be sent in a Close frame: use 1000, another code of RFC 6455 §7.4.1 "

@@ -4,10 +4,15 @@ import ssl
 from typing import Any
 
 import pytest
+from redis.asyncio.connection import Connection
 from redis.credentials import CredentialProvider
 
 from fairway.layers.redis import RedisChannelLayer
 from fairway.layers.redis.hosts import Server, parse_hosts
+
+
+class Blind(Connection):
+    """A connection of a project's own, such as was written for the certificates of Heroku."""
 
 
 def only(entry: object) -> Server:
@@ -182,6 +187,21 @@ def test_cluster() -> None:
                 "hosts[0]: what should be the port of this URL is no number. Is there a character "
                 "such as # or / in its password? Then write "
                 'urllib.parse.quote(password, safe="") there.'
+            ),
+        ),
+        (
+            [{"host": "localhost", "ssl": ssl.create_default_context()}],
+            (
+                "hosts[0]: 'ssl' must be True or False, not a context: what it says is told by "
+                "'ssl_cert_reqs', 'ssl_ca_certs' and other options of redis-py's SSLConnection."
+            ),
+        ),
+        (
+            [{"host": "localhost", "connection_class": Blind}],
+            (
+                "hosts[0]: 'connection_class' cannot be Blind, as connections are the layer's own. "
+                "For TLS write a rediss:// URL, or 'ssl': True, and 'ssl_cert_reqs', "
+                "'ssl_ca_certs' and other options of redis-py's SSLConnection."
             ),
         ),
         ([7], "hosts[0] must be a URL, a pair of host and port, or a dictionary, not int."),

@@ -7,7 +7,7 @@ from types import NoneType
 from typing import Any, Final
 
 import redis.asyncio as redis_py
-from redis.asyncio.connection import SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.credentials import CredentialProvider, UsernamePasswordCredentialProvider
 
 #: What applies when a layer is given no hosts.
@@ -189,10 +189,16 @@ def make_pool(arguments: Mapping[str, Any]) -> Any:
         arguments: Those of redis-py, with ``address`` for a URL among them.
 
     Raises:
-        TypeError: The address is no URL.
+        TypeError: The address is no URL, or ``ssl`` is a context.
     """
     options = dict(arguments)
-    if options.pop("ssl", False):
+    tls = options.pop("ssl", False)
+    if isinstance(tls, ssl.SSLContext):
+        raise TypeError(
+            "'ssl' must be True or False, not a context: what it says is told by 'ssl_cert_reqs', "
+            "'ssl_ca_certs' and other options of redis-py's SSLConnection."
+        )
+    if tls:
         options.setdefault("connection_class", SSLConnection)
     if "unix_socket_path" in options:
         options["path"] = options.pop("unix_socket_path")
@@ -225,6 +231,13 @@ def _check_names(arguments: dict[str, Any]) -> None:
 def _server(options: dict[str, Any]) -> Server:
     """Let redis-py read the options, so that they mean what its users expect; see its docs."""
     pool = make_pool(options)
+    if pool.connection_class not in {Connection, SSLConnection, UnixDomainSocketConnection}:
+        # What it does about TLS, say, would not be done, and a password sent for all to read.
+        raise TypeError(
+            f"'connection_class' cannot be {pool.connection_class.__name__}, as connections are "
+            "the layer's own. For TLS write a rediss:// URL, or 'ssl': True, and 'ssl_cert_reqs', "
+            "'ssl_ca_certs' and other options of redis-py's SSLConnection."
+        )
     # Refuses options that it does not know. It is never used to connect.
     connection: Any = pool.connection_class(**pool.connection_kwargs)
     given = pool.connection_kwargs
