@@ -26,6 +26,7 @@ from fairway.server.config import EARLY, Config, ConfigError
 from fairway.server.early import prepare_process
 from fairway.server.listening.listener import adopt_listeners
 from fairway.server.observing.access import AccessLogStream
+from fairway.server.observing.logfile import LogFile
 from fairway.server.observing.logs import JSONFormatter
 from fairway.server.server import Server
 from fairway.server.workers.assignment import Assignment, Line, Pulse
@@ -272,7 +273,7 @@ def configure_logging(config: Config) -> None:
     )
 
 
-def open_access_log(config: Config) -> TextIO | None:
+def open_access_log(config: Config) -> TextIO | LogFile | None:
     """Where the access log goes, or None for nowhere.
 
     Raises:
@@ -283,7 +284,7 @@ def open_access_log(config: Config) -> TextIO | None:
     if config.access_log == "-":
         return sys.stdout
     try:
-        return open(config.access_log, "a", 1, encoding="utf-8")
+        return LogFile(config.access_log)
     except OSError as error:
         raise ConfigError(
             f"Cannot write the access log {config.access_log}: {error.strerror}."

@@ -4,7 +4,7 @@ import dataclasses
 import re
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TextIO
+from typing import Any, Final, Protocol
 
 from fairway.server.observing.logs import timestamp, to_line
 from fairway.wire.http1 import Request
@@ -171,6 +171,16 @@ _FORMATS: Final[dict[str, Callable[[AccessRecord, float], str]]] = {
 }
 
 
+class Sink(Protocol):
+    """What lines go to: a text stream, or something like one."""
+
+    def write(self, text: str, /) -> object:
+        """Take a line."""
+
+    def flush(self) -> object:
+        """Let it be seen."""
+
+
 class AccessLogStream:
     """An access log that writes lines to a text stream.
 
@@ -179,7 +189,7 @@ class AccessLogStream:
         style: One of the choices of the option ``access_log_format``.
     """
 
-    def __init__(self, stream: TextIO, style: str = "common") -> None:
+    def __init__(self, stream: Sink, style: str = "common") -> None:
         self._stream = stream
         self._style = style
 
