@@ -116,10 +116,6 @@ class TestClose:
             "that is meant to be sent, or one from 3000 to 4999."
         )
 
-
-class TestIsSendable:
-    """§7.4: which codes a Close frame may carry."""
-
     def test_code_that_is_no_number(self) -> None:
         """Text in its place is named."""
         code: Any = "4123"
@@ -127,6 +123,10 @@ class TestIsSendable:
             TypeError, match=r"^A close code is an int, and '4123' is of type str\.$"
         ):
             encode_close(code)
+
+
+class TestIsSendable:
+    """§7.4: which codes a Close frame may carry."""
 
     def test_all(self) -> None:
         """Of all numbers of two bytes: the registered ones that are meant to be sent, 3000 on."""
