@@ -23,9 +23,16 @@ def prepare_process() -> None:
     with contextlib.suppress(OSError, ValueError, RuntimeError):  # without a standard error
         faulthandler.enable()
     let_nobody_wait()
+    hear_of_the_end()
+
+
+def hear_of_the_end() -> None:
+    """Let the first process of a container end with SIGTERM while it starts, as others do.
+
+    The system keeps signals that would end it from this process unless it handles them; until what
+    runs in it does, a slow start could not be called off.
+    """
     if os.getpid() == FIRST:
-        # The system keeps signals that would end it from this process unless it handles them; until
-        # the server does, a slow start could not be called off.
         signal.signal(signal.SIGTERM, _end)
 
 

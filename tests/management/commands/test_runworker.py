@@ -406,6 +406,19 @@ class TestSignals:
 
 
 @pytest.mark.pain(23)
+def test_the_first_process_of_a_container_can_be_ended_while_it_starts(project: Project) -> None:
+    """The system keeps such a signal from it, unless it is handled."""
+    manage = project.read("manage.py")
+    project.write(
+        "manage.py", manage.replace("import os, sys", "import os, sys; os.getpid = lambda: 1")
+    )
+    project.write("asgi.py", "import time; print('starting', flush=True); time.sleep(3600)")
+    with project.manage("runworker", "jobs") as process:
+        process.wait_for("starting")
+        process._process.send_signal(signal.SIGTERM)
+        assert process.finish() == 128 + signal.SIGTERM
+
+
 def test_jobs_of_a_channel_run_at_once(project: Project) -> None:
     """Three jobs of one channel have begun before the first one ends."""
     with project.manage("runworker", "jobs=3") as process:

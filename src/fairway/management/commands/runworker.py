@@ -16,6 +16,7 @@ from fairway import DEFAULT_CHANNEL_LAYER
 from fairway._types import ASGIApplication
 from fairway.layers import BaseChannelLayer, InMemoryChannelLayer, channel_layers, get_channel_layer
 from fairway.routing import get_default_application
+from fairway.server.early import hear_of_the_end
 from fairway.worker import Worker
 from fairway.worker.policy import Policies
 from fairway.worker.routes import application_for, channel_names
@@ -40,6 +41,11 @@ class Command(BaseCommand):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._ended = threading.Event()
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        """Begin: before checks are run and the application is imported, which may take a while."""
+        hear_of_the_end()
+        super().run_from_argv(argv)
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
