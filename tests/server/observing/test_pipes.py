@@ -79,6 +79,17 @@ def test_not_read(pipe: Pipe) -> None:
     assert pipe.read() == b"found, too\n"
 
 
+def test_end(pipe: Pipe) -> None:
+    """At the end it is said once more what is missing, if somebody hears it."""
+    pipe.fill()
+    pipe.file.write(b"lost\n")
+    pipe.file.conclude()
+    pipe.read()
+    pipe.file.conclude()
+    pipe.file.conclude()
+    assert pipe.read() == b"fairway: 1 line is missing here: nobody has read on\n"
+
+
 def test_cut(pipe: Pipe) -> None:
     """A text that does not find room to its end is cut, and what comes later begins a line."""
     filled = pipe.fill()

@@ -8,6 +8,8 @@ who is told how many there were.
 A terminal is left as it is: who stops it, with Ctrl-S, means to. A file never waits.
 """
 
+import atexit
+import contextlib
 import io
 import os
 import select
@@ -55,6 +57,13 @@ class PatientFile(io.FileIO):
             self._lost += max(bytes(view).count(b"\n"), 1)
         return size
 
+    def conclude(self) -> None:
+        """Say at the end of the process what is missing, if anybody hears it within a moment."""
+        self._patient = True
+        if self._lost:
+            with contextlib.suppress(OSError):
+                self._tell()
+
     def _tell(self) -> bool:
         """Say how much is missing; False if there is no room for that yet."""
         if not self._has_room():
@@ -99,6 +108,7 @@ def _patient(stream: TextIO) -> TextIO:
     assert isinstance(stream, io.TextIOWrapper)
     stream.flush()
     file = PatientFile(stream.fileno())
+    atexit.register(file.conclude)
     return io.TextIOWrapper(
         # With PYTHONUNBUFFERED there is no buffer, as in Python itself.
         file if stream.write_through else io.BufferedWriter(file),
