@@ -98,7 +98,7 @@ from fairway import native
 assert native.Lock is first["_thread"]["allocate_lock"]
 assert native.RLock is first["_thread"]["RLock"]
 assert native.socket is first["socket"]["socket"]
-worker = native.Worker("aside")
+worker = native.SerialThread("aside")
 assert worker.submit(lambda: 1).result(60) == 1
 worker.end()
 """
@@ -143,9 +143,9 @@ def test_others_go_on(
     assert pauses[-1] == 0.02
 
 
-def test_worker() -> None:
-    """A worker does one thing after the other in one thread, and then ends."""
-    worker = native.Worker("aside")
+def test_serial_thread() -> None:
+    """A serial thread does one thing after the other, and then ends."""
+    worker = native.SerialThread("aside")
     idents: list[int] = []
     futures = [worker.submit(lambda: idents.append(threading.get_ident())) for _ in range(3)]
     worker.end()
@@ -157,17 +157,17 @@ def test_worker() -> None:
     worker.end()  # again is the same as once
 
 
-def test_worker_without_work() -> None:
-    """A worker that was asked for nothing has no thread to end."""
+def test_serial_thread_without_work() -> None:
+    """One that was asked for nothing has no thread to end."""
     before = threading.active_count()
-    worker = native.Worker("aside")
+    worker = native.SerialThread("aside")
     assert threading.active_count() == before
     worker.end()
 
 
 def test_errors_of_work() -> None:
     """What work raises is told to who asked for it, and the next is done."""
-    worker = native.Worker("aside")
+    worker = native.SerialThread("aside")
 
     def fail() -> None:
         raise LookupError("reason")
@@ -181,7 +181,7 @@ def test_errors_of_work() -> None:
 
 def test_cancelled_work() -> None:
     """What was cancelled before its turn is not done."""
-    worker = native.Worker("aside")
+    worker = native.SerialThread("aside")
     go_on = threading.Event()
     worker.submit(lambda: go_on.wait(LONG))
     future = worker.submit(never)

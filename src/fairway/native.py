@@ -138,7 +138,7 @@ class _Polled:
 _Job: TypeAlias = "tuple[concurrent.futures.Future[Any], Callable[[], Any]]"
 
 
-class Worker:
+class SerialThread:
     """One daemon thread that does one thing after the other, started by the first of them.
 
     Args:

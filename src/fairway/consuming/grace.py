@@ -5,30 +5,13 @@ import logging
 from concurrent.futures import Executor
 
 from fairway._types import Event
-from fairway.consuming.lanes import Lanes
+from fairway.consuming.lanes import Arrival, Lanes
 from fairway.consuming.threads import calls_in
 from fairway.delivery import Mailbox
 from fairway.server.application.stacks import format_stack
 from fairway.utils import name_that_thing
 
 logger = logging.getLogger("fairway.consumer")
-
-
-class Job:
-    """An event on its way to its handler.
-
-    Attributes:
-        event: What is to be handled.
-        from_layer: Whether it came from a channel layer, which reaches fewer handlers.
-        executor: Where its sync code runs, if it has a place of its own.
-    """
-
-    __slots__ = ("event", "executor", "from_layer")
-
-    def __init__(self, event: Event, *, from_layer: bool) -> None:
-        self.event = event
-        self.from_layer = from_layer
-        self.executor: Executor | None = None
 
 
 class Grace:
@@ -93,7 +76,7 @@ class Grace:
 
 
 def describe(
-    consumer: object, mailbox: Mailbox, event: Event | None, lanes: Lanes[Job] | None
+    consumer: object, mailbox: Mailbox, event: Event | None, lanes: Lanes[Arrival] | None
 ) -> str:
     """What a consumer is doing, as text for the log.
 
@@ -113,9 +96,9 @@ def describe(
     text += _waiting(events, messages)
     if lanes.waiting:
         text = f"{text[:-1]}, and {lanes.waiting} for their lane."
-    for job, task in running:
-        text += f"\n{_kind(job.event)} was here:\n{format_stack(task)}"
-        if calls := calls_in(job.executor):
+    for arrival, task in running:
+        text += f"\n{_kind(arrival.event)} was here:\n{format_stack(task)}"
+        if calls := calls_in(arrival.executor):
             text += f"\nwith its sync code, which cannot be cancelled, here:\n{calls}"
     return text
 

@@ -1,12 +1,15 @@
 """Several events of one connection handled at the same time, in order where their key is the same.
 
-Pure asyncio: what an event is and how it is handled is the consumer's business.
+Pure asyncio: what waits in a lane and how it is handled is the consumer's business.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Hashable, Iterator
+from concurrent.futures import Executor
 from typing import Any, Final, Generic, TypeVar
+
+from fairway._types import Event
 
 T = TypeVar("T")
 
@@ -14,6 +17,23 @@ T = TypeVar("T")
 #: nothing is taken: the mailbox has budgets and policies for what waits, and pauses the client.
 MAX_WAITING: Final = 100
 MAX_WAITING_BYTES: Final = 64 * 1024
+
+
+class Arrival:
+    """An event on its way to its handler.
+
+    Attributes:
+        event: What is to be handled.
+        from_layer: Whether it came from a channel layer, which reaches fewer handlers.
+        executor: Where its sync code runs, if it has a place of its own.
+    """
+
+    __slots__ = ("event", "executor", "from_layer")
+
+    def __init__(self, event: Event, *, from_layer: bool) -> None:
+        self.event = event
+        self.from_layer = from_layer
+        self.executor: Executor | None = None
 
 
 class Lanes(Generic[T]):

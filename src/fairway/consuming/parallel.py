@@ -7,8 +7,7 @@ from contextvars import ContextVar
 from typing import ClassVar
 
 from fairway._types import Event
-from fairway.consuming.grace import Job
-from fairway.consuming.lanes import Lanes
+from fairway.consuming.lanes import Arrival, Lanes
 from fairway.consuming.serving import Serving
 from fairway.consuming.threads import returned, thread_maker
 from fairway.db import connection_turns
@@ -67,8 +66,8 @@ class Parallel(Serving):
     def _fw_limit(self) -> int:
         return self.concurrency
 
-    def _fw_lane(self, job: Job) -> Hashable:
-        return self.lane(job.event)
+    def _fw_lane(self, arrival: Arrival) -> Hashable:
+        return self.lane(arrival.event)
 
     @property
     def _fw_interrupts_at_once(self) -> bool:
@@ -104,40 +103,40 @@ class Parallel(Serving):
             await lanes.cancel()
             self._fw_lanes = None
 
-    async def _fw_let_in(self, lanes: Lanes[Job], item: Event | bytes) -> None:
+    async def _fw_let_in(self, lanes: Lanes[Arrival], item: Event | bytes) -> None:
         """Let an item be handled in its lane; what opens or ends the connection is alone."""
         if isinstance(item, bytes):
-            job, size = Job(decode(item), from_layer=True), len(item)
+            arrival, size = Arrival(decode(item), from_layer=True), len(item)
         elif isinstance(item, LayerMessage):
             item.taken.set()
-            job, size = Job(dict(item), from_layer=True), payload_size(item)
+            arrival, size = Arrival(dict(item), from_layer=True), payload_size(item)
         else:
-            job, size = Job(item, from_layer=self._fw_only_layers), payload_size(item)
-        kind = None if job.from_layer else job.event.get("type")
+            arrival, size = Arrival(item, from_layer=self._fw_only_layers), payload_size(item)
+        kind = None if arrival.from_layer else arrival.event.get("type")
         if kind == self._fw_ending:
             await self._fw_end_lanes(lanes)
             await self._fw_leave_layer()
             self._fw_disconnected = True
-            await self._fw_handle(job)
+            await self._fw_handle(arrival)
             return
         if kind == self._fw_opening:
             self._fw_connected = True
             if self._fw_opens_alone:
-                await self._fw_handle(job)
+                await self._fw_handle(arrival)
                 return
-        await self._fw_start(lanes, job, size)
+        await self._fw_start(lanes, arrival, size)
 
-    async def _fw_start(self, lanes: Lanes[Job], job: Job, size: int) -> None:
+    async def _fw_start(self, lanes: Lanes[Arrival], arrival: Arrival, size: int) -> None:
         try:
-            key = self._fw_lane(job)
+            key = self._fw_lane(arrival)
         except Exception as error:  # noqa: BLE001  as if the handler had raised it
-            await self._fw_failed(error, job.event, from_layer=job.from_layer)
+            await self._fw_failed(error, arrival.event, from_layer=arrival.from_layer)
         else:
-            lanes.start(key, job, size + EVENT_OVERHEAD)
+            lanes.start(key, arrival, size + EVENT_OVERHEAD)
 
-    async def _fw_end_lanes(self, lanes: Lanes[Job]) -> None:
+    async def _fw_end_lanes(self, lanes: Lanes[Arrival]) -> None:
         """The client is gone: wait for its handlers, or interrupt them."""
-        lanes.drop(lambda job: job.from_layer)
+        lanes.drop(lambda arrival: arrival.from_layer)
         if self._fw_interrupts_at_once:
             if self._fw_grace is not None:
                 self._fw_grace.close()
@@ -148,33 +147,33 @@ class Parallel(Serving):
             raise lanes.failure
 
     async def _fw_handle_in_lane(
-        self, make_thread: Callable[[], LentThread] | None, job: Job
+        self, make_thread: Callable[[], LentThread] | None, arrival: Arrival
     ) -> None:
         """Handle one event in a task, with a thread of its own for its sync code."""
-        if job.from_layer and self._fw_mailbox is not None and self._fw_mailbox.disconnected:
+        if arrival.from_layer and self._fw_mailbox is not None and self._fw_mailbox.disconnected:
             return  # the disconnect has overtaken it
         if make_thread is None:
-            await self._fw_handle(job)
+            await self._fw_handle(arrival)
             return
-        executor = job.executor = make_thread()
+        executor = arrival.executor = make_thread()
         async with ThreadLoan(executor):
             try:
-                await self._fw_handle(job)
+                await self._fw_handle(arrival)
             except asyncio.CancelledError:
                 await returned(executor)  # asgiref does not wait for what it cannot cancel
                 raise
 
-    async def _fw_handle(self, job: Job) -> None:
-        token = _from_layer_here.set(job.from_layer)
+    async def _fw_handle(self, arrival: Arrival) -> None:
+        token = _from_layer_here.set(arrival.from_layer)
         try:
             if connection_turns().begin_turn():
                 await asyncio.sleep(0)
-            await self.dispatch(job.event)
+            await self.dispatch(arrival.event)
         except StopConsumer:
             raise
         except Exception as error:  # noqa: BLE001  on_error() decides what it means
             _from_layer_here.set(False)
-            await self._fw_failed(error, job.event, from_layer=job.from_layer)
+            await self._fw_failed(error, arrival.event, from_layer=arrival.from_layer)
         finally:
             _from_layer_here.reset(token)
 

@@ -13,9 +13,9 @@ from fairway import DEFAULT_CHANNEL_LAYER
 from fairway._types import Event, Receive, Scope, Send
 from fairway.consuming.advice import advise_on_error, advise_on_message
 from fairway.consuming.budget import Budget
-from fairway.consuming.grace import Grace, Job, describe
+from fairway.consuming.grace import Grace, describe
 from fairway.consuming.handlers import LAST_EVENTS, HandlerTable, MalformedType, NoHandler
-from fairway.consuming.lanes import Lanes
+from fairway.consuming.lanes import Arrival, Lanes
 from fairway.consuming.sending import ThreadSend, send_quietly
 from fairway.consuming.threads import current_executor, needs_thread
 from fairway.db import connection_thread, connection_turns
@@ -98,7 +98,7 @@ class Serving:
     #: The connection has been closed from here: what is still sent is dropped.
     _fw_closing = False
     _fw_grace: Grace | None = None
-    _fw_lanes: Lanes[Job] | None = None
+    _fw_lanes: Lanes[Arrival] | None = None
     _fw_leaving: "asyncio.Task[None] | None" = None
 
     @property

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final
 
 from fairway._types import Event
 from fairway.consumer import AsyncConsumer
-from fairway.consuming.grace import Job
+from fairway.consuming.lanes import Arrival
 from fairway.exceptions import StopConsumer
 from fairway.generic.groups import Groups
 
@@ -180,10 +180,10 @@ class AsyncHttpConsumer(Groups, AsyncConsumer):
     def _fw_limit(self) -> int:
         return self.concurrency + 1
 
-    def _fw_lane(self, job: Job) -> Hashable:
-        if not job.from_layer and job.event.get("type") == self._fw_opening:
+    def _fw_lane(self, arrival: Arrival) -> Hashable:
+        if not arrival.from_layer and arrival.event.get("type") == self._fw_opening:
             return _REQUEST
-        return _MESSAGES if self.concurrency == 1 else self.lane(job.event)
+        return _MESSAGES if self.concurrency == 1 else self.lane(arrival.event)
 
     @property
     def _fw_interrupts_at_once(self) -> bool:
@@ -193,8 +193,8 @@ class AsyncHttpConsumer(Groups, AsyncConsumer):
         if not self._fw_complete:
             super()._fw_client_left()
 
-    async def _fw_handle(self, job: Job) -> None:
-        await super()._fw_handle(job)
+    async def _fw_handle(self, arrival: Arrival) -> None:
+        await super()._fw_handle(arrival)
         if self._fw_handled and self._fw_complete:
             await self._fw_end()
             raise StopConsumer

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
 from fairway._types import Event, Send
-from fairway.consuming.grace import Job
+from fairway.consuming.lanes import Arrival
 from fairway.delivery import Mailbox, Overflow
 from fairway.exceptions import AcceptConnection, DenyConnection
 from fairway.generic.encoding import encode_json
@@ -203,9 +203,9 @@ class AsyncEventStreamConsumer(AsyncHttpConsumer):
         with contextlib.suppress(OSError):  # the client was faster
             await self.close()
 
-    def _fw_lane(self, job: Job) -> Hashable:
+    def _fw_lane(self, arrival: Arrival) -> Hashable:
         # Behind connect(), as on a WebSocket: it may still be sending what the client has missed.
-        return "stream" if self.concurrency == 1 else super()._fw_lane(job)
+        return "stream" if self.concurrency == 1 else super()._fw_lane(arrival)
 
     def _fw_open(self, mailbox: Mailbox, send: Send, *, foreign: bool) -> None:
         super()._fw_open(mailbox, send, foreign=foreign)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fairway.server.config import Config
-from fairway.server.websocket.pace import Limit, Meter, Pace
+from fairway.server.websocket.pace import Meter, Pace, RateLimit
 from fairway.wire.websocket import Closed, Event, Ping, Pong
 
 
@@ -17,7 +17,7 @@ def pace(**options: Any) -> Pace:
 class TestLimit:
     """Ten in each second, thirty at once."""
 
-    limit = Limit("option", 10, 30, "Too many.")
+    limit = RateLimit("option", 10, 30, "Too many.")
 
     def test_burst(self) -> None:
         """A burst is taken, and one more is not."""
@@ -46,7 +46,7 @@ class TestLimit:
 
     def test_off(self) -> None:
         """Without a rate there is no limit."""
-        assert Limit("option", 0, 1, "").spend(0.0, 1000.0, 10**9) == (0.0, 10**9)
+        assert RateLimit("option", 0, 1, "").spend(0.0, 1000.0, 10**9) == (0.0, 10**9)
 
 
 class TestPace:

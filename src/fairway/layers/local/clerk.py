@@ -42,7 +42,7 @@ class Clerk:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.used = native.Lock()
-        self._thread = native.Worker("fairway-queues")
+        self._thread = native.SerialThread("fairway-queues")
         self._doing: set[concurrent.futures.Future[Any]] = set()
         self._slow_until = 0.0
         self._in_a_row = 0

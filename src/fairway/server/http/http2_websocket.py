@@ -44,14 +44,14 @@ class WebSocketChannel(Channel):
         """Begin with the opening handshake."""
         connection = self._connection
         transport = cast("asyncio.Transport", self)  # as far as a WebSocket needs one
-        stream = WebSocketStream(connection.context, transport, request, client, door=self)
+        stream = WebSocketStream(connection.context, transport, request, client, dialect=self)
         self._protocol = stream
         connection.context.register(stream)
         if connection.writing_paused:
             stream.pause_writing()
         stream.start(b"", scheme, connection.server)
 
-    # ------------------------------------------------------------------ the door
+    # ------------------------------------------------------------------ the dialect
 
     def opening(self, context: Context, request: Request) -> Opening:
         """The handshake of a request."""

@@ -51,7 +51,7 @@ def judge_silence(
     return Verdict.PING, now + (min(timeout, interval) if timeout > 0 else interval)
 
 
-class Client(Protocol):
+class Watched(Protocol):
     """What the clock knows of a WebSocket, and what it does to it.
 
     Attributes:
@@ -100,7 +100,7 @@ class WebSocketClock:
         "slot",
     )
 
-    def __init__(self, context: Context, client: Client) -> None:
+    def __init__(self, context: Context, client: Watched) -> None:
         self.slot = 0
         self._context = context
         self._client = client

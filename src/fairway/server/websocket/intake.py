@@ -6,7 +6,7 @@ from fairway.delivery import Mailbox
 from fairway.delivery.mailbox import INPUT_HIGH_WATER
 from fairway.server.context import Context
 from fairway.server.listening.proxy import Address
-from fairway.server.websocket.pace import Limit, Meter
+from fairway.server.websocket.pace import Meter, RateLimit
 from fairway.server.websocket.phase import ALIVE, Phase
 from fairway.wire.frames import CloseCode
 from fairway.wire.websocket import Closed, Ping, WebSocketConnection
@@ -63,7 +63,7 @@ class Intake(asyncio.Protocol):
         self._flooded = False  # with Pings whose Pongs are not read
         self._going_on = False  # whether a turn is due in which more is parsed
         self._meter = Meter(context.pace) if context.pace.limited else None
-        self._control_until = 0.0  # until when its Pings and Pongs would last, as Limit keeps it
+        self._control_until = 0.0  # until when its Pings and Pongs would last at their rate
         self.heard_at = context.loop.time()
         self.received = 0
 
@@ -95,7 +95,7 @@ class Intake(asyncio.Protocol):
         frames = self._frames
         put = self._mailbox.put_event
         events = frames.receive_data(data)
-        exceeded: Limit | None = None
+        exceeded: RateLimit | None = None
         if self._meter is not None:
             events, exceeded = self._meter.take_events(self.heard_at, events)
         messages = len(events)
@@ -127,13 +127,13 @@ class Intake(asyncio.Protocol):
             if self._may_go_on:
                 self._go_on_soon()
 
-    def _take_control(self, count: int) -> Limit | None:
+    def _take_control(self, count: int) -> RateLimit | None:
         """Count Pings and Pongs; returns the limit that they exceed."""
         limit = self._context.pace.control
         self._control_until, allowed = limit.spend(self._control_until, self.heard_at, count)
         return limit if allowed < count else None
 
-    def _overdo(self, limit: Limit | None) -> None:
+    def _overdo(self, limit: RateLimit | None) -> None:
         """Part with a client that has sent more than a limit allows, if it has."""
         if limit is not None and self._phase is Phase.OPEN:
             self._refused(limit.option, "close 1008")

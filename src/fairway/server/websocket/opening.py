@@ -148,7 +148,7 @@ class Opening:
         return self._response.body(event.get("body", b""), event.get("more_body", False))
 
 
-class Door(Protocol):
+class Dialect(Protocol):
     """How a client is answered that asks for a WebSocket, in the words of its version of HTTP."""
 
     def opening(self, context: Context, request: Request) -> Opening:
@@ -168,8 +168,8 @@ class Door(Protocol):
         """The response to a client that gets no WebSocket, as far as it is to be written."""
 
 
-class HTTP1Door:
-    """The :class:`Door` of HTTP/1.1, where the whole connection becomes the WebSocket."""
+class HTTP1Dialect:
+    """The :class:`Dialect` of HTTP/1.1, where the whole connection becomes the WebSocket."""
 
     def opening(self, context: Context, request: Request) -> Opening:
         """Begin the opening handshake."""
@@ -192,4 +192,4 @@ class HTTP1Door:
         )
 
 
-HTTP1: Final = HTTP1Door()
+HTTP1: Final = HTTP1Dialect()

@@ -11,7 +11,7 @@ CONTROL_BURST: Final = 10
 _EPSILON: Final = 1e-6
 
 
-class Limit(NamedTuple):
+class RateLimit(NamedTuple):
     """A rate, and how much may come at once before it applies.
 
     Who has sent a burst may send no more, and then as much in each second as the rate says. What
@@ -63,20 +63,20 @@ class Pace:
     """
 
     def __init__(self, config: Config) -> None:
-        self.messages = Limit(
+        self.messages = RateLimit(
             "websocket_message_rate",
             config.websocket_message_rate,
             config.websocket_message_burst,
             "Too many messages in too short a time.",
         )
-        self.bytes = Limit(
+        self.bytes = RateLimit(
             "websocket_byte_rate",
             config.websocket_byte_rate,
             config.websocket_byte_burst,
             "Too many bytes in too short a time.",
         )
         control = config.websocket_control_rate
-        self.control = Limit(
+        self.control = RateLimit(
             "websocket_control_rate",
             control,
             max(control * CONTROL_BURST, 1),
@@ -98,13 +98,13 @@ class Meter:
         self._pace = pace
         self._messages_until = self._bytes_until = 0.0
 
-    def take_bytes(self, now: float, size: int) -> Limit | None:
+    def take_bytes(self, now: float, size: int) -> RateLimit | None:
         """Bytes came; returns the limit that they exceed."""
         limit = self._pace.bytes
         self._bytes_until, allowed = limit.spend(self._bytes_until, now, size)
         return limit if allowed < size else None
 
-    def take_events(self, now: float, events: list[Event]) -> tuple[list[Event], Limit | None]:
+    def take_events(self, now: float, events: list[Event]) -> tuple[list[Event], RateLimit | None]:
         """Messages came, among other events.
 
         Returns:

@@ -22,7 +22,7 @@ from fairway.server.listening.proxy import Address
 from fairway.server.observing.access import path_of
 from fairway.server.websocket.clock import WebSocketClock
 from fairway.server.websocket.intake import Intake
-from fairway.server.websocket.opening import HTTP1, MAX_EARLY_DATA, Door, Opening
+from fairway.server.websocket.opening import HTTP1, MAX_EARLY_DATA, Dialect, Opening
 from fairway.server.websocket.phase import (
     ALIVE,
     OVER,
@@ -64,7 +64,7 @@ class WebSocketStream(Intake):
 
     __slots__ = (
         "_clock",
-        "_door",
+        "_dialect",
         "_last_words",
         "_opening",
         "_outbox",
@@ -80,10 +80,10 @@ class WebSocketStream(Intake):
         request: Request,
         client: Address | None,
         *,
-        door: Door = HTTP1,
+        dialect: Dialect = HTTP1,
     ) -> None:
         super().__init__(context, transport, client)
-        self._door = door
+        self._dialect = dialect
         self._request = request
         self._outbox = Outbox(transport.write, self._send, self.leave, context.counters)
         self._opening: Opening | None = None  # until it is accepted
@@ -104,7 +104,7 @@ class WebSocketStream(Intake):
         """
         context, request = self._context, self._request
         try:
-            opening = self._opening = self._door.opening(context, request)
+            opening = self._opening = self._dialect.opening(context, request)
         except HandshakeRefused as fault:
             self._refuse(fault.status, fault.detail, fault.headers)
             return
@@ -186,7 +186,7 @@ class WebSocketStream(Intake):
         self, status: int, detail: str, headers: Headers | None = None, phase: Phase = _CLOSED
     ) -> None:
         """Answer the opening handshake with an HTTP error."""
-        answer = self._door.refusal(self._context, status, detail, headers or ())
+        answer = self._dialect.refusal(self._context, status, detail, headers or ())
         self._transport.write(answer)
         self._reject(status, phase)
 
