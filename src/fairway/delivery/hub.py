@@ -154,7 +154,7 @@ class Hub:
             if not taken:
                 self.dropped += 1
             return taken
-        self._post(loop, (endpoint,), payload, None)
+        self._deliver_on(loop, (endpoint,), payload, None)
         return True
 
     async def publish(
@@ -182,7 +182,7 @@ class Hub:
         for loop, members in by_loop:
             reached += len(members)
             if loop is not None and loop is not current:
-                self._post(loop, members, payload, prepared)
+                self._deliver_on(loop, members, payload, prepared)
                 elsewhere.append(loop)
                 continue
             for start in range(0, len(members), SLICE):
@@ -196,7 +196,10 @@ class Hub:
         return reached
 
     def post(self, group: str, payload: bytes, prepared: PreparedMessage | None = None) -> int:
-        """The same for a thread whose event loop has no member, or that has none; does not wait."""
+        """Do what :meth:`publish` does, and wait for nobody.
+
+        For a thread whose event loop has no member, or that has none.
+        """
         with self.lock:
             entry = self.groups.get(group)
             by_loop = entry.by_loop() if entry is not None else []
@@ -206,7 +209,7 @@ class Hub:
             if loop is None:
                 self._deliver(members, payload, prepared)
             else:
-                self._post(loop, members, payload, prepared)
+                self._deliver_on(loop, members, payload, prepared)
         return reached
 
     async def _let_read(self, size: int) -> None:
@@ -263,7 +266,7 @@ class Hub:
         if tally is not None:  # one for all: those of a loop belong to one server
             tally.messages_sent += written
 
-    def _post(
+    def _deliver_on(
         self,
         loop: asyncio.AbstractEventLoop,
         members: Sequence[Endpoint],
