@@ -8,6 +8,8 @@ APPS = {
     "eventstream": ["django_eventstream"],
     "reactpy": ["reactpy_django"],
     "chanx": ["chanx.channels", "rest_framework"],
+    "tokens": ["channels_auth_token_middlewares", "rest_framework.authtoken"],
+    "turbo": ["turbo"],
 }
 
 SECRET_KEY = "not a secret: this project answers on the loopback for seconds"

@@ -23,3 +23,26 @@ if settings.GUEST == "eventstream":
         path("say/<slug:text>/", say),
         path("events/", include("django_eventstream.urls"), {"channels": ["harbour"]}),
     ]
+
+if settings.GUEST == "sentry":
+    from guests.sentry_guest import fail, heard
+
+    urlpatterns = [path("fail/", fail), path("heard/", heard)]
+
+if settings.GUEST == "ddtrace":
+    from guests.ddtrace_guest import traced
+
+    urlpatterns = [path("traced/", traced)]
+
+if settings.GUEST == "tokens":
+    from guests.tokens_guest import tokens
+
+    urlpatterns = [path("tokens/", tokens)]
+
+if settings.GUEST == "turbo":
+    from guests import turbo_guest
+
+    urlpatterns = [
+        path("name/", turbo_guest.name),
+        path("say/<slug:text>/", turbo_guest.say),
+    ]

@@ -1,12 +1,14 @@
 """Packages built on Channels, on Fairway's alias: ``channels`` and ``daphne`` are not installed."""
 
 import json
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 from uuid import uuid4
 
-from proving.client import Socket, Visitor, check
+from proving.client import PATIENCE, Socket, Visitor, check
 from proving.processes import ProofError
 from proving.proofs.layers import CORE, PUBSUB, over_redis, prove_with
 from proving.rows import Row, Stage
@@ -31,17 +33,28 @@ def _check_environment(stage: Stage) -> None:
 
 
 @contextmanager
-def guest(stage: Stage, name: str) -> Iterator[int]:
-    """Serve the site of a package, its database migrated, and give the port."""
+def guest(
+    stage: Stage, name: str, launcher: str = "", environ: Mapping[str, str] | None = None
+) -> Iterator[int]:
+    """Serve the site of a package, its database migrated, and give the port.
+
+    Args:
+        stage: What the row has.
+        name: Of the guest.
+        launcher: A program that starts the server, as ``ddtrace-run`` does.
+        environ: More variables for both.
+    """
     _check_environment(stage)
     environ = {
+        **(environ or {}),
         "DJANGO_SETTINGS_MODULE": "guests.settings",
         "INTEROP_GUEST": name,
         "INTEROP_DATABASE": str(stage.place / "db.sqlite3"),
     }
     stage.run("django-admin migrate --verbosity 0", environ)
     # FAIRWAY_COMPAT would do as well; this project calls install() in its settings.
-    words = f"fairway guests.{name}_guest:application -b 127.0.0.1 -p {{port}}"
+    server = f"{launcher} {stage.environment.program('fairway')}" if launcher else "fairway"
+    words = f"{server} guests.{name}_guest:application -b 127.0.0.1 -p {{port}}"
     with stage.server(words, environ) as (_, port):
         yield port
 
@@ -205,6 +218,105 @@ def multiplexer(stage: Stage) -> str:
     return "two consumers on each of two sockets, one of them in a group"
 
 
+def tokens(stage: Stage) -> str:
+    """Who has a token is somebody, who has none is nobody."""
+    with guest(stage, "tokens") as port:
+        visitor = Visitor(port)
+        token = json.loads(visitor.get("/tokens/").text)
+        for path, user in (
+            (f"/drf/?token={token['drf']}", "ada"),
+            (f"/jwt/?token={token['jwt']}", "ada"),
+            (f"/drf/?token={'0' * 40}", ""),
+            ("/jwt/?token=none", ""),
+            ("/stack/", ""),
+        ):
+            with visitor.socket(path) as socket:
+                socket.expect({"user": user})
+    return "users by the tokens of two other packages in the query, and nobody for a wrong one"
+
+
+def turbo(stage: Stage) -> str:
+    """A view adds a line to the pages of two people."""
+    with guest(stage, "turbo") as port:
+        visitor = Visitor(port)
+        name = visitor.get("/name/").text
+        with visitor.socket("/ws/") as first, visitor.socket("/ws/") as second:
+            for socket in (first, second):
+                socket.send(type="subscribe", signed_channel_name=name)
+            # It answers nothing to a subscription, so a line is said until both have heard one.
+            for socket in (first, second):
+                _say_until_heard(visitor, socket, name)
+    return "a line of a sync view is appended to the pages of two subscribers"
+
+
+def _say_until_heard(visitor: Visitor, socket: Socket, name: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        visitor.get("/say/ahoy/")
+        try:
+            message = socket.receive(0.5)
+        except ProofError:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            check(message["signed_channel_name"], name, "the name of the stream")
+            check('action="append"' in message["data"], True, "whether it is appended")
+            return
+
+
+def sentry(stage: Stage) -> str:
+    """An exception of a view, an async and a sync consumer is reported once, with its own tags."""
+    with guest(stage, "sentry") as port:
+        visitor = Visitor(port)
+        check(visitor.get("/fail/").status, 500, "the status")
+        with visitor.socket("/async/") as first, visitor.socket("/sync/") as second:
+            for socket, who in ((first, "Ada"), (second, "Grace")):
+                socket.send(who=who)
+                socket.expect({"who": who})
+            for socket in (first, second):
+                socket.send()
+                check(socket.close_code(), 1011, "the close code")
+        error = "ZeroDivisionError"
+        errors = [["/async/", error, "Ada"], ["/fail/", error, ""], ["/sync/", error, "Grace"]]
+        heard = _wait_for(visitor, "/heard/", lambda heard: len(heard["transactions"]) >= 3)
+        check(heard["errors"], errors, "what was reported")
+        watched = [path for path in heard["transactions"] if path != "/heard/"]
+        check(watched, ["/async/", "/fail/", "/sync/"], "what transactions are for")
+    return (
+        "its middleware around the application: an exception of a view, of an async and of a sync"
+        " consumer is reported once, with its connection's tags; a transaction for each socket"
+    )
+
+
+def ddtrace(stage: Stage) -> str:
+    """ddtrace-run finds in our aliases what it looks for in Channels; requests are traced."""
+    environ = {
+        "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false",
+        "DD_REMOTE_CONFIGURATION_ENABLED": "false",
+        "DD_TRACE_STARTUP_LOGS": "false",
+    }
+    with guest(stage, "ddtrace", "ddtrace-run", environ) as port:
+        visitor = Visitor(port)
+        with visitor.socket("/async/") as first, visitor.socket("/sync/") as second:
+            for socket in (first, second):
+                socket.send(n=1)
+                socket.expect({"n": 1})
+        traced = _wait_for(visitor, "/traced/", lambda traced: traced["requests"])
+        check(traced["open"], True, "whether a span is open in a view")
+        check(set(traced["requests"]), {"GET traced/"}, "what was traced")
+    return "`ddtrace-run` around the server: pages are traced, sockets talk"
+
+
+def _wait_for(visitor: Visitor, path: str, enough: Callable[[Any], object]) -> Any:
+    """What a page says when it says ``enough``, or at the end of all patience."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        said = json.loads(visitor.get(path).text)
+        if enough(said) or time.monotonic() > deadline:
+            return said
+        time.sleep(0.1)
+
+
 ROWS = [
     *(
         Row(
@@ -226,6 +338,10 @@ ROWS = [
             ("reactpy-django", reactpy),
             ("chanx", chanx),
             ("channelsmultiplexer", multiplexer),
+            ("channels-auth-token-middlewares", tokens),
+            ("turbo-django", turbo),
+            ("sentry-sdk", sentry),
+            ("ddtrace", ddtrace),
         )
     ),
 ]
