@@ -102,7 +102,9 @@ class TestServerOptions:
             ),
         ]
 
-    @pytest.mark.parametrize(("name", "value"), [("workers", 4), ("raise_open_files", False)])
+    @pytest.mark.parametrize(
+        ("name", "value"), [("workers", 4), ("chdir", "/"), ("raise_open_files", False)]
+    )
     def test_early(self, settings: Settings, name: str, value: object) -> None:
         """The server refuses there what the supervisor has to know, which imports no project."""
         settings.FAIRWAY = {name: value}

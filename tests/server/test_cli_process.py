@@ -145,6 +145,11 @@ class TestRefusals:
                 ["--tls-certificate", "absent"],
                 "Cannot read absent: no such file or directory.",
             ),
+            (
+                ["--chdir", "/absent/x"],
+                "Cannot work in /absent/x (chdir): No such file or directory.",
+            ),
+            (["--chdir", "here"], "chdir must be an absolute path, not 'here'."),
             (["--fd", "0"], "Cannot listen on file descriptor 0: it is not a socket."),
         ],
     )

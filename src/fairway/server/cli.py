@@ -79,7 +79,6 @@ def _exit_late(code: int) -> None:
 
 def run(argv: Sequence[str]) -> int:
     """What :func:`main` does, returning the exit code."""
-    sys.path.insert(0, ".")
     assignment = Assignment.of_this_process()
     notify = Notify.of_this_process()
     try:
@@ -87,6 +86,7 @@ def run(argv: Sequence[str]) -> int:
         # What was typed is complained about at once; the project's settings are not known yet.
         typed = Config.from_mapping(arguments)
         _check_environment()
+        _go_to_work(typed.chdir)
         configure_logging(typed)
         raised = descriptors.prepare(typed)
         if typed.workers and assignment is None:
@@ -131,6 +131,27 @@ def _check_environment() -> None:
         text = os.environ.get(name, "")
         if text != word and text and not text.isdecimal():
             raise ConfigError(f"The environment variable {name} is {text!r}, which is no number.")
+
+
+def _go_to_work(directory: str | None) -> None:
+    """Go where the project is, and look for modules there.
+
+    Raises:
+        ConfigError: There is no such directory, or not any more.
+    """
+    if directory is not None:
+        try:
+            os.chdir(directory)
+        except OSError as error:
+            raise ConfigError(f"Cannot work in {directory} (chdir): {error.strerror}.") from None
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise ConfigError(
+            "The directory in which this process was started is gone. Where it is a link that "
+            "leads to another one with each release, name that: --chdir /srv/mysite/current"
+        ) from None
+    sys.path.insert(0, ".")
 
 
 def supervise(argv: Sequence[str], config: Config, notify: Notify, news: str = "") -> int:

@@ -43,7 +43,7 @@ def _default_workers() -> int:
 #: More workers than this are a slip of the keyboard, and would take the machine with them.
 MOST_WORKERS: Final = 1000
 #: Options that are needed before the project is loaded: they are none for the setting ``FAIRWAY``.
-EARLY: Final = frozenset({"workers", "raise_open_files"})
+EARLY: Final = frozenset({"workers", "chdir", "raise_open_files"})
 #: Options that stand in headers, or name one.
 _HEADERS: Final = (
     "server_name",
@@ -517,6 +517,11 @@ class Config:
         help="By how much of itself worker_max_requests and worker_max_age are raised at most, "
         "for each worker another part, so that they are not all replaced at once.",
     )  # fmt: skip
+    chdir: str | None = option(
+        None, "--chdir", group=_PROCESS, metavar="DIRECTORY",
+        help="Work in this directory, where the project is. Each worker goes there anew, so where "
+        "it is a link, SIGHUP brings the code that it leads to then. For the command line.",
+    )  # fmt: skip
     raise_open_files: bool = option(
         True, "--raise-open-files", group=_PROCESS,
         help="Raise the limit of open files (ulimit -n) to what the system allows, for the server "
@@ -604,6 +609,8 @@ class Config:
             raise ConfigError(
                 f"health_path must begin with a slash, as /- does, not {self.health_path!r}."
             )
+        if self.chdir is not None and not os.path.isabs(self.chdir):
+            raise ConfigError(f"chdir must be an absolute path, not {self.chdir!r}.")
         if 0 < self.graceful_timeout <= self.drain_window:
             raise ConfigError(
                 f"drain_window ({self.drain_window:g}) must be shorter than graceful_timeout "

@@ -30,7 +30,7 @@ from fairway.server.application.loading import (
     check_application,
     project_options,
 )
-from fairway.server.config import Config, ConfigError
+from fairway.server.config import EARLY, Config, ConfigError
 from fairway.server.listening.listener import Listener
 from fairway.server.listening.tls import TLS, Certificate, TLSError
 from fairway.server.observing.access import AccessLogStream
@@ -53,7 +53,7 @@ _COUNTERPARTS: Final = {
     "threads": "threads",
 }
 #: Options that Gunicorn's own take the place of.
-_NOT_HERE: Final = {"host", "port", "unix_socket", "file_descriptor", "endpoints", "workers"}
+_NOT_HERE: Final = EARLY | {"host", "port", "unix_socket", "file_descriptor", "endpoints"}
 
 
 class FairwayWorker(Worker):

@@ -26,6 +26,22 @@ for old, new in zip(before, (sys.stdout, sys.stderr)):
 """
 
 
+#: Writes from several threads at once.
+THREADS = """
+import sys, threading
+from fairway.server.observing.pipes import let_nobody_wait
+let_nobody_wait()
+def write():
+    for _ in range(5000):
+        sys.stdout.write("line\\n")
+threads = [threading.Thread(target=write) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
 class Pipe:
     """A pipe, the patient file that writes to it, and who may read it."""
 
@@ -115,6 +131,15 @@ def test_streams(options: tuple[str, ...], tmp_path: Path) -> None:
     with (tmp_path / "errors").open("w") as errors:
         output = subprocess.run(command, stdout=subprocess.PIPE, stderr=errors, check=True).stdout
     assert output.decode().split() == ["PatientFile", "True", "FileIO", "True"]
+
+
+@pytest.mark.parametrize("options", [(), ("-u",)])
+def test_threads(options: tuple[str, ...]) -> None:
+    """Threads that write at the same time do so as ever, also where nothing is buffered."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command = [sys.executable, *options, "-c", THREADS]
+    ended = subprocess.run(command, capture_output=True, env=environment, check=True)
+    assert (ended.stdout, ended.stderr) == (b"line\n" * 20000, b"")
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import shutil
 import signal
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -391,6 +392,46 @@ async def test_broken_code_replaces_nothing(here: Path) -> None:
         await process.stop()
 
 
+async def test_link_to_a_release(here: Path) -> None:
+    """New workers work where a link leads to when they are started, and the old code may go."""
+    releases = [here / "1", here / "2"]
+    for number, release in enumerate(releases, 1):
+        release.mkdir()
+        changed = APPLICATION.replace("VERSION = 1", f"VERSION = {number}")
+        (release / "release.py").write_text(changed)
+    link = here / "current"
+    link.symlink_to(releases[0])
+    arguments = ("-w", "1", "-p", "0", "--chdir", str(link), "release:app")
+    async with launched(*arguments, directory=here) as process:
+        address = await process.address()
+        assert (await answer(address))[1] == 1
+        link.unlink()
+        link.symlink_to(releases[1])
+        shutil.rmtree(releases[0])
+        process.signal(signal.SIGHUP)
+        await said(process, "Replaced 1 workers")
+        assert (await answer(address))[1] == 2
+        link.unlink()
+        process.signal(signal.SIGHUP)
+        await said(process, f"Cannot start a worker: .*'{link}'; the old ones go on")
+        assert (await answer(address))[1] == 2
+        assert (await process.stop()).code == 0
+
+
+async def test_release_is_gone(here: Path) -> None:
+    """A worker that was started in a directory that is gone says so, and what helps."""
+    release = here / "release"
+    release.mkdir()
+    shutil.copy(here / "app.py", release)
+    async with launched("-w", "1", "-p", "0", "app:app", directory=release) as process:
+        await process.address()
+        shutil.rmtree(release)
+        process.signal(signal.SIGHUP)
+        await said(process, "^fairway: The directory in which this process was started is gone.")
+        await said(process, "ended with code 1 before it served; the old ones go on")
+        assert (await process.stop()).code == 0
+
+
 async def test_killed_supervisor(here: Path) -> None:
     """Workers whose supervisor is killed end by themselves."""
     async with launched("-w", "1", "-p", "0", "app:app", directory=here) as process:
@@ -428,7 +469,7 @@ async def test_refuses_while_it_ends(here: Path, python: Sequence[str]) -> None:
         assert (await process.ended()).code == 0
 
 
-@pytest.mark.parametrize("name", ["workers", "raise_open_files", "port"])
+@pytest.mark.parametrize("name", ["workers", "chdir", "raise_open_files", "port"])
 async def test_settings_come_too_late(here: Path, name: str) -> None:
     """What the supervisor has to know cannot stand in the project's settings."""
     (here / "asgi.py").write_text(

@@ -35,8 +35,8 @@ class PatientFile(io.FileIO):
 
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor, "w", closefd=False)
-        self._poll = select.poll()
-        self._poll.register(descriptor, select.POLLOUT)
+        #: As it is now: gevent, which may come with the application, puts its own in its place.
+        self._make_poll = select.poll
         self._patient = True
         self._lost = 0
         #: Whether what was written last ended a line.
@@ -75,10 +75,13 @@ class PatientFile(io.FileIO):
         return True
 
     def _has_room(self) -> bool:
-        if self._poll.poll(0):
+        # One for each time: threads cannot share it, and without a buffer they come at once.
+        poll = self._make_poll()
+        poll.register(self.fileno(), select.POLLOUT)
+        if poll.poll(0):
             self._patient = True
         elif self._patient:
-            self._patient = bool(self._poll.poll(PATIENCE * 1000))
+            self._patient = bool(poll.poll(PATIENCE * 1000))
         return self._patient
 
     def _put(self, data: "ReadableBuffer") -> int:

@@ -237,6 +237,7 @@ class Supervisor:
             try:
                 process = await asyncio.create_subprocess_exec(
                     *self._command,
+                    cwd=self._config.chdir,  # if it is a link, where it leads to now
                     env=assignment.environment(self._environment),
                     pass_fds=(*(number for number, _ in sockets), theirs.fileno()),
                     process_group=0,  # a terminal's Ctrl-C is the supervisor's to pass on
