@@ -1,5 +1,7 @@
 """What a newcomer is told beside an exception, or beside a message that found no handler."""
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -335,6 +337,49 @@ class TestAttributes:
                 other.request()
 
         assert await notes_of(connect, Seeker()) == []
+
+
+class TestSending:
+    """What is sent is no text."""
+
+    async def test_dictionary(self, connect: Connect, layer: InMemoryChannelLayer) -> None:
+        """What makes text of it is told; the words are those of our server."""
+
+        class Telling(Greeter):
+            async def connect(self) -> None:
+                await self.accept()
+                raise TypeError("'text' in websocket.send must be str, not dict.")
+
+        assert await notes_of(connect, Telling()) == [
+            (
+                "send() takes text: json.dumps() makes it of a dictionary, as send_json() of "
+                "JsonWebsocketConsumer and AsyncJsonWebsocketConsumer does by itself."
+            )
+        ]
+
+
+class TestEventLoop:
+    """asyncio in a sync consumer."""
+
+    @pytest.mark.parametrize("ask", [asyncio.get_event_loop, asyncio.get_running_loop])
+    async def test_in_a_thread(
+        self, connect: Connect, layer: InMemoryChannelLayer, ask: Callable[[], object]
+    ) -> None:
+        """A thread has no event loop; which consumer has one is told."""
+
+        class Asking(WebsocketConsumer):
+            def receive(
+                self, text_data: str | None = None, bytes_data: bytes | None = None
+            ) -> None:
+                ask()
+
+        text: Event = {"type": "websocket.receive", "text": "Ahoy"}
+        assert await notes_of(connect, Asking(), text) == [
+            (
+                "Sync handlers run in threads, which have no event loop. What needs one is for an "
+                "async consumer: AsyncWebsocketConsumer instead of WebsocketConsumer, say."
+            )
+        ]
 
 
 class TestMaking:

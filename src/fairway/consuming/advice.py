@@ -29,6 +29,8 @@ _ELSEWHERE: Final = {
     "send_json": "JsonWebsocketConsumer and AsyncJsonWebsocketConsumer have send_json(); other "
     "consumers send text.",
 }
+#: How asyncio begins to say that there is no event loop in this thread.
+_NO_LOOP: Final = ("There is no current event loop", "no running event loop")
 #: What a consumer has only when it serves a connection.
 _OF_CONNECTION: Final = frozenset({"scope", "channel_layer", "channel_name"})
 
@@ -47,6 +49,16 @@ def advise_on_error(consumer: object, scope: Scope, error: Exception) -> str | N
         return _advise_on_scope(scope, error)
     if isinstance(error, TypeError) and "await" in str(error):
         return _advise_on_awaiting(type(consumer), error)
+    if isinstance(error, TypeError) and "'text' in websocket.send" in str(error):
+        return (
+            "send() takes text: json.dumps() makes it of a dictionary, as send_json() of "
+            "JsonWebsocketConsumer and AsyncJsonWebsocketConsumer does by itself."
+        )
+    if isinstance(error, RuntimeError) and str(error).startswith(_NO_LOOP):
+        return (
+            "Sync handlers run in threads, which have no event loop. What needs one is for an "
+            "async consumer: AsyncWebsocketConsumer instead of WebsocketConsumer, say."
+        )
     if isinstance(error, TypeError) and "argument" in str(error):
         return _advise_on_arguments(type(consumer), error)
     if isinstance(error, AttributeError):
