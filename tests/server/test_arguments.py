@@ -106,6 +106,11 @@ class TestEnvironment:
         endpoints = ("tcp:80", "tcp:81")
         assert found == {"ping_interval": 6.0, "proxy_headers": False, "endpoints": endpoints}
 
+    def test_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A name that is typed wins over none in the variable."""
+        monkeypatch.setenv(VARIABLE, "--no-server-name")
+        assert parse("--server-name", "a") == {"server_name": "a"}
+
     @pytest.mark.parametrize(
         ("text", "complaint"),
         [

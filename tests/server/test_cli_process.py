@@ -87,6 +87,16 @@ class TestRefusals:
         message = f"fairway: The environment variable {name} is 'many', which is no number.\n"
         assert ended == Ended(1, "", message)
 
+    async def test_too_many_workers(self, here: Path) -> None:
+        """Nor is one that takes the machine with it."""
+        environment = {"WEB_CONCURRENCY": "4000"}
+        ended = await outcome("app:path", directory=here, environment=environment)
+        message = (
+            "fairway: The environment variable WEB_CONCURRENCY is '4000', and workers must be at "
+            "most 1000.\n"
+        )
+        assert ended == Ended(1, "", message)
+
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [

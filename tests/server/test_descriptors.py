@@ -6,7 +6,7 @@ import pytest
 
 from fairway.server import descriptors
 from fairway.server.config import Config
-from fairway.server.descriptors import BESIDE, NEEDED, advise, limit
+from fairway.server.descriptors import BESIDE, NEEDED, advise, limit, prepare
 from tests.server.process import Ended, connected, launched, with_application
 from tests.server.running import Logs
 
@@ -76,6 +76,18 @@ async def test_just_enough(here: Path) -> None:
         async with connected(await process.address()) as client:
             assert (await client.fetch("/")).body == b"|/"
         assert (await process.stop()).code == 0
+
+
+def test_not_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system that agrees to a higher limit and does not raise it is not asked again."""
+    asked = iter([None])
+
+    def agree(kind: int, limits: tuple[int, int]) -> None:
+        next(asked)
+
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (300, 400))
+    monkeypatch.setattr(resource, "setrlimit", agree)
+    assert prepare(Config()) == ""
 
 
 class TestAdvise:

@@ -65,8 +65,6 @@ def _in_environment(parser: "_Parser") -> list[str]:
 
 def _parse(parser: "_Parser", words: Sequence[str]) -> tuple[str, dict[str, Any]]:
     found = vars(parser.parse_args(words))
-    if found.pop("no_server_name"):
-        found["server_name"] = ""
     return found.pop("application"), found
 
 
@@ -120,7 +118,11 @@ def make_parser() -> _Parser:
             groups[option.group] = parser.add_argument_group(option.group)
         _add_option(groups[option.group], option)
     groups["HTTP"].add_argument(
-        "--no-server-name", action="store_true", default=False, help="Send no Server header."
+        "--no-server-name",
+        dest="server_name",
+        action="store_const",
+        const="",
+        help="Send no Server header.",
     )
     return parser
 

@@ -22,7 +22,7 @@ from fairway.server.application.loading import (
     project_options,
 )
 from fairway.server.arguments import read
-from fairway.server.config import EARLY, Config, ConfigError
+from fairway.server.config import EARLY, MOST_WORKERS, Config, ConfigError
 from fairway.server.early import prepare_process
 from fairway.server.listening.listener import adopt_listeners
 from fairway.server.observing.access import AccessLogStream
@@ -122,15 +122,21 @@ def _warn_of_lonely_layers(config: Config) -> None:
 
 
 def _check_environment() -> None:
-    """Refuse numbers in the environment that are none, instead of going on with another.
+    """Refuse numbers in the environment that cannot be used, instead of going on with another.
 
     Raises:
-        ConfigError: One is not.
+        ConfigError: One cannot.
     """
     for name, word in (("WEB_CONCURRENCY", "auto"), ("ASGI_THREADS", "")):
         text = os.environ.get(name, "")
         if text != word and text and not text.isdecimal():
             raise ConfigError(f"The environment variable {name} is {text!r}, which is no number.")
+    text = os.environ.get("WEB_CONCURRENCY", "")
+    if text.isdecimal() and int(text) > MOST_WORKERS:
+        raise ConfigError(
+            f"The environment variable WEB_CONCURRENCY is {text!r}, and workers must be at most "
+            f"{MOST_WORKERS}."
+        )
 
 
 def _go_to_work(directory: str | None) -> None:

@@ -22,6 +22,8 @@ __all__ = ["EARLY", "Config", "ConfigError", "Option", "metrics_config", "option
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 HOURS: Final = 3600.0
+#: More workers than this are a slip of the keyboard, and would take the machine with them.
+MOST_WORKERS: Final = 1000
 #: Connections at the address of the metrics, where nobody but the operations team has business.
 METRICS_CONNECTIONS: Final = 100
 
@@ -37,11 +39,9 @@ def _default_workers() -> int:
     text = os.environ.get("WEB_CONCURRENCY", "")
     if text == "auto":
         return processors()
-    return int(text) if text.isdecimal() else 0
+    return int(text) if text.isdecimal() and int(text) <= MOST_WORKERS else 0
 
 
-#: More workers than this are a slip of the keyboard, and would take the machine with them.
-MOST_WORKERS: Final = 1000
 #: Options that are needed before the project is loaded: they are none for the setting ``FAIRWAY``.
 EARLY: Final = frozenset({"workers", "chdir", "raise_open_files"})
 #: Options that stand in headers, or name one.

@@ -70,6 +70,7 @@ def _raise() -> None:
     while limit() < wanted:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            return
         except (OSError, ValueError):
             wanted //= 2
 
