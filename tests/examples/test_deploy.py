@@ -293,11 +293,31 @@ async def test_container(project: Path) -> None:
     assert adding.startswith("useradd --uid 10001 ")
     printed("sh", "-c", collecting, here=project)
     assert (project / "static/admin/css/base.css").exists()
-    ((_, command),) = [each for each in instructions if each[0] == "CMD"]
-    words = ["127.0.0.1" if word == "0.0.0.0" else word for word in json.loads(command)]
+    health, command = instructions[-2:]
+    assert (health[0], command[0]) == ("HEALTHCHECK", "CMD")
+    words = ["127.0.0.1" if word == "0.0.0.0" else word for word in json.loads(command[1])]
     with serving([*words[:-1], "-p", "0", words[-1]], project, environment()) as server:
         async with httpx.AsyncClient(base_url=server.address) as client:
             assert (await client.get("/who/")).status_code == 200
+        asking = health[1].removeprefix("CMD ").replace("http://127.0.0.1:8000", server.address)
+        printed("sh", "-c", asking, here=project)
+
+
+async def test_kubernetes(project: Path) -> None:
+    """The options in the environment are taken, the probes are answered, and the end has time."""
+    text = (DEPLOY / "kubernetes.yaml").read_text()
+    (options,) = re.findall(r'name: FAIRWAY_OPTIONS\n +value: "(.+)"', text)
+    (grace,) = re.findall(r"terminationGracePeriodSeconds: (\d+)", text)
+    _, found = read([*shlex.split(options), "mysite.asgi:application"])
+    assert patience(Config.from_mapping(found)) < int(grace)
+    probes = set(re.findall(r" path: (.+)", text))
+    assert probes == {"/-/health", "/-/ready"}
+    command = ["fairway", "-p", "0", "mysite.asgi:application"]
+    variables = {**environment(), "FAIRWAY_OPTIONS": options.replace("--log-format json", "")}
+    with serving(command, project, variables) as server:
+        async with httpx.AsyncClient(base_url=server.address) as client:
+            for probe in probes:
+                assert (await client.get(probe)).status_code == 200
 
 
 def test_every_file_is_told_of() -> None:
