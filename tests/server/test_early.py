@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -64,6 +65,17 @@ async def test_first_process(here: Path) -> None:
     async with launched("slow:app", directory=here, python=("-P", "-c", FIRST)) as process:
         assert await process.line() == "begins\n"
         assert (await process.stop()).code == 128 + 15
+
+
+@pytest.mark.parametrize("workers", [(), ("-w", "1")])
+async def test_log_rotation(here: Path, workers: Sequence[str]) -> None:
+    """The signal with which others are told that their logs were moved ends nobody."""
+    async with launched(*workers, "-p", "0", "app:path", directory=here) as process:
+        address = await process.address()
+        process.signal(signal.SIGUSR1)
+        async with connected(address) as client:
+            assert (await client.fetch("/")).body == b"|/"
+        assert (await process.stop()).code == 0
 
 
 async def test_first_process_that_serves(here: Path) -> None:

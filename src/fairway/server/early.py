@@ -24,6 +24,10 @@ def prepare_process() -> None:
         faulthandler.enable()
     let_nobody_wait()
     hear_of_the_end()
+    if hasattr(signal, "SIGUSR1"):  # not on Windows
+        # Whoever rotates logs sends it, as other servers want it; unheard, it ends a process. Not
+        # SIG_IGN, which programs that are started would inherit.
+        signal.signal(signal.SIGUSR1, _nothing)
 
 
 def hear_of_the_end() -> None:
@@ -45,6 +49,10 @@ def fill_standard_descriptors() -> None:
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(number, True)
     os.close(number)
+
+
+def _nothing(number: int, frame: FrameType | None) -> None:
+    """Log files are opened anew without being told."""
 
 
 def _end(number: int, frame: FrameType | None) -> None:
