@@ -124,6 +124,21 @@ async def test_group_message_with_nothing_to_send(
     )
 
 
+async def test_send_of_its_own(connect: Connect, layer: InMemoryChannelLayer) -> None:
+    """A consumer that overrides send() gets whatever a group message has as its text."""
+
+    class Member(AsyncWebsocketConsumer):
+        groups = ("room",)
+
+        async def send(self, text_data: Any = None, *args: Any, **kwargs: Any) -> None:
+            await super().send(json.dumps(text_data), *args, **kwargs)
+
+    async with connect(Member()) as client:
+        await client.settle()
+        await layer.group_send("room", {"type": "websocket.send", "text": {"a": 1}})
+        assert await client.sent() == {"type": "websocket.send", "text": '{"a": 1}'}
+
+
 @SCRIPTS
 async def test_nothing_to_send(connect: Connect, layer: InMemoryChannelLayer, script: Any) -> None:
     """Neither text nor bytes is a mistake."""

@@ -1,6 +1,7 @@
 """Consumers for WebSockets: text and bytes or JSON, sync or async."""
 
 import asyncio
+import inspect
 import json
 import logging
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ from asgiref.sync import async_to_sync
 
 from fairway._types import Event, Scope
 from fairway.consumer import SENT, AsyncConsumer, SyncConsumer
+from fairway.consuming.handlers import is_ours
 from fairway.consuming.serving import Serving
 from fairway.delivery import Outbox
 from fairway.exceptions import AcceptConnection, DenyConnection, StopConsumer
@@ -80,10 +82,13 @@ def _send_event(text_data: str | None, bytes_data: bytes | None) -> Event:
 def _is_sendable(consumer: Serving, message: Event) -> bool:
     """Whether a group message has what a client can get, which is logged if it does not.
 
-    It is its sender's mistake, and must not close every member.
+    It is its sender's mistake, and must not close every member. A class with a send() of its own
+    knows itself what it can make of it.
     """
     text, data = message.get("text"), message.get("bytes")
     if isinstance(text, str) or (text is None and isinstance(data, bytes | bytearray | memoryview)):
+        return True
+    if not is_ours(inspect.getattr_static(type(consumer), "send")):
         return True
     logger.warning(
         "%s ignores a channel layer message: websocket.send needs a str as its text, or bytes as "
