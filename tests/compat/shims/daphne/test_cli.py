@@ -243,6 +243,18 @@ async def test_legacy_application() -> None:
     assert sent == [{"type": "http"}]
 
 
+def test_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C before the server listens for it, or once more at its end, leaves no traceback."""
+
+    def run(self: CommandLineInterface, args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(CommandLineInterface, "run", run)
+    with pytest.raises(SystemExit) as caught:
+        CommandLineInterface.entrypoint()
+    assert caught.value.code == 130
+
+
 def test_cannot_listen() -> None:
     """The exit code is 1."""
     with pytest.raises(SystemExit) as caught:

@@ -103,7 +103,10 @@ class CommandLineInterface:
     @classmethod
     def entrypoint(cls) -> None:
         """What the script ``daphne`` calls."""
-        cls().run(sys.argv[1:])
+        try:
+            cls().run(sys.argv[1:])
+        except KeyboardInterrupt:  # before the server listens for it, or once more at its end
+            sys.exit(130)
 
     def load_asgi_app(self, asgi_app_path: str) -> ASGIApplication:
         """The application that ``module:object`` names; one of ASGI 2 is wrapped."""
