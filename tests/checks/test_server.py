@@ -116,6 +116,16 @@ class TestServerOptions:
             )
         ]
 
+    def test_log_format(self, settings: Settings) -> None:
+        """A field that no log record has is found before the server starts."""
+        settings.FAIRWAY = {"log_fmt": "%(nothing)s"}
+        ((identifier, message, _),) = run()
+        assert identifier == "fairway.E012"
+        assert message == (
+            "FAIRWAY in your settings: log_fmt is no format for log records: "
+            "Formatting field not found in record: 'nothing'."
+        )
+
     def test_networks(self, settings: Settings) -> None:
         """What is no network of proxies is found before the server starts."""
         settings.FAIRWAY = {"trusted_proxies": ["here"]}

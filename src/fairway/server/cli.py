@@ -281,16 +281,8 @@ def announce(addresses: Sequence[str], news: str = "") -> None:
 
 
 def configure_logging(config: Config) -> None:
-    """Records to standard error, in the format and detail that were asked for.
-
-    Raises:
-        ConfigError: The format is none.
-    """
+    """Records to standard error, in the format and detail that were asked for."""
     level = _LEVELS.get(config.verbosity, logging.DEBUG)
-    try:  # a record: a field that does not exist is found only there, and then in each of them
-        logging.Formatter(config.log_fmt).format(logging.makeLogRecord({}))
-    except (ValueError, TypeError) as error:
-        raise ConfigError(f"log_fmt is no format for log records: {error}.") from None
     logging.basicConfig(level=level, format=config.log_fmt, force=True)
     if config.log_format == "json":
         for handler in logging.getLogger().handlers:

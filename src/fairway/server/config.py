@@ -6,6 +6,7 @@ reference page in the documentation are all made from the fields of :class:`Conf
 
 import dataclasses
 import difflib
+import logging
 import os
 import re
 import typing
@@ -609,6 +610,10 @@ class Config:
             raise ConfigError(
                 f"health_path must begin with a slash, as /- does, not {self.health_path!r}."
             )
+        try:  # a field that does not exist is found only with a record, and then with each of them
+            logging.Formatter(self.log_fmt).format(logging.makeLogRecord({}))
+        except (ValueError, TypeError) as error:
+            raise ConfigError(f"log_fmt is no format for log records: {error}.") from None
         if self.chdir is not None and not os.path.isabs(self.chdir):
             raise ConfigError(f"chdir must be an absolute path, not {self.chdir!r}.")
         if 0 < self.graceful_timeout <= self.drain_window:
