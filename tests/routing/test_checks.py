@@ -179,7 +179,7 @@ class TestRoutes:
         one: Any = AsyncWebsocketConsumer()
         assert told(check(path("a/", one))) == [
             (
-                "fairway.E019",
+                "fairway.W014",
                 "The route 'a/' leads to one AsyncWebsocketConsumer for all connections.",
                 "Write AsyncWebsocketConsumer.as_asgi(), which makes one for each.",
             )

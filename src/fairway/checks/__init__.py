@@ -60,8 +60,8 @@ CHECKS: Final[Mapping[str, str]] = {
     "fairway.E017": "A backend in `TASKS` asks for acknowledgement, which its layer cannot do.",
     "fairway.E018": "The routes of a `URLRouter` cannot be loaded: its dotted path leads to none, "
     "say.",
-    "fairway.E019": "A route of a `URLRouter` leads to what is no ASGI application, or to one "
-    "consumer for all connections; or a `ProtocolTypeRouter` has what is no ASGI application.",
+    "fairway.E019": "A route of a `URLRouter`, or an entry of a `ProtocolTypeRouter`, leads to what "
+    "is no ASGI application.",
     "fairway.E020": "`FAIRWAY_AUTH_CHANNEL_LAYER` names a channel layer that does not exist.",
     "fairway.E021": "An option in a `CONFIG` in `CHANNEL_LAYERS` has a value that its layer cannot "
     "use, or needs a package that is not installed.",
@@ -86,6 +86,8 @@ CHECKS: Final[Mapping[str, str]] = {
     "fairway.W012": "A method of a sync consumer is `async def`, so it never runs.",
     "fairway.W013": "A consumer knows users by their cookies, and no `OriginValidator` keeps pages "
     "of other sites away from it. (Looked for by `check --deploy` only.)",
+    "fairway.W014": "A route of a `URLRouter` leads to one consumer for all connections, which "
+    "mixes them up.",
 }
 
 

@@ -36,7 +36,7 @@ _IMPORT_TIMEOUT: Final = 60.0
 
 
 def check_routes(**kwargs: Any) -> list[CheckMessage]:
-    """Look through the URL routers of ``ASGI_APPLICATION`` (E018, E019, W006, W007).
+    """Look through the URL routers of ``ASGI_APPLICATION`` (E018, E019, W006, W007, W014).
 
     Also found is what Django's own checks say of patterns (``urls.W001`` and others).
     """
@@ -118,10 +118,10 @@ def _check_targets(router: URLRouter) -> Iterator[CheckMessage]:
     for target in router.targets:
         if hasattr(type(target.application), "as_asgi"):
             name = type(target.application).__name__
-            yield checks.Error(
+            yield checks.Warning(
                 f"The route {str(target)!r} leads to one {name} for all connections.",
                 hint=f"Write {name}.as_asgi(), which makes one for each.",
-                id="fairway.E019",
+                id="fairway.W014",
             )
         elif not _is_asgi(target.application):
             yield checks.Error(
