@@ -60,8 +60,8 @@ CHECKS: Final[Mapping[str, str]] = {
     "fairway.E017": "A backend in `TASKS` asks for acknowledgement, which its layer cannot do.",
     "fairway.E018": "The routes of a `URLRouter` cannot be loaded: its dotted path leads to none, "
     "say.",
-    "fairway.E019": "A route of a `URLRouter`, or an entry of a `ProtocolTypeRouter`, leads to what "
-    "is no ASGI application.",
+    "fairway.E019": "A route of a `URLRouter`, or an entry of a `ProtocolTypeRouter`, leads to "
+    "what is no ASGI application.",
     "fairway.E020": "`FAIRWAY_AUTH_CHANNEL_LAYER` names a channel layer that does not exist.",
     "fairway.E021": "An option in a `CONFIG` in `CHANNEL_LAYERS` has a value that its layer cannot "
     "use, or needs a package that is not installed.",
