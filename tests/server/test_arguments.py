@@ -26,6 +26,8 @@ def example(option: Option) -> tuple[str, object]:
         return "660", "660"
     if option.name == "metrics":
         return "unix:a", "unix:a"
+    if option.name == "log_fmt":
+        return "%(message)s", "%(message)s"
     if option.name == "chdir":
         return "/a", "/a"
     if option.name == "health_path":
