@@ -130,7 +130,7 @@ async def test_send_of_its_own(connect: Connect, layer: InMemoryChannelLayer) ->
     class Member(AsyncWebsocketConsumer):
         groups = ("room",)
 
-        async def send(self, text_data: Any = None, *args: Any, **kwargs: Any) -> None:
+        async def send(self, text_data: Any = None, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]  # as AsyncWebsocketConsumer's
             await super().send(json.dumps(text_data), *args, **kwargs)
 
     async with connect(Member()) as client:
