@@ -174,16 +174,16 @@ class TestRoutes:
             )
         ]
 
-    def test_one_consumer(self, check: Any) -> None:
+    def test_one_consumer(self, check: Any, module: ModuleType) -> None:
         """One consumer that was made for all connections would mix them up."""
         one: Any = AsyncWebsocketConsumer()
-        assert told(check(path("a/", one))) == [
-            (
-                "fairway.W014",
-                "The route 'a/' leads to one AsyncWebsocketConsumer for all connections.",
-                "Write AsyncWebsocketConsumer.as_asgi(), which makes one for each.",
-            )
-        ]
+        what = "one AsyncWebsocketConsumer for all connections."
+        hint = "Write AsyncWebsocketConsumer.as_asgi(), which makes one for each."
+        found = told(check(path("a/", one)))
+        assert found == [("fairway.W014", f"The route 'a/' leads to {what}", hint)]
+        vars(module)["application"] = ProtocolTypeRouter({"websocket": one})
+        where = "The 'websocket' of a ProtocolTypeRouter is"
+        assert told(check_routes()) == [("fairway.W014", f"{where} {what}", hint)]
 
     @pytest.mark.parametrize(
         "application", [get_asgi_application, AuthMiddlewareStack, AsyncWebsocketConsumer, []]

@@ -86,8 +86,8 @@ CHECKS: Final[Mapping[str, str]] = {
     "fairway.W012": "A method of a sync consumer is `async def`, so it never runs.",
     "fairway.W013": "A consumer knows users by their cookies, and no `OriginValidator` keeps pages "
     "of other sites away from it. (Looked for by `check --deploy` only.)",
-    "fairway.W014": "A route of a `URLRouter` leads to one consumer for all connections, which "
-    "mixes them up.",
+    "fairway.W014": "A route of a `URLRouter`, or an entry of a `ProtocolTypeRouter`, leads to one "
+    "consumer for all connections, which mixes them up.",
 }
 
 

@@ -102,10 +102,12 @@ def _not_loaded(error: Exception) -> CheckMessage:
 
 def _check_protocols(router: ProtocolTypeRouter) -> Iterator[CheckMessage]:
     for kind, application in router.application_mapping.items():
-        if hasattr(application, "as_asgi") or not _is_asgi(application):
+        where = f"The {kind!r} of a ProtocolTypeRouter is"
+        if hasattr(type(application), "as_asgi"):
+            yield _one_for_all(where, application)
+        elif hasattr(application, "as_asgi") or not _is_asgi(application):
             yield checks.Error(
-                f"The {kind!r} of a ProtocolTypeRouter is {application!r}, which cannot be called "
-                "with scope, receive and send.",
+                f"{where} {application!r}, which cannot be called with scope, receive and send.",
                 hint=_hint_for_middleware(application)
                 or "Call what makes the application: get_asgi_application(), as_asgi(), "
                 "AuthMiddlewareStack(…), URLRouter([…]).",
@@ -117,12 +119,7 @@ def _check_targets(router: URLRouter) -> Iterator[CheckMessage]:
     endpoints: list[Target] = []
     for target in router.targets:
         if hasattr(type(target.application), "as_asgi"):
-            name = type(target.application).__name__
-            yield checks.Warning(
-                f"The route {str(target)!r} leads to one {name} for all connections.",
-                hint=f"Write {name}.as_asgi(), which makes one for each.",
-                id="fairway.W014",
-            )
+            yield _one_for_all(f"The route {str(target)!r} leads to", target.application)
         elif not _is_asgi(target.application):
             yield checks.Error(
                 f"The route {str(target)!r} leads to {target.application!r}, which cannot be "
@@ -149,6 +146,15 @@ def _check_targets(router: URLRouter) -> Iterator[CheckMessage]:
                 break
         if not target.leads_to_router:
             endpoints.append(target)
+
+
+def _one_for_all(where: str, consumer: object) -> CheckMessage:
+    name = type(consumer).__name__
+    return checks.Warning(
+        f"{where} one {name} for all connections.",
+        hint=f"Write {name}.as_asgi(), which makes one for each.",
+        id="fairway.W014",
+    )
 
 
 def _hint_for_middleware(application: object) -> str:
