@@ -95,6 +95,16 @@ def test_not_read(pipe: Pipe) -> None:
     assert pipe.read() == b"found, too\n"
 
 
+def test_pieces(pipe: Pipe) -> None:
+    """A line that comes in pieces, as print() writes it where nothing is buffered, is one."""
+    pipe.fill()
+    for piece in (b"lost", b"\n", b"lost", b"\n", b"cut"):
+        pipe.file.write(piece)
+    pipe.read()
+    pipe.file.write(b"found\n")
+    assert pipe.read() == b"fairway: 2 lines are missing here: nobody has read on\nfound\n"
+
+
 def test_end(pipe: Pipe) -> None:
     """At the end it is said once more what is missing, if somebody hears it."""
     pipe.fill()

@@ -38,6 +38,8 @@ class PatientFile(io.FileIO):
         #: As it is now: gevent, which may come with the application, puts its own in its place.
         self._make_poll = select.poll
         self._patient = True
+        #: Whether something is missing, and how many ends of lines in it.
+        self._gap = False
         self._lost = 0
         #: Whether what was written last ended a line.
         self._whole = True
@@ -50,17 +52,18 @@ class PatientFile(io.FileIO):
         """
         view = memoryview(data).cast("B")
         size = len(view)
-        if not self._lost or self._tell():
+        if not self._gap or self._tell():
             while view and self._has_room() and (count := self._put(view[:ROOM])):
                 view = view[count:]
         if view:
-            self._lost += max(bytes(view).count(b"\n"), 1)
+            self._gap = True
+            self._lost += bytes(view).count(b"\n")
         return size
 
     def conclude(self) -> None:
         """Say at the end of the process what is missing, if anybody hears it within a moment."""
         self._patient = True
-        if self._lost:
+        if self._gap:
             with contextlib.suppress(OSError):
                 self._tell()
 
@@ -68,10 +71,10 @@ class PatientFile(io.FileIO):
         """Say how much is missing; False if there is no room for that yet."""
         if not self._has_room():
             return False
-        lines = "line is" if self._lost == 1 else "lines are"
-        text = f"fairway: {self._lost} {lines} missing here: nobody has read on\n"
+        lines = "1 line is" if self._lost <= 1 else f"{self._lost} lines are"
+        text = f"fairway: {lines} missing here: nobody has read on\n"
         self._put((text if self._whole else f"\n{text}").encode())
-        self._lost = 0
+        self._gap, self._lost = False, 0
         return True
 
     def _has_room(self) -> bool:
