@@ -1,6 +1,7 @@
 """The hosts of a layer: every form that channels_redis takes, and what is wrong with others."""
 
 import ssl
+import traceback
 from typing import Any
 
 import pytest
@@ -235,6 +236,14 @@ def test_mistakes(hosts: object, text: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011  the whole text follows
         parse_hosts(hosts)
     assert str(caught.value) == text
+
+
+@pytest.mark.parametrize("secret", ["half#secret"])
+def test_secret(secret: str) -> None:
+    """No part of a password is in the traceback either."""
+    with pytest.raises(ValueError, match="no number") as caught:
+        parse_hosts([f"redis://:{secret}@localhost:6379"])
+    assert "half" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize(

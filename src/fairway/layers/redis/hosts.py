@@ -151,12 +151,14 @@ def _parse_host(where: str, entry: object) -> tuple[Server, bool]:
         server = _server_of(options)
     except (TypeError, ValueError, KeyError) as error:
         text = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
-        if "Port could not be cast" in text:  # and what follows is half of a password
+        cause: Exception | None = error
+        if "Port could not be cast" in text:
+            cause = None  # its text goes on with half of a password
             text = (
                 "what should be the port of this URL is no number. Is there a character such as # "
                 'or / in its password? Then write urllib.parse.quote(password, safe="") there.'
             )
-        raise ValueError(f"{where}: {text}") from error
+        raise ValueError(f"{where}: {text}") from cause
     if cluster and (server.sentinels or server.path is not None or server.db):
         raise ValueError(
             f"{where}: a cluster has neither Sentinels nor Unix sockets, and its only database "
