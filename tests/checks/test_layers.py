@@ -243,11 +243,13 @@ class TestChannelLayers:
 
 
 class TestProcesses:
+    @pytest.mark.parametrize("value", ["4", "auto"])
     def test_the_in_memory_layer_with_several(
-        self, settings: Settings, monkeypatch: pytest.MonkeyPatch
+        self, settings: Settings, monkeypatch: pytest.MonkeyPatch, value: str
     ) -> None:
         """A process-wide layer is warned about where the environment asks for processes."""
-        monkeypatch.setenv("WEB_CONCURRENCY", "4")
+        monkeypatch.setenv("WEB_CONCURRENCY", value)
+        monkeypatch.setattr("fairway.server.workers.processors.processors", lambda: 4)
         settings.CHANNEL_LAYERS = {
             "default": {"BACKEND": "fairway.layers.InMemoryChannelLayer"},
             "other": {"BACKEND": f"{__name__}.OpenLayer"},

@@ -165,4 +165,9 @@ def _processes() -> int:
     ``WEB_CONCURRENCY`` is what hosting platforms set, and what Gunicorn and uvicorn read.
     """
     text = os.environ.get("WEB_CONCURRENCY", "")
+    if text == "auto":
+        # Not at the top: every process of a project would import it with this app.
+        from fairway.server.workers.processors import processors  # noqa: PLC0415
+
+        return processors()
     return int(text) if text.isdecimal() else 1
