@@ -103,7 +103,13 @@ class TestServerOptions:
         ]
 
     @pytest.mark.parametrize(
-        ("name", "value"), [("workers", 4), ("chdir", "/"), ("raise_open_files", False)]
+        ("name", "value"),
+        [
+            ("workers", 4),
+            ("chdir", "/"),
+            ("drop_unread_output", False),
+            ("raise_open_files", False),
+        ],
     )
     def test_early(self, settings: Settings, name: str, value: object) -> None:
         """The server refuses there what the supervisor has to know, which imports no project."""

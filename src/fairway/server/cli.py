@@ -28,6 +28,7 @@ from fairway.server.listening.listener import adopt_listeners
 from fairway.server.observing.access import AccessLogStream
 from fairway.server.observing.logfile import LogFile
 from fairway.server.observing.logs import JSONFormatter
+from fairway.server.observing.pipes import let_nobody_wait
 from fairway.server.server import Server
 from fairway.server.workers.assignment import Assignment, Line, Pulse
 from fairway.server.workers.notify import Notify
@@ -87,6 +88,8 @@ def run(argv: Sequence[str]) -> int:
         typed = Config.from_mapping(arguments)
         _check_environment()
         _go_to_work(typed.chdir)
+        if typed.drop_unread_output:
+            let_nobody_wait()
         configure_logging(typed)
         raised = descriptors.prepare(typed)
         if typed.workers and assignment is None:

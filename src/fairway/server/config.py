@@ -44,7 +44,7 @@ def _default_workers() -> int:
 
 
 #: Options that are needed before the project is loaded: they are none for the setting ``FAIRWAY``.
-EARLY: Final = frozenset({"workers", "chdir", "raise_open_files"})
+EARLY: Final = frozenset({"workers", "chdir", "drop_unread_output", "raise_open_files"})
 #: Options that stand in headers, or name one.
 _HEADERS: Final = (
     "server_name",
@@ -522,6 +522,12 @@ class Config:
         None, "--chdir", group=_PROCESS, metavar="DIRECTORY",
         help="Work in this directory, where the project is. Each worker goes there anew, so where "
         "it is a link, SIGHUP brings the code that it leads to then. For the command line.",
+    )  # fmt: skip
+    drop_unread_output: bool = option(
+        True, "--drop-unread-output", group=_PROCESS,
+        help="Drop lines of standard output and standard error, and say how many, while a pipe "
+        "that they lead to is full and was not read for a second; else whoever writes waits, and "
+        "with it every client. For the command line.",
     )  # fmt: skip
     raise_open_files: bool = option(
         True, "--raise-open-files", group=_PROCESS,

@@ -7,22 +7,16 @@ import signal
 from types import FrameType
 from typing import Final
 
-from fairway.server.observing.pipes import let_nobody_wait
-
 #: The number of the process that the system starts first, in a container: the server itself, often.
 FIRST: Final = 1
 
 
 def prepare_process() -> None:
-    """Let the process be one that can be ended, and whose descriptors are what they seem.
-
-    What it says holds it up no longer than a moment.
-    """
+    """Let the process be one that can be ended, and whose descriptors are what they seem."""
     fill_standard_descriptors()
     # A crash, and SIGABRT, with which hung processes are ended, show where each thread was.
     with contextlib.suppress(OSError, ValueError, RuntimeError):  # without a standard error
         faulthandler.enable()
-    let_nobody_wait()
     hear_of_the_end()
     if hasattr(signal, "SIGUSR1"):  # not on Windows
         # Whoever rotates logs sends it, as other servers want it; unheard, it ends a process. Not

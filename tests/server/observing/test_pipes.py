@@ -42,6 +42,18 @@ for thread in threads:
 """
 
 
+#: An application that shows what it writes to.
+SHOWN = """
+import sys
+
+async def app(scope, receive, send):
+    buffers = sys.stdout.buffer, sys.stderr.buffer
+    kinds = [type(getattr(buffer, "raw", buffer)).__name__ for buffer in buffers]
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": " ".join(kinds).encode()})
+"""
+
+
 class Pipe:
     """A pipe, the patient file that writes to it, and who may read it."""
 
@@ -167,3 +179,16 @@ async def test_server(here: Path) -> None:
     assert ended.code == 0
     lines = ended.stdout.splitlines()
     assert len(lines) < 100
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"), [((), "PatientFile"), (("--no-drop-unread-output",), "FileIO")]
+)
+async def test_option(here: Path, options: tuple[str, ...], kind: str) -> None:
+    """Who may lose no line lets everybody wait."""
+    (here / "shown.py").write_text(SHOWN)
+    async with (
+        launched(*options, "-p", "0", "shown:app", directory=here) as process,
+        connected(await process.address()) as client,
+    ):
+        assert (await client.fetch("/")).body == f"{kind} {kind}".encode()

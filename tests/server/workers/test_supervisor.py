@@ -469,7 +469,7 @@ async def test_refuses_while_it_ends(here: Path, python: Sequence[str]) -> None:
         assert (await process.ended()).code == 0
 
 
-@pytest.mark.parametrize("name", ["workers", "chdir", "raise_open_files", "port"])
+@pytest.mark.parametrize("name", ["workers", "chdir", "drop_unread_output", "port"])
 async def test_settings_come_too_late(here: Path, name: str) -> None:
     """What the supervisor has to know cannot stand in the project's settings."""
     (here / "asgi.py").write_text(
