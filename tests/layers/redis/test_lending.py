@@ -1,6 +1,7 @@
-"""A connection for commands is read on the event loop that most replies are for."""
+"""A connection is read on the event loop that most of what comes is for."""
 
 import asyncio
+import concurrent.futures
 import errno
 import itertools
 import os
@@ -21,6 +22,7 @@ from fairway.layers.redis.command import Command, ignore
 from fairway.layers.redis.connection import Connection
 from fairway.layers.redis.hosts import parse_hosts
 from fairway.layers.redis.loan import ENOUGH
+from fairway.layers.redis.readers import Taken, Waiter
 from fairway.layers.redis.scripts import PUSH
 from fairway.layers.redis.session import Options, Session
 from fairway.layers.redis.wire import Wire
@@ -372,3 +374,61 @@ os.wait()
             threading.Event().wait(0.01)
         assert process.stdin is not None
         process.stdin.close()
+
+
+def called_often(
+    session: Session, other: Session, server: RedisServer, elsewhere: Elsewhere
+) -> Connection:
+    """Have a loop called for a queue, with what ``other`` adds, until it hears of that itself."""
+
+    async def take() -> Taken:
+        waiter = Waiter()
+        session.read("jobs", waiter)
+        return await waiter
+
+    async def push() -> None:
+        assert await other.call("jobs", other.pushing("jobs", 60, 10, 0), b"payload") == 1
+
+    (node,) = session.router.nodes()
+    while (heard := node.subscriptions.connection) is None or heard.home is not elsewhere.loop:
+        taking = asyncio.run_coroutine_threadsafe(take(), elsewhere.loop)
+        while not server.ask("ZCARD", session.keys.queue("jobs")[4]):
+            threading.Event().wait(0.001)
+        io.run_sync(push())
+        assert len(taking.result(PATIENCE).entries) == 1
+    return heard
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine is, what comes is counted as one thing after the other."""
+    monkeypatch.setattr(connections, "PATIENCE", 3600)
+
+
+@pytest.mark.usefixtures("patient", "counted")
+def test_calls(make_session: MakeSession, shared: RedisServer, elsewhere: Elsewhere) -> None:
+    """Who is called for jobs all the time hears it itself; subscriptions are made all the same."""
+    session = make_session(shared)
+    connection = called_often(session, make_session(shared), shared, elsewhere)
+    certain: concurrent.futures.Future[None] = concurrent.futures.Future()
+    io.call(session.subscribe, "group", certain)
+    certain.result(PATIENCE)
+    io.call(session.unsubscribe, "group")
+    channel = session.keys.channel("group")
+    while shared.ask("PUBSUB", "NUMSUB", channel)[1]:
+        threading.Event().wait(0.001)
+    assert connection.home is elsewhere.loop
+
+
+@pytest.mark.usefixtures("counted")
+def test_calls_to_nobody(
+    make_session: MakeSession, shared: RedisServer, elsewhere: Elsewhere
+) -> None:
+    """A loop that has ended while it heard for others keeps nobody from hearing."""
+    session = make_session(shared)
+    connection = called_often(session, make_session(shared), shared, elsewhere)
+    elsewhere.close()
+    certain: concurrent.futures.Future[None] = concurrent.futures.Future()
+    io.call(session.subscribe, "group", certain)
+    certain.result(PATIENCE)
+    assert connection.home is io.loop

@@ -86,7 +86,7 @@ async def test_called_for_one_who_left() -> None:
     (asked,) = router.sent
     asked.finish([0, -1])
     waiting.cancel()  # the task has yet to hear of it, and to say so here
-    reader._wake()
+    reader._wake(b"", b"")
     assert [command.script for command in router.sent] == [TAKE, PASS_ON]
     await asyncio.gather(waiting, return_exceptions=True)
     reader.forget(waiter)

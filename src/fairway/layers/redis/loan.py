@@ -1,8 +1,9 @@
-"""Replies are read where they are waited for: a connection is lent to the loop that uses it most.
+"""What comes is read where it is waited for: a connection is lent to the loop that uses it most.
 
-A reply that one thread reads and another one waits for is handed from thread to thread: a system
-call, a change of threads, and a wait for the interpreter's lock, which is as much as all the rest
-of a job. An event loop that has just been given some in a row reads the next ones itself.
+A reply that one thread reads and another one waits for, or a call that there is a job, is handed
+from thread to thread: a system call, a change of threads, and a wait for the interpreter's lock,
+which is as much as all the rest of a job. An event loop that has just been given some in a row
+reads the next ones itself.
 
 It cannot be relied on: it may be blocked, or have ended, while others wait for their replies. So
 it is relieved as soon as it has read nothing for a moment, and by whoever finds that it is lost.
@@ -18,9 +19,9 @@ from typing import Final
 from fairway import native
 from fairway.layers.io import io, let_go
 
-#: Seconds without a reply after which the thread of :data:`io` reads again.
+#: Seconds in which nothing comes after which the thread of :data:`io` reads again.
 PATIENCE: Final = 0.05
-#: Replies for one event loop within that time, after which it reads them itself.
+#: Replies or calls for one event loop within that time, after which it reads them itself.
 ENOUGH: Final = 16
 
 #: Bytes that are read at once.

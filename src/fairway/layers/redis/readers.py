@@ -156,16 +156,19 @@ class Reader:
 
     # ------------------------------------------------------------------ asking
 
-    def _wake(self, _channel: bytes = b"", _data: bytes = b"") -> None:
-        """There is something, and this process is the one to take it."""
+    def _wake(self, _channel: bytes, _data: bytes) -> asyncio.AbstractEventLoop | None:
+        """There is something, and this process is the one to take it; for whom, on which loop."""
         with self._lock:
             self._in_line = False
             self._called = self._called or self._asked is not None
             # Who was cancelled may be there still, and takes nothing any more.
-            if self._first() is None and self._asked is None:
+            waiter = self._first()
+            if waiter is None and self._asked is None:
                 self._leave_line(always=True)
-                return
+        if waiter is None:
+            return None
         self._ask()
+        return waiter.get_loop()
 
     def _ask(self) -> None:
         """Ask for whoever is first, unless somebody asks already; on any thread."""

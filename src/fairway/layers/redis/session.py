@@ -192,6 +192,7 @@ class Session:
         """Whether this process is among those that a payload reaches; on any thread."""
         return self.router.is_subscribed(topic, self.keys.channel(topic).encode())
 
+    # Who waits for it, if anybody does, the layer knows: it returns nothing.
     def _arrived(self, channel: bytes, data: bytes) -> None:
         if len(data) <= HEADER.size:
             return

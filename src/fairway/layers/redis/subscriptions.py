@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import functools
 import itertools
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
@@ -13,8 +14,9 @@ from fairway.layers.redis.connection import Connection, Reply, pack
 from fairway.layers.redis.hosts import Server
 from fairway.layers.redis.link import Elsewhere, Link, Reporter
 
-#: Takes the name of a channel and what was published to it.
-Handler: TypeAlias = Callable[[bytes, bytes], None]
+#: Takes the name of a channel and what was published to it, on the event loop that reads; returns
+#: the one that has waited for it, if that is known.
+Handler: TypeAlias = Callable[[bytes, bytes], asyncio.AbstractEventLoop | None]
 #: Resolved when a subscription is certain.
 Certain: TypeAlias = concurrent.futures.Future[None]
 
@@ -154,22 +156,29 @@ class SubscriptionLink(Link):
 
     # ------------------------------------------------------------------ replies
 
-    def _answered(self, reply: Reply) -> None:
+    def _answered(self, connection: Connection, reply: Reply) -> None:
+        """On the event loop that reads."""
         self._hanging = False
         if type(reply) is list and len(reply) == 3:
             kind, channel, data = reply
-            if kind == self._message:
-                handler = self.handlers.get(channel)
-                if handler is not None:
-                    handler(channel, data)
+            if kind != self._message:
+                connection.on_io(self._changed, kind, channel)
                 return
-            self._reporter.back(self.role)
-            if kind == self._subscribed:
-                self._confirm(channel)
-            elif kind == self._unsubscribed:
-                self._left(channel)
+            handler = self.handlers.get(channel)
+            if handler is not None:
+                home = handler(channel, data)
+                if home is not None and home is not connection.home:
+                    connection.prefer(home)
         elif isinstance(reply, hiredis.ReplyError):
-            self._refuse(str(reply))
+            connection.on_io(self._refuse, str(reply))
+
+    def _changed(self, kind: bytes, channel: bytes) -> None:
+        """A subscription was made, or has ended."""
+        self._reporter.back(self.role)
+        if kind == self._subscribed:
+            self._confirm(channel)
+        elif kind == self._unsubscribed:
+            self._left(channel)
 
     def _proven(self) -> bool:
         return not self.handlers  # it may refuse what is about to be asked for
@@ -207,7 +216,7 @@ class SubscriptionLink(Link):
     def _opened(self, connection: Connection, *, came_back: bool) -> None:
         self._hanging = False
         self._leaving.clear()
-        connection.on_reply = self._answered
+        connection.on_reply = functools.partial(self._answered, connection)
         self._restoring = (came_back or self._restoring) and bool(self.handlers)
         asked, self._asked = self._asked, {}
         for channel in asked.keys() - self.handlers.keys():
