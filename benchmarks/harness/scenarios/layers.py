@@ -22,7 +22,7 @@ def _work(name: str, title: str, measure: Callable[[Work], Turn], rows: Sequence
             for each in rows
             if each.contender == REDIS
         ),
-        full=Effort(turns=5, count=5000),
+        full=Effort(turns=9, count=5000),
         quick=Effort(turns=1, count=2000),
     )
 
