@@ -1,7 +1,6 @@
 """The system check of ``CHANNEL_LAYERS``; see :mod:`fairway.checks`."""
 
 import inspect
-import os
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -160,14 +159,9 @@ def _unknown_option(where: str, option: object, accepted: list[str]) -> CheckMes
 
 
 def _processes() -> int:
-    """How many processes the environment asks servers to start; 1 if it says nothing.
+    """How many processes the environment asks servers to start; 1 if it says nothing."""
+    # Not at the top: every process of a project would import it with this app.
+    from fairway.server.workers.processors import workers_in_environment  # noqa: PLC0415
 
-    ``WEB_CONCURRENCY`` is what hosting platforms set, and what Gunicorn and uvicorn read.
-    """
-    text = os.environ.get("WEB_CONCURRENCY", "")
-    if text == "auto":
-        # Not at the top: every process of a project would import it with this app.
-        from fairway.server.workers.processors import processors  # noqa: PLC0415
-
-        return processors()
-    return int(text) if text.isdecimal() else 1
+    wanted = workers_in_environment()
+    return 1 if wanted is None else wanted

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from fairway.server.listening.endpoints import EndpointError, parse_endpoint
 from fairway.server.options import ConfigError, Option, check, check_header, describe, option
-from fairway.server.workers.processors import processors, worker_count
+from fairway.server.workers.processors import worker_count, workers_in_environment
 from fairway.wire.frames import RETRY_WINDOW
 
 __all__ = ["EARLY", "Config", "ConfigError", "Option", "metrics_config", "options"]
@@ -36,11 +36,8 @@ def _default_threads() -> int:
 
 
 def _default_workers() -> int:
-    """``WEB_CONCURRENCY`` is what hosting platforms set, and other servers honour."""
-    text = os.environ.get("WEB_CONCURRENCY", "")
-    if text == "auto":
-        return processors()
-    return int(text) if text.isdecimal() and int(text) <= MOST_WORKERS else 0
+    wanted = workers_in_environment() or 0
+    return wanted if wanted <= MOST_WORKERS else 0
 
 
 #: Options that are needed before the project is loaded: they are none for the setting ``FAIRWAY``.

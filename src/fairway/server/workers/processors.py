@@ -26,6 +26,17 @@ def worker_count(text: str) -> int:
         raise ConfigError(f"workers must be a number or auto, not {text!r}.") from None
 
 
+def workers_in_environment() -> int | None:
+    """How many workers ``WEB_CONCURRENCY`` asks for; None if it says nothing, or no number.
+
+    It is what hosting platforms set, and what Gunicorn and uvicorn read.
+    """
+    text = os.environ.get("WEB_CONCURRENCY", "")
+    if text == "auto":
+        return processors()
+    return int(text) if text.isdecimal() else None
+
+
 def processors(root: Path = Path("/")) -> int:
     """Those that the system lets this process run on, or fewer if a container's quota is smaller.
 
