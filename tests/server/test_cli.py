@@ -6,7 +6,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,7 @@ class TestOpenAccessLog:
         path.write_text("before\n")
         stream = open_access_log(Config(access_log=str(path), verbosity=0))
         assert stream is not None
-        with stream:
+        with closing(stream):
             stream.write("/é\n")
             assert path.read_text(encoding="utf-8") == "before\n/é\n"
 

@@ -32,6 +32,7 @@ from fairway.server.observing.pipes import let_nobody_wait
 from fairway.server.server import Server
 from fairway.server.workers.assignment import Assignment, Line, Pulse
 from fairway.server.workers.notify import Notify
+from fairway.server.workers.processors import workers_in_environment
 from fairway.server.workers.recycling import Recycling
 
 logger = logging.getLogger("fairway.server")
@@ -134,11 +135,10 @@ def _check_environment() -> None:
         text = os.environ.get(name, "")
         if text != word and text and not text.isdecimal():
             raise ConfigError(f"The environment variable {name} is {text!r}, which is no number.")
-    text = os.environ.get("WEB_CONCURRENCY", "")
-    if text.isdecimal() and int(text) > MOST_WORKERS:
+    if (workers_in_environment() or 0) > MOST_WORKERS:
         raise ConfigError(
-            f"The environment variable WEB_CONCURRENCY is {text!r}, and workers must be at most "
-            f"{MOST_WORKERS}."
+            f"The environment variable WEB_CONCURRENCY is {os.environ['WEB_CONCURRENCY']!r}, and "
+            f"workers must be at most {MOST_WORKERS}."
         )
 
 
@@ -229,7 +229,7 @@ def serve(
     with contextlib.ExitStack() as stack:
         stream = open_access_log(config)
         if stream is not None and stream is not sys.stdout:
-            stack.enter_context(stream)
+            stack.callback(stream.close)
         log = AccessLogStream(stream, config.access_log_format) if stream else None
         if assignment is not None:
             listeners = adopt_listeners(config, assignment.sockets)

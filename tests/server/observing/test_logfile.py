@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -23,14 +24,14 @@ def path(tmp_path: Path) -> Path:
 def log(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LogFile]:
     """A log that looks each time whether its file is there."""
     monkeypatch.setattr(logfile, "LOOK", 0.0)
-    with LogFile(str(path)) as log:
+    with closing(LogFile(str(path))) as log:
         yield log
 
 
 def test_added(path: Path) -> None:
     """Each line is there at once, behind what was there, whatever it consists of."""
     path.write_text("before\n")
-    with LogFile(str(path)) as log:
+    with closing(LogFile(str(path))) as log:
         log.write("/é\ud800\n")
         log.flush()
         assert path.read_bytes() == b"before\n/\xc3\xa9\\ud800\n"
@@ -38,7 +39,7 @@ def test_added(path: Path) -> None:
 
 def test_shared(path: Path) -> None:
     """Several processes may add to one file."""
-    with LogFile(str(path)) as one, LogFile(str(path)) as other:
+    with closing(LogFile(str(path))) as one, closing(LogFile(str(path))) as other:
         one.write("1\n")
         other.write("2\n")
         one.write("3\n")
@@ -63,7 +64,7 @@ def test_replaced(path: Path, log: LogFile) -> None:
 
 def test_looked_for_now_and_then(path: Path) -> None:
     """It is not looked for at each line."""
-    with LogFile(str(path)) as log:
+    with closing(LogFile(str(path))) as log:
         moved = path.rename(path.with_name("access.log.1"))
         log._look_at = float("inf")
         log.write("line\n")
@@ -89,7 +90,7 @@ def test_cannot_be_made(path: Path, log: LogFile, logs: Logs) -> None:
 def test_another_directory(path: Path, log: LogFile, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the application works later is of no account."""
     monkeypatch.chdir(path.parent)
-    with LogFile("other.log") as other:
+    with closing(LogFile("other.log")) as other:
         monkeypatch.chdir(path.parent.parent)
         (path.parent / "other.log").unlink()
         other.write("line\n")

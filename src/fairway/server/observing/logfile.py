@@ -4,8 +4,7 @@ import contextlib
 import logging
 import os
 import time
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 logger = logging.getLogger("fairway.server")
 
@@ -53,17 +52,6 @@ class LogFile:
     def close(self) -> None:
         """Write no more."""
         os.close(self._descriptor)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _open(self) -> int:
         return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _OF_OURS, 0o666)
