@@ -24,8 +24,6 @@ _SERVER_ONLY: Final = frozenset(
         "poll_disconnect",
     }
 )
-#: What a server says last. Nobody has to hear it: a consumer without a handler for it just ends.
-LAST_EVENTS: Final = frozenset({"websocket.disconnect", "http.disconnect"})
 
 #: Characters of a type that are shown.
 _LONGEST: Final = 200

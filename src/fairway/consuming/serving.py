@@ -14,14 +14,14 @@ from fairway._types import Event, Receive, Scope, Send
 from fairway.consuming.advice import advise_on_error, advise_on_message
 from fairway.consuming.budget import Budget
 from fairway.consuming.grace import Grace, describe
-from fairway.consuming.handlers import LAST_EVENTS, HandlerTable, MalformedType, NoHandler
+from fairway.consuming.handlers import HandlerTable, MalformedType, NoHandler
 from fairway.consuming.lanes import Arrival, Lanes
 from fairway.consuming.sending import ThreadSend, send_quietly
 from fairway.consuming.threads import current_executor, needs_thread
 from fairway.db import connection_thread, connection_turns
 from fairway.delivery import Mailbox, Outbox, Overflow
 from fairway.delivery.mailbox import MAX_MESSAGE_BYTES, MAX_MESSAGES, TURN
-from fairway.delivery.pump import LayerMessage, pump_client, pump_layer
+from fairway.delivery.pump import DISCONNECTS, LayerMessage, pump_client, pump_layer
 from fairway.exceptions import StopConsumer
 from fairway.later import create_task_later
 from fairway.layers.base import ChannelLayer
@@ -311,10 +311,9 @@ class Serving:
 
     async def _fw_failed(self, error: Exception, event: Event, *, from_layer: bool) -> None:
         served = "asgi" in self.scope  # by a server; a test sees what Channels says
-        if not isinstance(error, NoHandler):
-            await self._fw_decide(error, event)
-        elif not from_layer:
-            if served and event.get("type") in LAST_EVENTS:
+        if not from_layer or not isinstance(error, NoHandler):
+            # Nobody has to hear what comes last: a consumer without a handler for it just ends.
+            if isinstance(error, NoHandler) and served and event.get("type") in DISCONNECTS:
                 raise StopConsumer
             await self._fw_decide(error, event)
         elif isinstance(error, MalformedType) and not served:

@@ -18,6 +18,7 @@ import hiredis
 
 from fairway import native
 from fairway.layers.io import io, let_go
+from fairway.layers.redis.advice import code_of
 from fairway.layers.redis.hosts import Server
 from fairway.layers.redis.loan import ENOUGH, PATIENCE, Loan, reads_sockets
 
@@ -45,7 +46,7 @@ class ServerError(OSError):
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.code = text.partition(" ")[0]
+        self.code = code_of(text)
 
 
 class Connection(asyncio.Protocol):
