@@ -85,9 +85,12 @@ class Jobs:
             await self._failed(slots, delivery, policy, error)
             return
         if logger.isEnabledFor(logging.DEBUG):
-            seconds = time.monotonic() - started
-            what = delivery.kind, slots.channel, seconds
-            logger.debug("Job of type %r from channel %r is done, in %.3f s.", *what)
+            logger.debug(
+                "Job of type %r from channel %r is done, in %.3f s.",
+                delivery.kind,
+                slots.channel,
+                time.monotonic() - started,
+            )
         await self._outcomes.done(delivery)
 
     async def _failed(

@@ -244,8 +244,9 @@ class Worker:
         self._outcomes.counts[slots.channel]["taken"] += len(taken)
         if logger.isEnabledFor(logging.DEBUG):
             for delivery in taken:
-                what = delivery.kind, slots.channel
-                logger.debug("Job of type %r from channel %r was taken.", *what)
+                logger.debug(
+                    "Job of type %r from channel %r was taken.", delivery.kind, slots.channel
+                )
         return taken
 
     async def _take_carefully(self, slots: Slots, on_lease: bool) -> list[Delivery]:
